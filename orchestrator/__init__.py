@@ -1,0 +1,1 @@
+"""The composition root: settings, Celery, URLs, and the embedded stack."""

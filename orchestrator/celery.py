@@ -1,0 +1,42 @@
+"""The Celery application: queues are privilege boundaries."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from celery import Celery
+from celery.signals import setup_logging, worker_ready
+from kombu import Queue
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings.base")
+
+QUEUES = ("scaffold", "build", "workers", "graph", "provision", "servers", "bot", "periodic", "ingest")
+
+app = Celery("orchestrator")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.conf.task_queues = [Queue(name) for name in QUEUES]
+app.conf.task_routes = {
+    "projects.*": {"queue": "scaffold"},
+    "workers.*": {"queue": "workers"},
+    "graph.*": {"queue": "graph"},
+    "infra.*": {"queue": "servers"},
+    "bot.*": {"queue": "bot"},
+    "periodic.*": {"queue": "periodic"},
+    "ingest.*": {"queue": "ingest"},
+}
+app.autodiscover_tasks()
+
+
+@setup_logging.connect
+def configure_logging(**_: Any) -> None:
+    """Let the settings' LOGGING stand; Celery would replace it."""
+
+
+@worker_ready.connect
+def touch_ready_file(**_: Any) -> None:
+    """Tell the supervisor that this process consumes its queues."""
+    name, var_dir = os.environ.get("STACK_NAME"), os.environ.get("VAR_DIR")
+    if name and var_dir:
+        ready = Path(var_dir) / "run" / "ready"
+        ready.mkdir(parents=True, exist_ok=True)
+        (ready / name).touch()

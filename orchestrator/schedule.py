@@ -1,0 +1,59 @@
+"""The periodic entries: created if missing after migrations, then the operator's."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.apps import apps
+from django.db.models.signals import post_migrate
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One line of the beat schedule."""
+
+    name: str
+    task: str
+    every_seconds: int
+
+
+ENTRIES: tuple[Entry, ...] = (
+    Entry(name="sweep_graph", task="periodic.sweep_graph", every_seconds=5),
+    Entry(name="sweep_workers", task="periodic.sweep_workers", every_seconds=5),
+    Entry(name="sweep_infra", task="periodic.sweep_infra", every_seconds=5),
+    Entry(name="sweep_projects", task="periodic.sweep_projects", every_seconds=5),
+    Entry(name="workspace_gc", task="periodic.workspace_gc", every_seconds=86_400),
+)
+
+
+def create_missing_entries(entries: Iterable[Entry] = ENTRIES) -> int:
+    """Create the entries that do not exist; an existing one is never touched.
+
+    Returns:
+        How many were created.
+    """
+    from django_celery_beat.models import IntervalSchedule, PeriodicTask
+
+    created_count = 0
+    for entry in entries:
+        interval, _ = IntervalSchedule.objects.get_or_create(
+            every=entry.every_seconds, period=IntervalSchedule.SECONDS
+        )
+        _, created = PeriodicTask.objects.get_or_create(
+            name=entry.name,
+            # A tick that could not be taken in time is superseded by the next one.
+            defaults={"task": entry.task, "interval": interval, "expire_seconds": entry.every_seconds * 2},
+        )
+        created_count += created
+    return created_count
+
+
+def _after_migrations(**_: Any) -> None:
+    create_missing_entries()
+
+
+def connect() -> None:
+    """Run ``create_missing_entries`` after the scheduler's own migrations."""
+    post_migrate.connect(
+        _after_migrations, sender=apps.get_app_config("django_celery_beat"), dispatch_uid="beat_entries"
+    )

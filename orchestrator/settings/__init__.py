@@ -1,0 +1,1 @@
+"""Settings: base for every process, test and lint on top of it."""

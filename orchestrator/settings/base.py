@@ -1,0 +1,245 @@
+"""Settings of every process: flat, typed constants with their units in the name."""
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from django.utils.translation import gettext_lazy as _
+
+from orchestrator.env import ROOT, env
+from orchestrator.logging import configure_structlog, logging_config
+
+# --- Where things are -------------------------------------------------------
+BASE_DIR: Path = ROOT
+VAR_DIR: Path = env.path("VAR_DIR", ROOT / "var")
+FORGE_DIR: Path = VAR_DIR / "forge"
+UNITS_DIR: Path = VAR_DIR / "units"
+DEPLOYMENTS_DIR: Path = VAR_DIR / "deployments"
+DATA_DIR: Path = VAR_DIR / "data"
+
+# --- Django -----------------------------------------------------------------
+SECRET_KEY: str = env.str("SECRET_KEY")
+DEBUG: bool = env.bool("DEBUG", False)
+ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", "")
+ROOT_URLCONF = "orchestrator.urls"
+ASGI_APPLICATION = "orchestrator.asgi.application"
+WSGI_APPLICATION = "orchestrator.wsgi.application"
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+AUTH_USER_MODEL = "projects.User"
+
+INSTALLED_APPS: list[str] = [
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "django_filters",
+    "knox",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_celery_beat",
+    "django_structlog",
+    "apps.projects",
+    "apps.workers",
+    "apps.infra",
+    "apps.graph",
+    "apps.bot",
+    "orchestrator.apps.OrchestratorConfig",
+]
+
+MIDDLEWARE: list[str] = [
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_structlog.middlewares.RequestMiddleware",
+]
+
+TEMPLATES: list[dict[str, Any]] = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "orchestrator" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+
+_database = urlsplit(env.str("DATABASE_URL"))
+DATABASE_URL: str = _database.geturl()
+DATABASES: dict[str, dict[str, Any]] = {
+    "default": {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": _database.path.lstrip("/"),
+        "USER": unquote(_database.username or ""),
+        "PASSWORD": unquote(_database.password or ""),
+        "HOST": _database.hostname or "",
+        "PORT": str(_database.port or ""),
+        "CONN_MAX_AGE": 0,
+        "CONN_HEALTH_CHECKS": True,
+        # A pool per process. Advisory locks belong to a session, so a pooler that
+        # shares sessions between transactions must not stand in between.
+        "OPTIONS": {"pool": {"min_size": 1, "max_size": 12, "timeout": 15}, "connect_timeout": 5},
+    }
+}
+
+AUTH_PASSWORD_VALIDATORS: list[dict[str, Any]] = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("ru", _("Russian"))]
+LOCALE_PATHS = [BASE_DIR / "orchestrator" / "locale"]
+TIME_ZONE = "UTC"
+USE_I18N = True
+USE_TZ = True
+
+STATIC_URL = "static/"
+STATIC_ROOT: Path = VAR_DIR / "static"
+WHITENOISE_USE_FINDERS = True
+# Bundles and other files that several processes share; never served as they are.
+MEDIA_ROOT: Path = VAR_DIR / "storage"
+FILE_UPLOAD_PERMISSIONS = 0o600
+FILE_UPLOAD_DIRECTORY_PERMISSIONS = 0o700
+DATA_UPLOAD_MAX_MEMORY_SIZE = 1_048_576
+
+# Fernet keys for secrets at rest, newest first.
+ENCRYPTION_KEYS: list[str] = env.list("ENCRYPTION_KEYS")
+
+# --- Logs -------------------------------------------------------------------
+LOG_FORMAT: str = env.str("LOG_FORMAT", "json")
+LOG_LEVEL: str = env.str("LOG_LEVEL", "INFO")
+LOGGING: dict[str, Any] = logging_config(log_format=LOG_FORMAT, level=LOG_LEVEL)
+configure_structlog()
+DJANGO_STRUCTLOG_CELERY_ENABLED = True
+DJANGO_STRUCTLOG_COMMAND_LOGGING_ENABLED = False
+
+# --- REST -------------------------------------------------------------------
+REST_FRAMEWORK: dict[str, Any] = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "apps.workers.authentication.WorkerTokenAuthentication",
+        "knox.auth.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["apps.projects.permissions.IsAllowed"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "DEFAULT_PAGINATION_CLASS": "rest_framework.pagination.CursorPagination",
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "EXCEPTION_HANDLER": "orchestrator.api.exception_handler",
+    "PAGE_SIZE": 50,
+}
+REST_KNOX: dict[str, Any] = {
+    "SECURE_HASH_ALGORITHM": "hashlib.sha512",
+    "TOKEN_TTL": timedelta(days=90),
+    "TOKEN_LIMIT_PER_USER": None,
+    "AUTO_REFRESH": False,
+}
+SPECTACULAR_SETTINGS: dict[str, Any] = {
+    "TITLE": "Codegen Orchestrator",
+    "DESCRIPTION": "One message in, a tested and running project out.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+}
+
+# --- Celery -----------------------------------------------------------------
+REDIS_URL: str = env.str("REDIS_URL")
+# The result channel is a server of its own: a worker that floods it must not
+# be able to stop the broker.
+CHANNEL_REDIS_URL: str = env.str("CHANNEL_REDIS_URL")
+VISIBILITY_TIMEOUT_SECONDS = 1_200
+
+CELERY_BROKER_URL = REDIS_URL
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_TASK_SERIALIZER = "json"
+CELERY_ACCEPT_CONTENT = ["json"]
+CELERY_TASK_DEFAULT_QUEUE = "periodic"
+CELERY_TASK_CREATE_MISSING_QUEUES = True
+CELERY_TASK_ACKS_LATE = True
+# A poison message must not loop: a sweep repairs what a killed process left.
+CELERY_TASK_REJECT_ON_WORKER_LOST = False
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_TASK_SOFT_TIME_LIMIT = 120
+CELERY_TASK_TIME_LIMIT = 180
+CELERY_WORKER_SOFT_SHUTDOWN_TIMEOUT = 5.0
+CELERY_WORKER_ENABLE_SOFT_SHUTDOWN_ON_IDLE = True
+# True makes a 5.6.3 worker exit when Redis goes away (docs/decisions.md).
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
+    "visibility_timeout": VISIBILITY_TIMEOUT_SECONDS,
+    "unacked_restore_interval": 10,
+    "unacked_restore_throttle": 1,
+    "socket_timeout": 5,
+    "socket_connect_timeout": 1,
+    "socket_keepalive": True,
+    "health_check_interval": 25,
+}
+CELERY_WORKER_SEND_TASK_EVENTS = True
+CELERY_TASK_SEND_SENT_EVENT = True
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 2
+CELERY_TIMEZONE = "UTC"
+
+# --- projects ---------------------------------------------------------------
+PROJECTS_FORGE: str = env.str("PROJECTS_FORGE", "local")
+PROJECTS_BUNDLE_MAX_BYTES: int = env.int("PROJECTS_BUNDLE_MAX_BYTES", 50 * 1_048_576)
+PROJECTS_SCAFFOLD_DEADLINE_SECONDS = 120
+PROJECTS_MERGE_DEADLINE_SECONDS = 120
+
+# --- workers ----------------------------------------------------------------
+WORKERS_RUNTIME: str = env.str("WORKERS_RUNTIME", "process")
+WORKERS_DEFAULT_AGENT: str = env.str("WORKERS_DEFAULT_AGENT", "auto")
+WORKERS_API_URL: str = env.str("WORKERS_API_URL", "http://127.0.0.1:8000")
+WORKERS_MAX_CONCURRENT: int = env.int("WORKERS_MAX_CONCURRENT", 10)
+WORKERS_QUEUE_DEADLINE_SECONDS = 300
+WORKERS_SPAWN_DEADLINE_SECONDS = 60
+WORKERS_TURN_TIMEOUT_SECONDS: int = env.int("WORKERS_TURN_TIMEOUT_SECONDS", 1_800)
+WORKERS_HEARTBEAT_STALE_SECONDS = 15
+WORKERS_VERIFICATION_DEADLINE_SECONDS = 600
+WORKERS_STOP_GRACE_SECONDS = 10
+WORKERS_FLOOD_ENTRIES_PER_MINUTE = 6_000
+ANTHROPIC_API_KEY: str = env.str("ANTHROPIC_API_KEY", "")
+ANTHROPIC_BASE_URL: str = env.str("ANTHROPIC_BASE_URL", "")
+OPENAI_API_KEY: str = env.str("OPENAI_API_KEY", "")
+OPENAI_BASE_URL: str = env.str("OPENAI_BASE_URL", "")
+FACTORY_API_KEY: str = env.str("FACTORY_API_KEY", "")
+
+# --- infra ------------------------------------------------------------------
+INFRA_LOCAL_HOST = "127.0.0.1"
+INFRA_PORT_RANGE_START: int = env.int("INFRA_PORT_RANGE_START", 21_000)
+INFRA_PORT_RANGE_END: int = env.int("INFRA_PORT_RANGE_END", 21_999)
+INFRA_DEPLOYMENT_DEADLINE_SECONDS = 300
+
+# --- graph ------------------------------------------------------------------
+GRAPH_WORKFLOW_DEADLINE_SECONDS: int = env.int("GRAPH_WORKFLOW_DEADLINE_SECONDS", 1_800)
+GRAPH_MAX_WORKER_ATTEMPTS = 3
+GRAPH_MAX_REWORKS = 2
+GRAPH_RECURSION_LIMIT = 200
+
+# --- bot --------------------------------------------------------------------
+TELEGRAM_BOT_TOKEN: str = env.str("TELEGRAM_BOT_TOKEN", "")
