@@ -1,0 +1,11 @@
+"""Django's configuration of this app."""
+
+from django.apps import AppConfig
+
+
+class BotConfig(AppConfig):
+    """Names the app."""
+
+    name = "apps.bot"
+    label = "bot"
+    verbose_name = "Bot"

@@ -1,0 +1,1 @@
+"""Rows of the chat front end; none yet."""

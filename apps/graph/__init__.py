@@ -1,0 +1,1 @@
+"""The flows: one LangGraph run per task, driven by short Celery tasks."""

@@ -1,0 +1,1 @@
+"""Where projects run: servers, ports and deployments."""

@@ -1,0 +1,181 @@
+"""Servers, the ports given out on them, and what was deployed there."""
+
+import uuid
+from typing import ClassVar
+
+from django.db import models
+from django.db.models import Q
+from django.utils.translation import gettext_lazy as _
+
+from apps.encryption import EncryptedTextField
+from apps.lifecycle import Lifecycle, status_check, transitions
+
+
+class ServerKind(models.TextChoices):
+    """How a server is reached."""
+
+    LOCAL = "local", _("This machine")
+
+
+class ServerStatus(models.TextChoices):
+    """Where a server is in its life."""
+
+    DISCOVERED = "discovered", _("Discovered")
+    PENDING_SETUP = "pending_setup", _("Waiting for set-up")
+    PROVISIONING = "provisioning", _("Provisioning")
+    ACTIVE = "active", _("Active")
+    UNREACHABLE = "unreachable", _("Unreachable")
+    MAINTENANCE = "maintenance", _("Maintenance")
+    MISSING = "missing", _("Missing")
+    DECOMMISSIONED = "decommissioned", _("Decommissioned")
+
+
+class Server(Lifecycle):
+    """A host that projects are deployed to."""
+
+    TRANSITIONS: ClassVar = transitions(
+        {
+            ServerStatus.DISCOVERED: [ServerStatus.PENDING_SETUP, ServerStatus.MISSING],
+            ServerStatus.PENDING_SETUP: [ServerStatus.PROVISIONING, ServerStatus.MISSING],
+            ServerStatus.PROVISIONING: [ServerStatus.ACTIVE, ServerStatus.PENDING_SETUP],
+            ServerStatus.ACTIVE: [
+                ServerStatus.UNREACHABLE,
+                ServerStatus.MAINTENANCE,
+                ServerStatus.MISSING,
+                ServerStatus.DECOMMISSIONED,
+            ],
+            ServerStatus.UNREACHABLE: [ServerStatus.ACTIVE, ServerStatus.MAINTENANCE, ServerStatus.MISSING],
+            ServerStatus.MAINTENANCE: [ServerStatus.ACTIVE, ServerStatus.DECOMMISSIONED],
+            ServerStatus.MISSING: [ServerStatus.DISCOVERED, ServerStatus.DECOMMISSIONED],
+            ServerStatus.DECOMMISSIONED: [],
+        }
+    )
+
+    name = models.CharField(max_length=60, unique=True)
+    kind = models.CharField(max_length=20, choices=ServerKind.choices)
+    host = models.CharField(max_length=255)
+    status = models.CharField(max_length=20, choices=ServerStatus.choices, default=ServerStatus.DISCOVERED)
+    port_range_start = models.PositiveIntegerField()
+    port_range_end = models.PositiveIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            status_check(ServerStatus, name="server_status_known"),
+            models.CheckConstraint(
+                condition=Q(port_range_start__gte=1024)
+                & Q(port_range_end__lte=65535)
+                & Q(port_range_start__lte=models.F("port_range_end")),
+                name="server_port_range_valid",
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class DeploymentStatus(models.TextChoices):
+    """Where a release is in its life."""
+
+    PENDING = "pending", _("Pending")
+    INSTALLING = "installing", _("Installing")
+    STARTING = "starting", _("Starting")  # runs, has not answered yet
+    LIVE = "live", _("Live")  # answered from outside; the one that users reach
+    STOPPING = "stopping", _("Stopping")
+    STOPPED = "stopped", _("Stopped")  # replaced by a newer release, or stopped by a person
+    FAILED = "failed", _("Failed")  # the release said no
+    CRASHED = "crashed", _("Crashed")  # the platform broke
+    CANCELING = "canceling", _("Canceling")
+    CANCELED = "canceled", _("Canceled")
+
+
+_NOT_YET_LIVE = [DeploymentStatus.FAILED, DeploymentStatus.CRASHED, DeploymentStatus.CANCELING]
+
+
+class ServiceDeployment(Lifecycle):
+    """One release of one service of a project on a server."""
+
+    TRANSITIONS: ClassVar = transitions(
+        {
+            DeploymentStatus.PENDING: [DeploymentStatus.INSTALLING, *_NOT_YET_LIVE],
+            DeploymentStatus.INSTALLING: [DeploymentStatus.STARTING, *_NOT_YET_LIVE],
+            DeploymentStatus.STARTING: [DeploymentStatus.LIVE, *_NOT_YET_LIVE],
+            DeploymentStatus.LIVE: [DeploymentStatus.STOPPING],
+            DeploymentStatus.STOPPING: [DeploymentStatus.STOPPED],
+            DeploymentStatus.CANCELING: [DeploymentStatus.CANCELED],
+            DeploymentStatus.STOPPED: [],
+            DeploymentStatus.FAILED: [],
+            DeploymentStatus.CRASHED: [],
+            DeploymentStatus.CANCELED: [],
+        }
+    )
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    idempotency_key = models.CharField(max_length=120, unique=True, editable=False)
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="deployments")
+    project_id = models.UUIDField()
+    project_slug = models.CharField(max_length=40)
+    task_id = models.UUIDField(null=True, blank=True)
+    service_name = models.CharField(max_length=60)
+    status = models.CharField(
+        max_length=20, choices=DeploymentStatus.choices, default=DeploymentStatus.PENDING
+    )
+    commit_sha = models.CharField(max_length=64)
+    bundle_name = models.CharField(max_length=200, help_text="The release in the shared storage.")
+    bundle_sha256 = models.CharField(max_length=64)
+    setup_command = models.CharField(max_length=500)
+    run_command = models.CharField(max_length=500)
+    health_path = models.CharField(max_length=200)
+    data_directory = models.CharField(max_length=100, blank=True)
+    environment = EncryptedTextField(default="{}", help_text="The project's secrets as JSON, encrypted.")
+    url = models.CharField(max_length=500, blank=True, help_text="Set when it answered.")
+    evidence = models.JSONField(null=True, blank=True, help_text="What the smoke test observed.")
+    log_tail = models.TextField(blank=True)
+    failure = models.JSONField(null=True, blank=True)
+    starts = models.PositiveIntegerField(default=0, help_text="How often the service process was started.")
+    deadline_at = models.DateTimeField(null=True, blank=True, help_text="Of the way to live.")
+    observed_at = models.DateTimeField(null=True, blank=True)
+    removed_at = models.DateTimeField(null=True, blank=True, help_text="Its processes were seen to be gone.")
+    created_at = models.DateTimeField(auto_now_add=True)
+    installed_at = models.DateTimeField(null=True, blank=True)
+    live_at = models.DateTimeField(null=True, blank=True)
+    finished_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            status_check(DeploymentStatus, name="deployment_status_known"),
+            models.UniqueConstraint(
+                fields=["project_id", "service_name"],
+                condition=Q(status="live"),
+                name="deployment_one_live_per_service",
+            ),
+            models.UniqueConstraint(
+                fields=["project_id", "service_name"],
+                condition=Q(status__in=["pending", "installing", "starting", "canceling"]),
+                name="deployment_one_coming_per_service",
+            ),
+            models.CheckConstraint(condition=~Q(status="live") | ~Q(url=""), name="deployment_live_has_url"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.project_slug}/{self.service_name} {self.commit_sha[:12]}"
+
+
+class PortAllocation(models.Model):
+    """A port of a server given to one release; freed only when its processes are proven gone."""
+
+    server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="allocations")
+    port = models.PositiveIntegerField()
+    project_id = models.UUIDField()
+    service_name = models.CharField(max_length=60)
+    deployment = models.OneToOneField(ServiceDeployment, on_delete=models.PROTECT, related_name="allocation")
+    allocated_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["server", "port"], name="port_once_per_server"),
+            models.CheckConstraint(condition=Q(port__gte=1024) & Q(port__lte=65535), name="port_unprivileged"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.server_id}:{self.port}"

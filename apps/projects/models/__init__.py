@@ -1,0 +1,22 @@
+"""Rows of the projects app."""
+
+from apps.projects.models.accounts import IdempotencyRecord, User
+from apps.projects.models.merge_request import MergeRequest, MergeRequestStatus
+from apps.projects.models.project import Module, Project, ProjectSecret, ProjectStatus
+from apps.projects.models.task import Task, TaskEvent, TaskEventKind, TaskStatus, TaskType
+
+__all__ = [
+    "IdempotencyRecord",
+    "MergeRequest",
+    "MergeRequestStatus",
+    "Module",
+    "Project",
+    "ProjectSecret",
+    "ProjectStatus",
+    "Task",
+    "TaskEvent",
+    "TaskEventKind",
+    "TaskStatus",
+    "TaskType",
+    "User",
+]

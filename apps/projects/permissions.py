@@ -1,0 +1,7 @@
+"""Who may do what."""
+
+from rest_framework.permissions import IsAuthenticated
+
+
+class IsAllowed(IsAuthenticated):
+    """Deny by default."""

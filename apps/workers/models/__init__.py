@@ -1,0 +1,22 @@
+"""Rows of the workers app."""
+
+from apps.workers.models.agent_config import AgentConfig
+from apps.workers.models.inbox import DeadLetter, DeadLetterStatus, Snapshot, WorkerEvent
+from apps.workers.models.turn import Turn, TurnStatus
+from apps.workers.models.verification import Verification, VerificationStatus
+from apps.workers.models.worker import ACTIVE, Worker, WorkerStatus
+
+__all__ = [
+    "ACTIVE",
+    "AgentConfig",
+    "DeadLetter",
+    "DeadLetterStatus",
+    "Snapshot",
+    "Turn",
+    "TurnStatus",
+    "Verification",
+    "VerificationStatus",
+    "Worker",
+    "WorkerEvent",
+    "WorkerStatus",
+]
