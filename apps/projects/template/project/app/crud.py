@@ -1,0 +1,83 @@
+"""The five things done to the rows of one model, and how they are refused."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+from fastapi import HTTPException
+from pydantic import BaseModel
+from sqlalchemy import select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import Session
+
+from app.database import Base
+
+Model = TypeVar("Model", bound=Base)
+
+
+def list_records(
+    session: Session, model: type[Model], *, limit: int, offset: int
+) -> Sequence[Model]:
+    """Return rows in the order of their ids."""
+    primary_key = model.__table__.primary_key.columns
+    return session.scalars(select(model).order_by(*primary_key).limit(limit).offset(offset)).all()
+
+
+def get_record(session: Session, model: type[Model], record_id: int) -> Model:
+    """Return one row.
+
+    Raises:
+        HTTPException: 404, there is no such row.
+    """
+    record = session.get(model, record_id)
+    if record is None:
+        raise HTTPException(404, f"{model.__name__} {record_id} does not exist")
+    return record
+
+
+def create_record(session: Session, model: type[Model], values: BaseModel) -> Model:
+    """Store a new row.
+
+    Raises:
+        HTTPException: 409, a unique value is taken.
+    """
+    record = model(**values.model_dump())
+    session.add(record)
+    _commit(session)
+    return record
+
+
+def update_record(
+    session: Session, model: type[Model], record_id: int, changes: BaseModel
+) -> Model:
+    """Change the fields that were sent; a whole payload replaces all of them.
+
+    Raises:
+        HTTPException: 404, there is no such row; 409, a unique value is taken.
+    """
+    record = get_record(session, model, record_id)
+    for name, value in changes.model_dump(exclude_unset=True).items():
+        setattr(record, name, value)
+    _commit(session)
+    return record
+
+
+def delete_record(session: Session, model: type[Model], record_id: int) -> None:
+    """Delete one row.
+
+    Raises:
+        HTTPException: 404, there is no such row.
+    """
+    session.delete(get_record(session, model, record_id))
+    _commit(session)
+
+
+def _commit(session: Session) -> None:
+    try:
+        session.commit()
+    except IntegrityError as refusal:
+        session.rollback()
+        reason = str(refusal.orig)
+        if not reason.startswith("UNIQUE constraint failed: "):
+            raise
+        names = [name.rpartition(".")[2] for name in reason.partition(": ")[2].split(", ")]
+        raise HTTPException(409, f"{', '.join(names)}: this value is already taken") from refusal

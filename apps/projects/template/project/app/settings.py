@@ -1,0 +1,28 @@
+"""Typed settings; the only reader of the environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Settings(BaseModel):
+    """What may differ between two places where the service runs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    data_dir: Path = Path("data")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    database_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read DATA_DIR, LOG_LEVEL and DATABASE_TIMEOUT_SECONDS; an empty value means the default.
+
+        Raises:
+            pydantic.ValidationError: a value is not of its type.
+        """
+        values = {name: environment.get(name.upper(), "") for name in cls.model_fields}
+        return cls.model_validate({name: value for name, value in values.items() if value})

@@ -1,0 +1,19 @@
+"""Settings are read from the environment and checked."""
+
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from app.settings import Settings
+
+
+def test_empty_environment_gives_the_defaults() -> None:
+    settings = Settings.from_environment({"LOG_LEVEL": ""})
+
+    assert settings == Settings(data_dir=Path("data"), log_level="INFO")
+
+
+def test_wrong_value_is_refused_by_name() -> None:
+    with pytest.raises(ValidationError, match="database_timeout_seconds"):
+        Settings.from_environment({"DATABASE_TIMEOUT_SECONDS": "soon"})
