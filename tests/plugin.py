@@ -1,0 +1,56 @@
+"""Gives the tests real servers: loaded before Django reads its settings (see addopts in pyproject.toml).
+
+`-m unit` starts nothing: such tests must not need a service.
+"""
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from orchestrator.embedded import Embedded
+
+_PLACEHOLDERS = {
+    "SECRET_KEY": "unit-tests",
+    "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/nothing",
+    "REDIS_URL": "redis://127.0.0.1:1/0",
+    "CHANNEL_REDIS_URL": "redis://127.0.0.1:2/0",
+    "ENCRYPTION_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+}
+
+
+def _only_units() -> bool:
+    arguments = sys.argv[1:]
+    return any(
+        argument == "-m" and following == "unit" or argument == "-munit"
+        for argument, following in zip(arguments, [*arguments[1:], ""], strict=True)
+    )
+
+
+def _is_xdist_controller() -> bool:
+    spread = any(argument.startswith(("-n", "--numprocesses")) for argument in sys.argv[1:])
+    return spread and "PYTEST_XDIST_WORKER" not in os.environ
+
+
+def _start() -> Callable[[], None]:
+    # Not pytest's own temporary directory: unprivileged units must be able to traverse it.
+    var_dir = Path(tempfile.mkdtemp(prefix="orchestrator-tests-"))
+    var_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    os.environ["VAR_DIR"] = str(var_dir)
+    os.environ.update(_PLACEHOLDERS)
+    if _only_units() or _is_xdist_controller():
+        return lambda: shutil.rmtree(var_dir)
+    embedded = Embedded(var_dir)
+    embedded.start()
+    os.environ.update(embedded.env())
+    return embedded.remove
+
+
+_stop = _start()
+
+
+def pytest_unconfigure() -> None:
+    """Stop the servers and delete their data."""
+    _stop()
