@@ -1,0 +1,1 @@
+"""The port to the git host and its adapters."""

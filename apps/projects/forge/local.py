@@ -1,0 +1,229 @@
+"""The forge `local`: bare repositories in a directory of this machine."""
+
+import contextlib
+import errno
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from apps.errors import Invalid
+from apps.projects import bundle_header, objects
+from apps.projects.forge import base, local_store
+from apps.projects.git import DiskFull, Git, GitFailed, GitLimits
+from apps.projects.git_names import check_branch, check_sha
+
+_TRANSFER_LIMITS: Final = GitLimits(timeout_seconds=120, cpu_seconds=120)
+
+
+class LocalForge:
+    """Bare repositories below one directory, each recording whose it is.
+
+    Args:
+        root: made with mode 0700 when the first repository is created. A root that
+            is missing later means the forge cannot be asked, never that it is empty.
+        lock_timeout_seconds: how long a change waits for another one of the same repository.
+
+    """
+
+    def __init__(self, root: Path, *, lock_timeout_seconds: float = 30.0) -> None:
+        self._root = root
+        self._lock_timeout_seconds = lock_timeout_seconds
+
+    def ensure_repository(self, spec: base.RepositorySpec) -> base.Repository:
+        """See `Forge.ensure_repository`."""
+        check_branch(spec.default_branch)
+        path = self._path(spec.name)
+        with _file_errors(), _git_errors():
+            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if not path.exists():
+                if spec.repository_id is not None:
+                    raise base.RepositoryNotFound(details={"repository": spec.name})
+                local_store.create(path, spec)
+            recorded = local_store.identity(path)
+        ours = recorded.get("projectid") == spec.project_id
+        if not ours or (spec.repository_id or recorded["repositoryid"]) != recorded["repositoryid"]:
+            raise base.RepositoryTaken(details={"repository": spec.name})
+        return base.Repository(
+            id=recorded["repositoryid"],
+            name=spec.name,
+            default_branch=recorded["defaultbranch"],
+            url=path.as_uri(),
+        )
+
+    def head(self, repository: base.Repository, branch: str) -> str | None:
+        """See `Forge.head`."""
+        with self._reading(repository) as git:
+            return objects.branch_head(git, check_branch(branch))
+
+    def push(
+        self, repository: base.Repository, *, source: Path, sha: str, branch: str, expected: str | None
+    ) -> None:
+        """See `Forge.push`."""
+        check_sha(sha)
+        with self._changing(repository) as git:
+            current = objects.branch_head(git, check_branch(branch))
+            if current == sha:
+                return
+            if current != expected:
+                details = {"branch": branch, "expected": expected, "found": current}
+                raise base.BranchMoved(details=details)
+            local_store.store_commit(git, source=source, sha=sha, limits=_TRANSFER_LIMITS)
+            if branch == repository.default_branch and current and not objects.is_ancestor(git, current, sha):
+                raise base.BranchMoved("The default branch would lose commits", details={"branch": branch})
+            local_store.move_branch(git, branch=branch, to=sha, expected=current)
+
+    def merge(self, repository: base.Repository, spec: base.MergeSpec) -> base.MergeResult:
+        """See `Forge.merge`."""
+        base.check_request_id(spec.request_id)
+        with self._changing(repository) as git:
+            current = objects.branch_head(git, check_branch(spec.into))
+            if current is None:
+                raise base.BranchNotFound(details={"branch": spec.into})
+            done = _find(local_store.merges(git, current), spec.request_id)
+            if done is None:
+                _check_mergeable(git, spec, current)
+                sha = local_store.make_merge_commit(git, spec)
+                local_store.move_branch(git, branch=spec.into, to=sha, expected=current)
+                head = objects.branch_head(git, spec.into) or current
+                done = _find(local_store.merges(git, head), spec.request_id)
+        if done is None:
+            raise base.ForgeUnavailable("The merge cannot be read back", details={"request": spec.request_id})
+        if done.source_sha != spec.source_sha:
+            raise base.MergeRequestReused(details={"request": spec.request_id, "merged": done.source_sha})
+        return done
+
+    def find_merge(
+        self, repository: base.Repository, request_id: str, *, branch: str | None = None
+    ) -> base.MergeResult | None:
+        """See `Forge.find_merge`."""
+        return _find(self.list_merges(repository, branch=branch), base.check_request_id(request_id))
+
+    def list_merges(
+        self, repository: base.Repository, *, branch: str | None = None
+    ) -> list[base.MergeResult]:
+        """See `Forge.list_merges`."""
+        with self._reading(repository) as git:
+            head = objects.branch_head(git, check_branch(branch or repository.default_branch))
+            return local_store.merges(git, head) if head is not None else []
+
+    def export_bundle(
+        self, repository: base.Repository, *, branch: str, destination: Path
+    ) -> base.BundleInfo:
+        """See `Forge.export_bundle`."""
+        with self._reading(repository) as git:
+            if objects.branch_head(git, check_branch(branch)) is None:
+                raise base.BranchNotFound(details={"branch": branch})
+            refs = [f"refs/heads/{branch}"]
+            if branch == repository.default_branch:
+                refs.append("HEAD")  # lets a plain `git clone` of the file check the branch out
+            with _file_errors():
+                return write_bundle(git, refs, destination)
+
+    def read_file(self, repository: base.Repository, *, sha: str, path: str, limit: int) -> bytes:
+        """See `Forge.read_file`."""
+        with self._reading(repository) as git:
+            if not objects.has_commit(git, sha):
+                raise base.CommitNotFound(details={"sha": sha})
+            found = objects.find_file(git, sha, path)
+            if found is None:
+                raise base.FileNotFound(details={"path": path})
+            name, size = found
+            if size > limit:
+                raise base.FileOverLimit(details={"path": path, "size": size, "limit": limit})
+            return git.run("cat-file", "blob", name).output
+
+    def delete_branch(self, repository: base.Repository, branch: str) -> None:
+        """See `Forge.delete_branch`."""
+        if check_branch(branch) == repository.default_branch:
+            raise Invalid("The default branch cannot be deleted", details={"field": "branch"})
+        with self._changing(repository) as git:
+            if objects.branch_head(git, branch) is not None:
+                git.run("update-ref", "-d", f"refs/heads/{branch}")
+
+    def mirror(self, repository: base.Repository) -> Path:
+        """See `Forge.mirror`: here the repository itself."""
+        with self._reading(repository):
+            return self._path(repository.name)
+
+    def _path(self, name: str) -> Path:
+        return self._root / f"{base.check_name(name)}.git"
+
+    @contextlib.contextmanager
+    def _reading(self, repository: base.Repository) -> Iterator[Git]:
+        path = self._path(repository.name)
+        if not self._root.is_dir():
+            raise base.ForgeUnavailable("The forge's directory is missing")
+        if not path.is_dir():
+            raise base.RepositoryNotFound(details={"repository": repository.name})
+        with _git_errors():
+            if local_store.identity(path).get("repositoryid") != repository.id:
+                raise base.RepositoryTaken(details={"repository": repository.name})
+            yield Git(repository=path)
+
+    @contextlib.contextmanager
+    def _changing(self, repository: base.Repository) -> Iterator[Git]:
+        with (
+            self._reading(repository),
+            local_store.locked(
+                self._path(repository.name), timeout_seconds=self._lock_timeout_seconds
+            ) as git,
+        ):
+            yield git
+
+
+def write_bundle(git: Git, refs: list[str], destination: Path) -> base.BundleInfo:
+    """Write refs with their whole history into a bundle; the head reported is that of the first ref.
+
+    Raises:
+        OSError: the file cannot be written.
+
+    """
+    draft = destination.with_name(f".{destination.name}.{os.getpid()}.draft")
+    try:
+        git.run("bundle", "create", "--quiet", str(draft.absolute()), *refs)
+        with draft.open("rb") as written:
+            header = bundle_header.read_header(written)
+            written.seek(0)
+            digest = hashlib.file_digest(written, "sha256").hexdigest()
+            os.fsync(written.fileno())
+        info = base.BundleInfo(head_sha=header.refs[refs[0]], sha256=digest, size=draft.stat().st_size)
+        draft.replace(destination)
+        return info
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def _find(merges: list[base.MergeResult], request_id: str) -> base.MergeResult | None:
+    return next((merge for merge in merges if merge.request_id == request_id), None)
+
+
+def _check_mergeable(git: Git, spec: base.MergeSpec, current: str) -> None:
+    if not objects.has_commit(git, spec.source_sha):
+        raise base.CommitNotFound(details={"sha": spec.source_sha})
+    if current != spec.expected_base:
+        details = {"branch": spec.into, "expected": spec.expected_base, "found": current}
+        raise base.BaseMoved(details=details)
+    if current == spec.source_sha:
+        raise base.NothingToMerge(details={"sha": current})
+    if not objects.is_ancestor(git, current, spec.source_sha):
+        raise base.MergeConflict(details={"source": spec.source_sha, "base": current})
+
+
+@contextlib.contextmanager
+def _git_errors() -> Iterator[None]:
+    try:
+        yield
+    except GitFailed as error:
+        raise base.ForgeUnavailable(f"The repository does not answer: {error.message}") from error
+
+
+@contextlib.contextmanager
+def _file_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull from error
+        raise base.ForgeUnavailable(f"The forge's directory refused: {error.strerror}") from error
