@@ -49,6 +49,7 @@ class EncryptedTextField(TextField):
 
         Raises:
             UndecryptableSecret: none of the keys fits.
+
         """
         if value is None:
             return None

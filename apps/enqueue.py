@@ -22,6 +22,7 @@ def enqueue(task: Task[Any, Any], **ids: Any) -> None:
     Args:
         task: a registered Celery task.
         ids: its keyword arguments, JSON values only.
+
     """
 
     def send() -> None:

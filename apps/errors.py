@@ -1,4 +1,4 @@
-"""Errors answer one question: whose move is it?
+"""Errors, which answer one question: whose move is it.
 
 ::
 

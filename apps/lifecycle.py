@@ -41,6 +41,8 @@ class Lifecycle(models.Model):
 
     TRANSITIONS: ClassVar[Transitions]
 
+    #: Every model replaces this by its own choices and default.
+    status = models.CharField(max_length=20)
     status_changed_at = models.DateTimeField(default=timezone.now, editable=False)
 
     class Meta:
@@ -61,6 +63,7 @@ class Lifecycle(models.Model):
         Raises:
             IllegalTransition: the row is in none of the source statuses.
             NotFound: there is no such row.
+
         """
         sources = {status for status, targets in cls.TRANSITIONS.items() if to in targets}
         if expect is not None:

@@ -1,6 +1,5 @@
 """System checks: settings that would be silently wrong are refused at start."""
 
-from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -8,7 +7,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
 
-def check_time_limits(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+def check_time_limits(**_: Any) -> list[CheckMessage]:
     """No Celery task may outlive the broker's visibility timeout, else it is redelivered while it runs."""
     if settings.CELERY_TASK_TIME_LIMIT >= settings.VISIBILITY_TIMEOUT_SECONDS:
         return [
@@ -21,7 +20,7 @@ def check_time_limits(app_configs: Sequence[Any] | None, **_: Any) -> list[Check
     return []
 
 
-def check_channel_is_separate(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
+def check_channel_is_separate(**_: Any) -> list[CheckMessage]:
     """Workers append to the channel; were it the broker, one of them could stop everything."""
     broker, channel = urlsplit(settings.REDIS_URL), urlsplit(settings.CHANNEL_REDIS_URL)
     if (broker.hostname, broker.port) == (channel.hostname, channel.port):
@@ -35,8 +34,8 @@ def check_channel_is_separate(app_configs: Sequence[Any] | None, **_: Any) -> li
     return []
 
 
-def check_port_range(app_configs: Sequence[Any] | None, **_: Any) -> list[CheckMessage]:
-    """The range of ports for local deployments must hold at least one port."""
+def check_port_range(**_: Any) -> list[CheckMessage]:
+    """Refuse an empty range of ports for local deployments."""
     if settings.INFRA_PORT_RANGE_START > settings.INFRA_PORT_RANGE_END:
         return [Error("INFRA_PORT_RANGE_START is above INFRA_PORT_RANGE_END.", id="orchestrator.E003")]
     return []

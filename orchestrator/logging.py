@@ -71,6 +71,7 @@ def logging_config(*, log_format: str, level: str) -> dict[str, Any]:
     Args:
         log_format: ``json`` for machines, ``console`` for people.
         level: the least level that is written.
+
     """
     renderer: Any = (
         structlog.dev.ConsoleRenderer(colors=False)

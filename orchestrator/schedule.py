@@ -31,6 +31,7 @@ def create_missing_entries(entries: Iterable[Entry] = ENTRIES) -> int:
 
     Returns:
         How many were created.
+
     """
     from django_celery_beat.models import IntervalSchedule, PeriodicTask
 

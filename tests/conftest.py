@@ -41,5 +41,3 @@ def broker() -> Iterator["redis.Redis"]:
     yield client
     client.flushall()
     client.close()
-
-

@@ -24,7 +24,7 @@ _PLACEHOLDERS = {
 def _only_units() -> bool:
     arguments = sys.argv[1:]
     return any(
-        argument == "-m" and following == "unit" or argument == "-munit"
+        (argument == "-m" and following == "unit") or argument == "-munit"
         for argument, following in zip(arguments, [*arguments[1:], ""], strict=True)
     )
 

@@ -174,7 +174,9 @@ class PortAllocation(models.Model):
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["server", "port"], name="port_once_per_server"),
-            models.CheckConstraint(condition=Q(port__gte=1024) & Q(port__lte=65535), name="port_unprivileged"),
+            models.CheckConstraint(
+                condition=Q(port__gte=1024) & Q(port__lte=65535), name="port_unprivileged"
+            ),
         ]
 
     def __str__(self) -> str:

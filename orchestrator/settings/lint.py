@@ -1,6 +1,5 @@
 """Settings for tools that need Django but no services: mypy, the schema export, the migrations check."""
 
-import importlib
 import os
 
 _PLACEHOLDERS = {
@@ -13,6 +12,4 @@ _PLACEHOLDERS = {
 for _name, _value in _PLACEHOLDERS.items():
     os.environ.setdefault(_name, _value)
 
-globals().update(
-    {name: value for name, value in vars(importlib.import_module("orchestrator.settings.base")).items() if name.isupper()}
-)
+from orchestrator.settings.base import *

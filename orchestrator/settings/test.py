@@ -4,9 +4,7 @@ The servers' addresses come from the environment, which ``tests/conftest.py``
 fills before Django starts.
 """
 
-from orchestrator.settings import base
-
-globals().update({name: value for name, value in vars(base).items() if name.isupper()})
+from orchestrator.settings.base import *
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 LOG_LEVEL = "WARNING"

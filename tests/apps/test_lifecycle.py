@@ -18,7 +18,17 @@ from apps.projects.models import MergeRequest, Project, Task, User
 from apps.workers.models import DeadLetter, Turn, Verification, Worker
 
 MODELS: list[type[Lifecycle]] = [
-    Project, Task, MergeRequest, Worker, Turn, Verification, DeadLetter, Server, ServiceDeployment, Run, Question,
+    Project,
+    Task,
+    MergeRequest,
+    Worker,
+    Turn,
+    Verification,
+    DeadLetter,
+    Server,
+    ServiceDeployment,
+    Run,
+    Question,
 ]
 
 
@@ -62,7 +72,9 @@ def make_user(**fields: Any) -> User:
 
 
 def make_task(status: str) -> Task:
-    project = Project.objects.create(owner=make_user(), name="Books", slug=f"books-{uuid4()}"[:40], modules=["backend"])
+    project = Project.objects.create(
+        owner=make_user(), name="Books", slug=f"books-{uuid4()}"[:40], modules=["backend"]
+    )
     return Task.objects.create(project=project, type="engineering", status=status)
 
 
@@ -102,7 +114,9 @@ def test_of_racing_connections_exactly_one_wins_each_round() -> None:
     for _ in range(20):
         task, barrier, wins = make_task("pending"), threading.Barrier(2), []
 
-        def race(task_id: Any = task.pk, barrier: threading.Barrier = barrier, wins: list[bool] = wins) -> None:
+        def race(
+            task_id: Any = task.pk, barrier: threading.Barrier = barrier, wins: list[bool] = wins
+        ) -> None:
             try:
                 connection.ensure_connection()
                 barrier.wait(timeout=10)

@@ -31,7 +31,9 @@ class IdempotencyRecord(models.Model):
     method = models.CharField(max_length=8)
     path = models.CharField(max_length=500)
     request_sha256 = models.CharField(max_length=64)
-    response_status = models.PositiveSmallIntegerField(null=True, help_text="Empty while the first is running.")
+    response_status = models.PositiveSmallIntegerField(
+        null=True, help_text="Empty while the first is running."
+    )
     response_body = models.JSONField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
 

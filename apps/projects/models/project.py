@@ -8,8 +8,8 @@ from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from apps.lifecycle import Lifecycle, status_check, transitions
 from apps.encryption import EncryptedTextField
+from apps.lifecycle import Lifecycle, status_check, transitions
 
 
 class Module(models.TextChoices):
@@ -58,7 +58,9 @@ class Project(Lifecycle):
     scaffold_sha = models.CharField(max_length=64, blank=True)
     # The head of the default branch as read back from the forge, with what others need of it.
     head_sha = models.CharField(max_length=64, blank=True)
-    workspace_name = models.CharField(max_length=200, blank=True, help_text="Bundle of the head in the storage.")
+    workspace_name = models.CharField(
+        max_length=200, blank=True, help_text="Bundle of the head in the storage."
+    )
     workspace_sha256 = models.CharField(max_length=64, blank=True)
     manifest = models.JSONField(null=True, blank=True, help_text="project.yaml at the head.")
     scaffold_attempts = models.PositiveSmallIntegerField(default=0)

@@ -81,7 +81,9 @@ class Task(Lifecycle):
     class Meta:
         constraints: ClassVar = [
             status_check(TaskStatus, name="task_status_known"),
-            models.UniqueConstraint(fields=["follows"], name="task_one_follower", condition=models.Q(retry_of=None)),
+            models.UniqueConstraint(
+                fields=["follows"], name="task_one_follower", condition=models.Q(retry_of=None)
+            ),
         ]
         indexes: ClassVar = [models.Index(fields=["project", "-created_at"], name="task_by_project")]
 

@@ -59,7 +59,9 @@ class Verification(Lifecycle):
     commands = models.JSONField(help_text="setup, check and tests of the base's manifest.")
     protected = models.JSONField(default=list, help_text="Paths that are taken from the base.")
     allow_removed_tests = models.BooleanField(default=False)
-    evidence = models.JSONField(null=True, blank=True, help_text="What was observed: tests, exit codes, times.")
+    evidence = models.JSONField(
+        null=True, blank=True, help_text="What was observed: tests, exit codes, times."
+    )
     log_tail = models.TextField(blank=True)
     failure = models.JSONField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)

@@ -95,10 +95,12 @@ class Worker(Lifecycle):
         constraints: ClassVar = [
             status_check(WorkerStatus, name="worker_status_known"),
             models.CheckConstraint(
-                condition=Q(agent_type__in=sorted(agent.value for agent in AgentType)), name="worker_agent_known"
+                condition=Q(agent_type__in=sorted(agent.value for agent in AgentType)),
+                name="worker_agent_known",
             ),
             models.CheckConstraint(
-                condition=Q(worker_type__in=sorted(kind.value for kind in WorkerType)), name="worker_type_known"
+                condition=Q(worker_type__in=sorted(kind.value for kind in WorkerType)),
+                name="worker_type_known",
             ),
         ]
         indexes: ClassVar = [models.Index(fields=["status", "created_at"], name="worker_by_status")]
