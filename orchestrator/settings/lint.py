@@ -12,4 +12,8 @@ _PLACEHOLDERS = {
 for _name, _value in _PLACEHOLDERS.items():
     os.environ.setdefault(_name, _value)
 
+from orchestrator.settings import base
 from orchestrator.settings.base import *
+
+# Nothing answers at that address: fail at once rather than wait for a pool.
+DATABASES = {"default": {**base.DATABASES["default"], "OPTIONS": {"connect_timeout": 1}}}
