@@ -79,7 +79,7 @@ class Embedded:
             ServerFailed: a server did not come up; the message ends with its log.
 
         """
-        with ThreadPoolExecutor(len(self._servers)) as pool:
+        with ThreadPoolExecutor(len(URL_NAMES)) as pool:
             for result in [pool.submit(self.ensure, name) for name in self._servers]:
                 result.result()
         values = self.env()
@@ -161,7 +161,7 @@ class Embedded:
             ServerFailed: a server survived even SIGKILL.
 
         """
-        with ThreadPoolExecutor(len(self._servers)) as pool:
+        with ThreadPoolExecutor(len(URL_NAMES)) as pool:
             survivors = [name for name, ended in pool.map(self._stop_one, self._servers) if not ended]
         if survivors:
             raise ServerFailed(f"could not stop {', '.join(survivors)}")

@@ -95,23 +95,34 @@ def reachable_copy(source: Path, cache: Path) -> Path:
 
     Args:
         source: a directory of programs (never secrets: the copy is readable by everybody).
-        cache: a directory that other uids can reach; copies are kept per version of the source.
+        cache: a directory that other uids can reach. The copy is ``<cache>/<version>/<name of source>``,
+            so a copied Python package is imported from the copy's parent.
 
     """
     source = source.resolve()
     if reachable_by_others(source):
         return source
-    status = source.stat()
-    version = hashlib.sha256(f"{source}:{status.st_ino}:{status.st_mtime_ns}".encode()).hexdigest()[:16]
-    target = cache / f"{source.name}-{version}"
+    target = cache / _version(source) / source.name
     if not target.exists():
         cache.mkdir(parents=True, exist_ok=True)
-        cache.chmod(0o711)
-        temporary = cache / f".{target.name}.{os.getpid()}"
-        shutil.copytree(source, temporary, symlinks=True)
-        _open_to_others(temporary)
-        temporary.rename(target)
+        temporary = cache / f".{os.getpid()}-{source.name}"
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.copytree(source, temporary / source.name, symlinks=True)
+        for directory in (cache, temporary):
+            directory.chmod(0o711)
+        _open_to_others(temporary / source.name)
+        with suppress(OSError):  # somebody else was faster with the same version
+            temporary.rename(target.parent)
+        shutil.rmtree(temporary, ignore_errors=True)
     return target
+
+
+def _version(tree: Path) -> str:
+    digest = hashlib.sha256(str(tree).encode())
+    for path in sorted(tree.rglob("*")):
+        status = path.lstat()
+        digest.update(f"{path}:{status.st_size}:{status.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _open_to_others(tree: Path) -> None:

@@ -15,9 +15,9 @@ from typing import BinaryIO
 import psutil
 
 LOG_LIMIT_BYTES = 10_000_000
-# Below every usual ephemeral range: a client that keeps reconnecting to a dead server on an ephemeral port
-# sooner or later connects to itself, and then nobody can bind that port any more.
-PORT_RANGE = range(15_000, 32_000)
+# Above the ports of deployments and below every usual ephemeral range: a client that keeps reconnecting to
+# a dead server on an ephemeral port sooner or later connects to itself, and then nobody can bind that port.
+PORT_RANGE = range(23_000, 32_000)
 
 # Children of this process; kept so that they are reaped when they end and not warned about when they do not.
 _children: dict[int, "subprocess.Popen[bytes]"] = {}

@@ -1,0 +1,90 @@
+"""The command line of the stack: ``up``, ``down`` and ``status``."""
+
+import argparse
+import logging
+import signal
+import sys
+import time
+
+from orchestrator.embedded import ServerFailed
+from orchestrator.stack import CommandFailed, Stack, StackFailed
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+class StopAsked(BaseException):
+    """Somebody sent a signal to the supervisor."""
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command and return the exit code."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    stack = Stack(without=options.without)
+    try:
+        if options.command == "up":
+            _up(stack, adopt=options.adopt)
+        elif options.command == "down":
+            stack.down()
+            print("stopped")
+        else:
+            return _print_status(stack)
+    except (StackFailed, ServerFailed, CommandFailed) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m orchestrator.stack", description=__doc__)
+    parser.add_argument("command", choices=("up", "down", "status"))
+    without = "do not run this process (may be repeated)"
+    parser.add_argument("--without", action="append", default=[], metavar="NAME", help=without)
+    parser.add_argument("--adopt", action="store_true", help="take over a stack that was handed over")
+    return parser
+
+
+def _up(stack: Stack, *, adopt: bool) -> None:
+    for number in STOP_SIGNALS:
+        signal.signal(number, _stop_asked)
+    began = time.monotonic()
+    try:
+        stack.start(adopt=adopt)
+        stack.wait_ready()
+        _announce(stack, seconds=time.monotonic() - began)
+        signal.pause()
+    except StopAsked:
+        logging.info("stopping")
+    finally:
+        stack.stop()
+
+
+def _stop_asked(*_: object) -> None:
+    # Once is enough: a second signal must not interrupt the stopping.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    raise StopAsked
+
+
+def _announce(stack: Stack, *, seconds: float) -> None:
+    print(f"ready after {seconds:.1f} s; Ctrl-C or `make down` stops it")
+    print(f"  admin    {stack.web_url}/admin/")
+    print(f"  API      {stack.web_url}/api/docs/")
+    if stack.flower_url:
+        password_file = stack.var_dir / "run" / "flower.password"
+        print(f"  Flower   {stack.flower_url}/  (user admin, password in {password_file})")
+    print(f"  logs     {stack.var_dir / 'run' / 'logs'}")
+    if stack.admin_notice:
+        print(stack.admin_notice.rstrip())
+    sys.stdout.flush()
+
+
+def _print_status(stack: Stack) -> int:
+    status = stack.status()
+    for name, pid in status.items():
+        print(f"{name:10} {'stopped' if pid is None else f'pid {pid}'}")
+    return 0 if status and all(status.values()) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""The processes of the embedded stack: what each runs, how it says that it is ready, when it stops."""
+
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+WEB, FLOWER, BOT, BEAT = "web", "flower", "bot", "beat"
+CELERY_APP = "orchestrator.celery"
+
+# Queues are privilege boundaries; on one machine under one account they share three processes.
+QUEUES = {
+    "work": ("scaffold", "build", "provision", "servers", "bot"),
+    "flow": ("graph", "workers", "periodic"),
+    "ingest": ("ingest",),
+}
+# A warm shutdown waits for a running Celery task; the soft one puts it back into its queue. With the pool of
+# threads Celery fails at the start when told so; its work is short anyway.
+SOFT_SHUTDOWN = {"REMAP_SIGTERM": "SIGQUIT"}
+POOLS = {
+    "work": ("--pool", "prefork", "--concurrency", "3"),
+    "flow": ("--pool", "prefork", "--concurrency", "3"),
+    "ingest": ("--pool", "threads", "--concurrency", "4"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChildSpec:
+    """One supervised process."""
+
+    name: str
+    argv: tuple[str, ...]
+    """The program and its arguments; never a secret."""
+    env: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Added to the stack's environment."""
+    ready_file: bool = False
+    """It touches ``<VAR_DIR>/run/ready/<STACK_NAME>`` when it is ready."""
+    ready_url: str = ""
+    """It is ready when this answers 200."""
+    stop_stage: int = 0
+    """Lower stages are stopped first; one stage is stopped at once."""
+    stop_seconds: float = 10.0
+    """After SIGTERM; then its whole process group gets SIGKILL."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ports:
+    """Loopback ports of the processes that listen."""
+
+    web: int
+    flower: int
+
+
+def default_table(ports: Ports, *, root: Path, flower_password: str) -> tuple[ChildSpec, ...]:
+    """Return every process of the stack.
+
+    Args:
+        ports: where the web and Flower listen.
+        root: the checkout, which holds ``manage.py``.
+        flower_password: of Flower's user ``admin``.
+
+    """
+    bot = ChildSpec(name=BOT, argv=(sys.executable, str(root / "manage.py"), "runbot"))
+    return (_web(ports.web), *map(_worker, QUEUES), _beat(), _flower(ports.flower, flower_password), bot)
+
+
+def _web(port: int) -> ChildSpec:
+    return ChildSpec(
+        name=WEB,
+        argv=(
+            *(sys.executable, "-m", "uvicorn", "orchestrator.asgi:application"),
+            *("--host", "127.0.0.1", "--port", str(port)),
+            *("--lifespan", "off", "--no-access-log", "--no-server-header"),
+            *("--timeout-graceful-shutdown", "3"),
+        ),
+        ready_url=f"http://127.0.0.1:{port}/health/ready",
+        stop_seconds=6.0,
+    )
+
+
+def _worker(name: str) -> ChildSpec:
+    return ChildSpec(
+        name=name,
+        argv=(
+            *_celery("worker", "--hostname", f"{name}@%h", "--queues", ",".join(QUEUES[name])),
+            *POOLS[name],
+            *("--without-gossip", "--without-mingle", "--loglevel", "INFO"),
+        ),
+        env={} if "threads" in POOLS[name] else SOFT_SHUTDOWN,
+        ready_file=True,
+        stop_stage=1,
+        stop_seconds=20.0,
+    )
+
+
+def _beat() -> ChildSpec:
+    scheduler = "django_celery_beat.schedulers:DatabaseScheduler"
+    return ChildSpec(name=BEAT, argv=_celery("beat", "--pidfile", "", "--scheduler", scheduler))
+
+
+def _flower(port: int, password: str) -> ChildSpec:
+    return ChildSpec(
+        name=FLOWER,
+        argv=_celery("flower", "--address=127.0.0.1", f"--port={port}"),
+        env={"FLOWER_BASIC_AUTH": f"admin:{password}"},
+        ready_url=f"http://127.0.0.1:{port}/healthcheck",
+    )
+
+
+def _celery(*arguments: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", "celery", "-A", CELERY_APP, *arguments)
