@@ -18,12 +18,14 @@ class WorkerEvent(models.Model):
     seq = models.PositiveBigIntegerField()
     kind = models.CharField(max_length=20)
     body = models.JSONField()
+    turn_id = models.UUIDField(null=True, blank=True, help_text="The turn it speaks of.")
     received_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["worker", "boot", "seq"], name="worker_event_once")
         ]
+        indexes: ClassVar = [models.Index(fields=["turn_id", "id"], name="worker_event_by_turn")]
 
     def __str__(self) -> str:
         return f"{self.worker_id} {self.kind} {self.seq}"

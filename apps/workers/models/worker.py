@@ -80,6 +80,8 @@ class Worker(Lifecycle):
     observed_at = models.DateTimeField(null=True, blank=True, help_text="Last look at the container.")
     # Who decided that it should end, and how it did.
     released_at = models.DateTimeField(null=True, blank=True, help_text="Its work is done; it may go.")
+    stop_asked_at = models.DateTimeField(null=True, blank=True, help_text="It was asked to stop.")
+    stop_failure = models.JSONField(null=True, blank=True, help_text="Why we decided to end it.")
     drained_at = models.DateTimeField(null=True, blank=True, help_text="Its output was read to the end.")
     removed_at = models.DateTimeField(null=True, blank=True, help_text="Its container was seen to be gone.")
     exit_code = models.IntegerField(null=True, blank=True)

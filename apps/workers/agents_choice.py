@@ -1,0 +1,63 @@
+"""Which agent a worker runs when the request does not say."""
+
+import shutil
+from dataclasses import dataclass
+from typing import Final
+
+from django.conf import settings
+
+from apps.workers.models import AgentConfig
+from worker_image.contract import AgentType, AuthMode
+
+#: Agent → the setting that holds its provider's key, and the command that must be installed.
+_REAL_AGENTS: Final = (
+    (AgentType.CLAUDE, "ANTHROPIC_API_KEY", "claude"),
+    (AgentType.FACTORY, "FACTORY_API_KEY", "droid"),
+    (AgentType.CODEX, "OPENAI_API_KEY", "codex"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgentChoice:
+    """An agent with what its configuration adds."""
+
+    agent_type: str
+    auth_mode: str
+    model: str = ""
+    system_prompt: str = ""
+
+
+def choose_agent(requested: str | None) -> AgentChoice:
+    """Choose: what was asked for → the operator's setting or configuration → a usable key → the rehearsal.
+
+    Args:
+        requested: an agent type, or None for "whatever is best here".
+
+    """
+    agent_type = requested or (
+        settings.WORKERS_DEFAULT_AGENT if settings.WORKERS_DEFAULT_AGENT != "auto" else None
+    )
+    configs = AgentConfig.objects.filter(is_active=True).order_by("id")
+    if agent_type is not None:
+        configs = configs.filter(agent_type=agent_type)
+    config = configs.first()
+    if config is not None:
+        return AgentChoice(
+            agent_type=config.agent_type,
+            auth_mode=_auth_mode(config.agent_type),
+            model=config.model,
+            system_prompt=config.system_prompt,
+        )
+    agent_type = agent_type or _first_usable()
+    return AgentChoice(agent_type=agent_type, auth_mode=_auth_mode(agent_type))
+
+
+def _first_usable() -> str:
+    for agent_type, key, command in _REAL_AGENTS:
+        if getattr(settings, key) and shutil.which(command):
+            return str(agent_type)
+    return str(AgentType.REHEARSAL)
+
+
+def _auth_mode(agent_type: str) -> str:
+    return str(AuthMode.NONE if agent_type == AgentType.REHEARSAL else AuthMode.API_KEY)
