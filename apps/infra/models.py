@@ -132,6 +132,7 @@ class ServiceDeployment(Lifecycle):
     evidence = models.JSONField(null=True, blank=True, help_text="What the smoke test observed.")
     log_tail = models.TextField(blank=True)
     failure = models.JSONField(null=True, blank=True)
+    installs = models.PositiveSmallIntegerField(default=0, help_text="How often the installation was begun.")
     starts = models.PositiveIntegerField(default=0, help_text="How often the service process was started.")
     deadline_at = models.DateTimeField(null=True, blank=True, help_text="Of the way to live.")
     observed_at = models.DateTimeField(null=True, blank=True)

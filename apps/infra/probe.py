@@ -1,0 +1,51 @@
+"""The smoke test: one request to a service from outside of it."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+_BODY_CHARACTERS = 500
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ProbeResult:
+    """What a request to the health path brought back."""
+
+    url: str
+    status: int | None  # None: no answer
+    seconds: float
+    body: str  # its beginning
+    error: str = ""
+
+    @property
+    def is_healthy(self) -> bool:
+        """Whether the service itself said that it is well: 200, and no redirect to somebody else."""
+        return self.status == httpx.codes.OK
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the form that evidence carries."""
+        return {
+            "url": self.url,
+            "status": self.status,
+            "seconds": round(self.seconds, 3),
+            "body": self.body,
+            "error": self.error,
+        }
+
+
+def probe(url: str, *, timeout_seconds: float = 2.0) -> ProbeResult:
+    """Ask a URL once, without following redirects; a refusal or silence is a result, not an error."""
+    began = time.monotonic()
+    try:
+        answer = httpx.get(url, timeout=timeout_seconds, follow_redirects=False, trust_env=False)
+    except httpx.HTTPError as error:
+        seconds = time.monotonic() - began
+        return ProbeResult(url=url, status=None, seconds=seconds, body="", error=type(error).__name__)
+    return ProbeResult(
+        url=url,
+        status=answer.status_code,
+        seconds=time.monotonic() - began,
+        body=answer.text[:_BODY_CHARACTERS],
+    )

@@ -1,0 +1,105 @@
+"""Requests to this app: validate, write rows, enqueue."""
+
+import json
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from apps.enqueue import enqueue
+from apps.errors import Conflict, Invalid
+from apps.infra import allocation, tasks
+from apps.infra.models import DeploymentStatus, Server, ServerKind, ServerStatus, ServiceDeployment
+from apps.infra.requests import DeploymentRequest
+
+_COMING = [DeploymentStatus.PENDING, DeploymentStatus.INSTALLING, DeploymentStatus.STARTING]
+
+
+class DeploymentUnderWay(Conflict):
+    """Another release of this service is on its way."""
+
+    code = "deployment_under_way"
+
+
+@transaction.atomic
+def request_deployment(*, idempotency_key: str, request: DeploymentRequest) -> UUID:
+    """Ask for a release to be put live; asking twice with one key is asking once.
+
+    The server and its port are chosen here, in the same transaction as the row.
+
+    Raises:
+        Invalid: the health path is not a path.
+        NoCapacity: no server has room.
+        DeploymentUnderWay: another release of this service is not settled yet.
+    """
+    known = ServiceDeployment.objects.filter(idempotency_key=idempotency_key).first()
+    if known is not None:
+        return known.pk
+    if not request.health_path.startswith("/"):
+        raise Invalid("The health path must begin with a slash.", details={"health": request.health_path})
+    server = allocation.choose_server()
+    # The lock on the server makes a second look sufficient.
+    known = ServiceDeployment.objects.filter(idempotency_key=idempotency_key).first()
+    if known is not None:
+        return known.pk
+    if _find_coming(request) is not None:
+        raise DeploymentUnderWay()
+    deployment = ServiceDeployment.objects.create(
+        idempotency_key=idempotency_key,
+        server=server,
+        project_id=request.project_id,
+        project_slug=request.project_slug,
+        task_id=request.task_id,
+        service_name=request.service_name,
+        commit_sha=request.commit_sha,
+        bundle_name=request.bundle_name,
+        bundle_sha256=request.bundle_sha256,
+        setup_command=request.setup_command,
+        run_command=request.run_command,
+        health_path=request.health_path,
+        data_directory=request.data_directory,
+        environment=json.dumps(dict(request.environment)),
+        deadline_at=timezone.now() + timedelta(seconds=settings.INFRA_DEPLOYMENT_DEADLINE_SECONDS),
+    )
+    allocation.allocate(deployment, server=server)
+    enqueue(tasks.reconcile_deployment, deployment_id=str(deployment.pk))
+    return deployment.pk
+
+
+def _find_coming(request: DeploymentRequest) -> ServiceDeployment | None:
+    rows = ServiceDeployment.objects.filter(project_id=request.project_id, service_name=request.service_name)
+    return rows.filter(status__in=[*_COMING, DeploymentStatus.CANCELING]).first()
+
+
+def cancel_deployment(*, deployment_id: UUID) -> None:
+    """Ask that a release which is not live yet never becomes so; a settled one is left alone."""
+    if ServiceDeployment.try_transition(deployment_id, to=DeploymentStatus.CANCELING):
+        enqueue(tasks.reconcile_deployment, deployment_id=str(deployment_id))
+
+
+def stop_deployment(*, deployment_id: UUID) -> None:
+    """Ask that a live release stops.
+
+    Raises:
+        IllegalTransition: it is not live.
+        NotFound: there is no such deployment.
+    """
+    ServiceDeployment.transition(deployment_id, to=DeploymentStatus.STOPPING)
+    enqueue(tasks.reconcile_deployment, deployment_id=str(deployment_id))
+
+
+def ensure_local_server() -> Server:
+    """Create the row of this machine if it is missing; an operator's edits are kept."""
+    server, _ = Server.objects.get_or_create(
+        name="local",
+        defaults={
+            "kind": ServerKind.LOCAL,
+            "host": settings.INFRA_LOCAL_HOST,
+            "status": ServerStatus.ACTIVE,
+            "port_range_start": settings.INFRA_PORT_RANGE_START,
+            "port_range_end": settings.INFRA_PORT_RANGE_END,
+        },
+    )
+    return server

@@ -1,0 +1,48 @@
+"""What nobody looked at lately, and what nobody owns any more."""
+
+import logging
+from collections.abc import Iterable
+from datetime import timedelta
+from uuid import UUID
+
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.infra.models import DeploymentStatus, ServiceDeployment
+from apps.infra.targets.base import DeployTarget
+
+logger = logging.getLogger(__name__)
+
+_ENDED = [
+    DeploymentStatus.STOPPED,
+    DeploymentStatus.FAILED,
+    DeploymentStatus.CRASHED,
+    DeploymentStatus.CANCELED,
+]
+
+
+def list_due() -> Iterable[UUID]:
+    """Return the deployments that need a look: coming or going ones after 3 s, live ones after 10 s."""
+    now = timezone.now()
+    moving = ~Q(status__in=[*_ENDED, DeploymentStatus.LIVE]) | Q(status__in=_ENDED, removed_at=None)
+    unseen = Q(observed_at=None) | Q(observed_at__lt=now - timedelta(seconds=3))
+    rested = Q(status=DeploymentStatus.LIVE) & (
+        Q(observed_at=None) | Q(observed_at__lt=now - timedelta(seconds=10))
+    )
+    return ServiceDeployment.objects.filter((moving & unseen) | rested).values_list("pk", flat=True)
+
+
+def remove_orphans(*, target: DeployTarget) -> int:
+    """Stop jobs whose deployment was cleaned up or never existed; nothing else is touched.
+
+    Returns:
+        How many were stopped.
+    """
+    jobs = target.list_jobs()
+    rows = ServiceDeployment.objects.filter(pk__in=set(jobs.values()), removed_at=None)
+    owned = {str(pk) for pk in rows.values_list("pk", flat=True)}
+    orphans = [name for name, deployment_id in jobs.items() if deployment_id not in owned]
+    for name in orphans:
+        logger.warning("Stopping %s: no deployment owns it", name)
+        target.end(name)
+    return len(orphans)

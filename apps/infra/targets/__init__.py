@@ -1,0 +1,1 @@
+"""Where releases run: the port and its adapters."""
