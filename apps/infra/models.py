@@ -113,6 +113,7 @@ class ServiceDeployment(Lifecycle):
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     idempotency_key = models.CharField(max_length=120, unique=True, editable=False)
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="deployments")
+    owner_id = models.BigIntegerField(help_text="The person whose project it is.")
     project_id = models.UUIDField()
     project_slug = models.CharField(max_length=40)
     task_id = models.UUIDField(null=True, blank=True)

@@ -9,6 +9,7 @@ from uuid import UUID
 class DeploymentRequest:
     """One release of one service, with everything that is needed to install and start it."""
 
+    owner_id: int
     project_id: UUID
     project_slug: str
     task_id: UUID | None

@@ -49,6 +49,7 @@ def request_deployment(*, idempotency_key: str, request: DeploymentRequest) -> U
     deployment = ServiceDeployment.objects.create(
         idempotency_key=idempotency_key,
         server=server,
+        owner_id=request.owner_id,
         project_id=request.project_id,
         project_slug=request.project_slug,
         task_id=request.task_id,

@@ -1,7 +1,0 @@
-"""Who may do what."""
-
-from rest_framework.permissions import IsAuthenticated
-
-
-class IsAllowed(IsAuthenticated):
-    """Deny by default."""

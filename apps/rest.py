@@ -1,0 +1,120 @@
+"""What every REST view shares: permission, ownership, strict input, pages."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+
+from django.db.models import Model, QuerySet
+from rest_framework import serializers
+from rest_framework.exceptions import PermissionDenied
+from rest_framework.pagination import CursorPagination
+from rest_framework.permissions import BasePermission
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+from worker_image.contract import is_allowed
+
+
+Row = TypeVar("Row", bound=Model)
+
+
+@runtime_checkable
+class Restricted(Protocol):
+    """Credentials that are good for some commands only (a worker's token)."""
+
+    allowed_commands: list[str]
+
+
+def restriction_of(request: Request) -> Restricted | None:
+    """Return the restricted credentials of a request; None for a person."""
+    return request.auth if isinstance(request.auth, Restricted) else None
+
+
+class CommandDenied(PermissionDenied):
+    """These credentials are not allowed to run that command."""
+
+    default_code = "permission_denied"
+
+
+class IsAllowed(BasePermission):
+    """Deny by default: signed in, and, for a worker's token, the view's command is allowed.
+
+    A view names the command of each of its actions in ``commands``
+    (``{"list": "project.list"}``). An action without a command is for people;
+    ``"-"`` marks what only a worker's token may call, whatever its commands.
+    """
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Tell whether the request may reach the view.
+
+        Raises:
+            CommandDenied: a worker's token lacks the command; the message names it.
+        """
+        if not (request.user and request.user.is_authenticated):
+            return False
+        commands: Mapping[str, str] = getattr(view, "commands", {})
+        action = getattr(view, "action", None) or (request.method or "").lower()
+        command = commands.get(action)
+        worker = restriction_of(request)
+        if worker is None:
+            return command != "-"
+        if command == "-":
+            return True
+        if command is None or not is_allowed(worker.allowed_commands, command):
+            name = command or f"{type(view).__name__}.{action}"
+            raise CommandDenied(f"Permission denied: this worker is not allowed to run {name}.")
+        return True
+
+
+class IsOperator(IsAllowed):
+    """Only people who run the installation (``is_staff``); never a worker."""
+
+    def has_permission(self, request: Request, view: APIView) -> bool:
+        """Tell whether the request comes from an operator."""
+        return bool(request.user and request.user.is_staff) and restriction_of(request) is None
+
+
+def owned(request: Request, rows: QuerySet[Row], *, by: str) -> QuerySet[Row]:
+    """Return only the rows the requester may see.
+
+    Operators see every row. A worker's token acts as its owner and never
+    beyond, even when the owner is an operator.
+
+    Args:
+        request: whose credentials count.
+        rows: what to filter.
+        by: lookup of the owner's id, such as ``project__owner_id``.
+    """
+    if request.user.is_staff and restriction_of(request) is None:
+        return rows
+    return rows.filter(**{by: request.user.pk})
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """Refuses fields it does not know: a misspelt field must not be silently dropped."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Validate the request's body.
+
+        Raises:
+            ValidationError: naming each unknown or malformed field.
+        """
+        if isinstance(data, Mapping):
+            unknown = set(data) - {name for name, field in self.fields.items() if not field.read_only}
+            if unknown:
+                raise serializers.ValidationError({name: ["Unknown field."] for name in sorted(unknown)})
+        return super().to_internal_value(data)
+
+
+class NewestFirstPagination(CursorPagination):
+    """Cursor pages, newest first; stable while rows are added."""
+
+    ordering = "-created_at"
+    page_size_query_param = "page_size"
+    max_page_size = 200
+    #: Rows without ``created_at`` name their own order in the view.
+    by_view: ClassVar[str] = "page_ordering"
+
+    def get_ordering(self, request: Request, queryset: Any, view: Any) -> tuple[str, ...]:
+        """Return the view's ``page_ordering``, else the newest first."""
+        own = getattr(view, self.by_view, None)
+        return (own,) if own else super().get_ordering(request, queryset, view)

@@ -1,0 +1,71 @@
+"""Errors as the API shows them: one table from kinds to HTTP."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.http import Http404
+from rest_framework import exceptions, status
+from rest_framework.response import Response
+from rest_framework.views import exception_handler as drf_handler
+
+from apps.errors import Conflict, Invalid, NotFound, OrchestratorError, Unavailable
+
+logger = logging.getLogger(__name__)
+
+STATUS_OF: Mapping[type[OrchestratorError], int] = {
+    Invalid: status.HTTP_400_BAD_REQUEST,
+    NotFound: status.HTTP_404_NOT_FOUND,
+    Conflict: status.HTTP_409_CONFLICT,
+    Unavailable: status.HTTP_503_SERVICE_UNAVAILABLE,
+}
+
+
+def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
+    """Answer any error as ``{"error": kind, "message": …, "details": {…}}``; bugs stay loud (None)."""
+    if isinstance(error, OrchestratorError):
+        return _ours(error)
+    if isinstance(error, exceptions.ValidationError):
+        return _answer(400, "invalid", "The request is not valid.", _fields(error.detail))
+    if isinstance(error, Http404):
+        error = exceptions.NotFound()
+    elif isinstance(error, DjangoPermissionDenied):
+        error = exceptions.PermissionDenied()
+    response = drf_handler(error, context)
+    if response is None or not isinstance(error, exceptions.APIException):
+        return None
+    code = error.get_codes() if isinstance(error.get_codes(), str) else error.default_code
+    answer = _answer(response.status_code, str(code), str(error.detail), {})
+    for header in ("WWW-Authenticate", "Retry-After", "Allow"):
+        if header in response:
+            answer[header] = response[header]
+    return answer
+
+
+def _ours(error: OrchestratorError) -> Response:
+    for kind, code in STATUS_OF.items():
+        if isinstance(error, kind):
+            return _answer(code, error.error_code, error.message, error.details)
+    logger.error("An error of no kind reached the API: %s", error)
+    return _answer(500, error.error_code, error.message, {})
+
+
+def _answer(code: int, kind: str, message: str, details: Mapping[str, Any]) -> Response:
+    return Response({"error": kind, "message": message, "details": dict(details)}, status=code)
+
+
+def _fields(detail: Any) -> dict[str, Any]:
+    """Flatten DRF's nested lists: field → one sentence, or a list when there are several."""
+    if isinstance(detail, Mapping):
+        return {str(name): _sentences(value) for name, value in detail.items()}
+    return {"non_field_errors": _sentences(detail)}
+
+
+def _sentences(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return _fields(value)
+    if isinstance(value, list):
+        plain = [str(item) if not isinstance(item, Mapping) else _fields(item) for item in value]
+        return plain[0] if len(plain) == 1 else plain
+    return str(value)
