@@ -1,7 +1,7 @@
 """What every REST view shares: permission, ownership, strict input, pages."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from django.db.models import Model, QuerySet
 from rest_framework import serializers
@@ -9,9 +9,12 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.pagination import CursorPagination
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
-from rest_framework.views import APIView
 
 from worker_image.contract import is_allowed
+
+if TYPE_CHECKING:
+    # REST framework reads the settings, which name this module, when that one is imported.
+    from rest_framework.views import APIView
 
 
 Row = TypeVar("Row", bound=Model)
@@ -43,7 +46,7 @@ class IsAllowed(BasePermission):
     ``"-"`` marks what only a worker's token may call, whatever its commands.
     """
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         """Tell whether the request may reach the view.
 
         Raises:
@@ -68,9 +71,13 @@ class IsAllowed(BasePermission):
 class IsOperator(IsAllowed):
     """Only people who run the installation (``is_staff``); never a worker."""
 
-    def has_permission(self, request: Request, view: APIView) -> bool:
+    def has_permission(self, request: Request, view: "APIView") -> bool:
         """Tell whether the request comes from an operator."""
-        return bool(request.user and request.user.is_staff) and restriction_of(request) is None
+        return (
+            super().has_permission(request, view)
+            and request.user.is_staff
+            and restriction_of(request) is None
+        )
 
 
 def owned(request: Request, rows: QuerySet[Row], *, by: str) -> QuerySet[Row]:
