@@ -32,6 +32,10 @@ def restriction_of(request: Request) -> Restricted | None:
     return request.auth if isinstance(request.auth, Restricted) else None
 
 
+#: The command of what only a worker itself may call.
+WORKERS_ONLY = "-"
+
+
 class CommandDenied(PermissionDenied):
     """These credentials are not allowed to run that command."""
 
@@ -42,8 +46,9 @@ class IsAllowed(BasePermission):
     """Deny by default: signed in, and, for a worker's token, the view's command is allowed.
 
     A view names the command of each of its actions in ``commands``
-    (``{"list": "project.list"}``). An action without a command is for people;
-    ``"-"`` marks what only a worker's token may call, whatever its commands.
+    (``{"list": "project.list"}``, or a tuple of alternatives). An action without
+    a command is for people; ``WORKERS_ONLY`` marks what only a worker's token
+    may call, whatever its commands.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
@@ -54,18 +59,38 @@ class IsAllowed(BasePermission):
         """
         if not (request.user and request.user.is_authenticated):
             return False
-        commands: Mapping[str, str] = getattr(view, "commands", {})
+        commands: Mapping[str, str | tuple[str, ...]] = getattr(view, "commands", {})
         action = getattr(view, "action", None) or (request.method or "").lower()
-        command = commands.get(action)
-        worker = restriction_of(request)
-        if worker is None:
-            return command != "-"
-        if command == "-":
-            return True
-        if command is None or not is_allowed(worker.allowed_commands, command):
-            name = command or f"{type(view).__name__}.{action}"
-            raise CommandDenied(f"Permission denied: this worker is not allowed to run {name}.")
+        named = commands.get(action, ())
+        if restriction_of(request) is None:
+            return named != WORKERS_ONLY
+        if named != WORKERS_ONLY:
+            alternatives = (named,) if isinstance(named, str) else named
+            require_command(request, *alternatives, what=f"{type(view).__name__}.{action}")
         return True
+
+
+def require_command(request: Request, *commands: str, what: str = "this") -> None:
+    """Let a person pass, and a worker's token only if one of the commands is allowed to it.
+
+    Args:
+        request: whose credentials count.
+        commands: alternatives; none of them means that no worker may pass.
+        what: the thing to name when there is no command.
+
+    Raises:
+        CommandDenied: naming the command.
+    """
+    worker = restriction_of(request)
+    if worker is None or any(is_allowed(worker.allowed_commands, command) for command in commands):
+        return
+    name = " or ".join(commands) or what
+    raise CommandDenied(f"Permission denied: this worker is not allowed to run {name}.")
+
+
+def user_id(request: Request) -> int:
+    """Return the id of the person who asks, or for whom a worker asks."""
+    return int(request.user.pk or 0)
 
 
 class IsOperator(IsAllowed):

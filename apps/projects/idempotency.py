@@ -1,0 +1,85 @@
+"""``Idempotency-Key``: a repeated request gets the first answer and has no second effect."""
+
+import hashlib
+import json
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.db import IntegrityError, transaction
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from apps.errors import Conflict, Invalid
+from apps.projects.models import IdempotencyRecord
+from apps.rest import restriction_of
+
+HEADER = "Idempotency-Key"
+REPLAYED_HEADER = "Idempotent-Replayed"
+_MAX_KEY_CHARACTERS = 200
+
+View = Callable[..., Response]
+
+
+class IdempotencyKeyReused(Conflict):
+    """This Idempotency-Key was used for a different request."""
+
+    code = "idempotency_key_reused"
+
+
+def idempotent(view: View) -> View:
+    """Make a creating view answer a repeat of its ``Idempotency-Key`` with the first answer.
+
+    The record and the effect are one transaction: of two simultaneous
+    requests the second waits for the first at the unique constraint. An error
+    is not recorded, so a corrected or later repeat is carried out.
+    """
+
+    @wraps(view)
+    def wrapper(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
+        key = request.headers.get(HEADER, "")
+        if not key:
+            return view(self, request, *args, **kwargs)
+        if len(key) > _MAX_KEY_CHARACTERS or not key.isprintable():
+            raise Invalid(
+                f"{HEADER} must be at most {_MAX_KEY_CHARACTERS} printable characters.",
+                details={HEADER: "invalid"},
+            )
+        digest = _digest(request)
+        try:
+            with transaction.atomic():
+                record = IdempotencyRecord.objects.create(
+                    principal=_principal(request),
+                    key=key,
+                    method=request.method or "",
+                    path=request.path[:500],
+                    request_sha256=digest,
+                )
+                response = view(self, request, *args, **kwargs)
+                record.response_status = response.status_code
+                record.response_body = json.loads(json.dumps(response.data, default=str))
+                record.save(update_fields=["response_status", "response_body"])
+                return response
+        except IntegrityError:
+            return _first_answer(request, key, digest)
+
+    return wrapper
+
+
+def _first_answer(request: Request, key: str, digest: str) -> Response:
+    record = IdempotencyRecord.objects.filter(principal=_principal(request), key=key).first()
+    if record is None or record.response_status is None:
+        raise Conflict("The request could not be carried out because of a simultaneous one; repeat it.")
+    if record.request_sha256 != digest:
+        raise IdempotencyKeyReused()
+    return Response(record.response_body, status=record.response_status, headers={REPLAYED_HEADER: "true"})
+
+
+def _principal(request: Request) -> str:
+    worker = restriction_of(request)
+    return f"worker:{getattr(worker, 'pk', '')}" if worker is not None else f"user:{request.user.pk}"
+
+
+def _digest(request: Request) -> str:
+    body = json.dumps(request.data, sort_keys=True, default=str)
+    return hashlib.sha256(f"{request.method} {request.path}\n{body}".encode()).hexdigest()

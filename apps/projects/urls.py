@@ -1,0 +1,15 @@
+"""Routes of this app below ``/api/``."""
+
+from django.urls import path
+from rest_framework.routers import SimpleRouter
+
+from apps.projects.views import ProjectViewSet, TaskEventViewSet, TaskViewSet
+
+router = SimpleRouter()
+router.register("projects", ProjectViewSet, basename="project")
+router.register("tasks", TaskViewSet, basename="task")
+
+urlpatterns = [
+    *router.urls,
+    path("tasks/<uuid:task_id>/events/", TaskEventViewSet.as_view({"get": "list"}), name="task-events"),
+]

@@ -1,0 +1,148 @@
+"""REST: projects, tasks and their events. Plain POST and PATCH only write the database."""
+
+from typing import Any, ClassVar
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, status
+from rest_framework.decorators import action
+from rest_framework.generics import get_object_or_404
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from apps.projects import selectors, services
+from apps.projects.filters import ProjectFilter, TaskFilter
+from apps.projects.idempotency import idempotent
+from apps.projects.models import Module, Project, Task, TaskEvent
+from apps.projects.serializers import (
+    ProjectCreateSerializer,
+    ProjectSerializer,
+    ProjectUpdateSerializer,
+    SecretKeySerializer,
+    SecretSerializer,
+    TaskCreateSerializer,
+    TaskEventSerializer,
+    TaskSerializer,
+)
+from apps.rest import owned, require_command, user_id
+
+STATUS_COMMANDS = ("engineering.status", "deploy.status")
+
+
+class ProjectViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Project]):
+    """What people asked to have built."""
+
+    queryset = Project.objects.all()
+    serializer_class = ProjectSerializer
+    filterset_class = ProjectFilter
+    commands: ClassVar = {
+        "list": "project.list",
+        "retrieve": "project.get",
+        "create": "project.create",
+        "partial_update": "project.update",
+        "scaffold": "project.create",
+        "secrets": "project.secrets",
+    }
+
+    def get_queryset(self) -> QuerySet[Project]:
+        """Return the projects the requester may see."""
+        return owned(self.request, super().get_queryset(), by="owner_id")
+
+    @extend_schema(request=ProjectCreateSerializer, responses={201: ProjectSerializer})
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Create a project: a row and nothing else. ``scaffold`` makes its repository."""
+        body = ProjectCreateSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        project_id = services.create_project(
+            owner_id=user_id(request),
+            name=body.validated_data["name"],
+            description=body.validated_data["description"],
+            modules=body.validated_data.get("modules") or [Module.BACKEND.value],
+        )
+        project = selectors.get_project(project_id)
+        return Response(ProjectSerializer(project).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=ProjectUpdateSerializer, responses=ProjectSerializer)
+    def partial_update(self, request: Request, **_: str) -> Response:
+        """Change a project's name or description."""
+        project = self.get_object()
+        body = ProjectUpdateSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        services.update_project(project_id=project.pk, **body.validated_data)
+        return Response(ProjectSerializer(project.reload()).data)
+
+    @extend_schema(request=None, responses={202: ProjectSerializer})
+    @action(detail=True, methods=["post"])
+    def scaffold(self, _request: Request, **_: str) -> Response:
+        """Make the repository from the template; asking again is harmless."""
+        project = self.get_object()
+        services.request_scaffold(project_id=project.pk)
+        return Response(ProjectSerializer(project.reload()).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(methods=["get"], responses=SecretKeySerializer(many=True))
+    @extend_schema(methods=["post"], request=SecretSerializer, responses={201: SecretKeySerializer})
+    @action(detail=True, methods=["get", "post"], pagination_class=None, filterset_class=None)
+    def secrets(self, request: Request, **_: str) -> Response:
+        """List which secrets are set, or set one. Values are never given out."""
+        project = self.get_object()
+        if request.method == "GET":
+            return Response([{"key": key} for key in selectors.list_secret_keys(project_id=project.pk)])
+        body = SecretSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        services.set_secret(project_id=project.pk, **body.validated_data)
+        return Response({"key": body.validated_data["key"]}, status=status.HTTP_201_CREATED)
+
+
+class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Task]):
+    """Pieces of work asked of projects."""
+
+    queryset = Task.objects.all()
+    serializer_class = TaskSerializer
+    filterset_class = TaskFilter
+    commands: ClassVar = {
+        "list": "project.tasks",
+        "retrieve": STATUS_COMMANDS,
+        "create": ("engineering.start", "deploy.start"),
+    }
+
+    def get_queryset(self) -> QuerySet[Task]:
+        """Return the tasks of the projects the requester may see."""
+        return owned(self.request, super().get_queryset(), by="project__owner_id")
+
+    @extend_schema(request=TaskCreateSerializer, responses={201: TaskSerializer})
+    @idempotent
+    def create(self, request: Request) -> Response:
+        """Create a task: a row and nothing else. ``start`` begins the work."""
+        body = TaskCreateSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        values: dict[str, Any] = body.validated_data
+        require_command(request, f"{values['type']}.start")
+        # A project the requester may not see does not exist for them.
+        project = get_object_or_404(
+            owned(request, Project.objects.all(), by="owner_id"), pk=values["project_id"]
+        )
+        task_id = services.create_task(
+            project_id=project.pk,
+            type=values["type"],
+            spec=values["spec"],
+            deploy_after=values["deploy_after"],
+            requested_by_id=user_id(request),
+        )
+        return Response(TaskSerializer(selectors.get_task(task_id)).data, status=status.HTTP_201_CREATED)
+
+
+class TaskEventViewSet(mixins.ListModelMixin, GenericViewSet[TaskEvent]):
+    """A task's timeline, oldest first."""
+
+    queryset = TaskEvent.objects.all()
+    serializer_class = TaskEventSerializer
+    page_ordering = "seq"
+    commands: ClassVar = {"list": STATUS_COMMANDS}
+
+    def get_queryset(self) -> QuerySet[TaskEvent]:
+        """Return the events of one task that the requester may see."""
+        tasks = owned(self.request, Task.objects.all(), by="project__owner_id")
+        task = get_object_or_404(tasks, pk=self.kwargs["task_id"])
+        return super().get_queryset().filter(task=task)
