@@ -2,12 +2,13 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from apps.errors import Invalid
 from apps.projects import objects
+from apps.projects.bundle_write import BundleInfo
 from apps.projects.forge import base
 from apps.projects.git import Git
 from apps.projects.git_names import check_branch, check_sha
@@ -20,7 +21,7 @@ class GitSource:
 
     def __init__(self, path: Path, *, alternates: Path | None = None) -> None:
         self.path = path
-        self.git = objects.create_bare(path, alternates=alternates)
+        self.git = replace(objects.create_bare(path, alternates=alternates), durable=False)
 
     def blob(self, content: bytes) -> str:
         return self.git.text("hash-object", "-w", "--stdin", stdin=content)
@@ -158,9 +159,7 @@ class FakeForge:
     ) -> list[base.MergeResult]:
         return _merges(self._open("list_merges", repository), branch or repository.default_branch)
 
-    def export_bundle(
-        self, repository: base.Repository, *, branch: str, destination: Path
-    ) -> base.BundleInfo:
+    def export_bundle(self, repository: base.Repository, *, branch: str, destination: Path) -> BundleInfo:
         """Write a header that names the head, and an empty pack."""
         head = self._open("export_bundle", repository).branches.get(check_branch(branch))
         if head is None:
@@ -169,7 +168,7 @@ class FakeForge:
         content = f"# v2 git bundle\n{head} refs/heads/{branch}\n\n".encode() + pack
         destination.write_bytes(content)
         digest = hashlib.sha256(content).hexdigest()
-        return base.BundleInfo(head_sha=head, sha256=digest, size=len(content))
+        return BundleInfo(head_sha=head, sha256=digest, size=len(content))
 
     def read_file(self, repository: base.Repository, *, sha: str, path: str, limit: int) -> bytes:
         commit = self._open("read_file", repository).commits.get(check_sha(sha))

@@ -133,6 +133,7 @@ class Git:
     repository: Path | None = None
     limits: GitLimits = field(default_factory=GitLimits)
     durable: bool = True  # false in throw-away repositories: nothing is synced to disk
+    settings: tuple[str, ...] = ()  # further configuration, ``name=value``
     inherited: tuple[int, ...] = ()  # descriptors the child keeps open, e.g. a held lock
 
     def run(
@@ -189,7 +190,7 @@ class Git:
         if self.repository is not None:
             command.append(f"--git-dir={self.repository}")
         synced = "committed,loose-object,reference" if self.durable else "none"
-        for setting in (*_CONFIGURATION, f"core.fsync={synced}"):
+        for setting in (*_CONFIGURATION, f"core.fsync={synced}", *self.settings):
             command += ["-c", setting]
         return subprocess.Popen(
             [*command, *arguments],
@@ -228,6 +229,8 @@ def _input_file(stdin: bytes | BinaryIO | None) -> Iterator[BinaryIO | int]:
             source.seek(0)
             yield source
     else:
+        # A buffered file's position need not be its descriptor's.
+        os.lseek(stdin.fileno(), stdin.tell(), os.SEEK_SET)
         yield stdin
 
 

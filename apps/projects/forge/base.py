@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final, Protocol
 
 from apps.errors import Conflict, Invalid, NotFound, Unavailable
+from apps.projects.bundle_write import BundleInfo
 
 #: The last line of a merge commit's message; what makes a repeated merge recognisable.
 MERGE_TRAILER: Final = "Merge-Request"
@@ -128,15 +129,6 @@ class MergeResult:
     sha: str
     base_sha: str
     source_sha: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BundleInfo:
-    """A git bundle that was written to a file."""
-
-    head_sha: str
-    sha256: str
-    size: int  # bytes
 
 
 class Forge(Protocol):

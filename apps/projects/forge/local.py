@@ -2,14 +2,13 @@
 
 import contextlib
 import errno
-import hashlib
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
 from apps.errors import Invalid
-from apps.projects import bundle_header, objects
+from apps.projects import objects
+from apps.projects.bundle_write import BundleInfo, write_bundle
 from apps.projects.forge import base, local_store
 from apps.projects.git import DiskFull, Git, GitFailed, GitLimits
 from apps.projects.git_names import check_branch, check_sha
@@ -108,9 +107,7 @@ class LocalForge:
             head = objects.branch_head(git, check_branch(branch or repository.default_branch))
             return local_store.merges(git, head) if head is not None else []
 
-    def export_bundle(
-        self, repository: base.Repository, *, branch: str, destination: Path
-    ) -> base.BundleInfo:
+    def export_bundle(self, repository: base.Repository, *, branch: str, destination: Path) -> BundleInfo:
         """See `Forge.export_bundle`."""
         with self._reading(repository) as git:
             if objects.branch_head(git, check_branch(branch)) is None:
@@ -171,28 +168,6 @@ class LocalForge:
             ) as git,
         ):
             yield git
-
-
-def write_bundle(git: Git, refs: list[str], destination: Path) -> base.BundleInfo:
-    """Write refs with their whole history into a bundle; the head reported is that of the first ref.
-
-    Raises:
-        OSError: the file cannot be written.
-
-    """
-    draft = destination.with_name(f".{destination.name}.{os.getpid()}.draft")
-    try:
-        git.run("bundle", "create", "--quiet", str(draft.absolute()), *refs)
-        with draft.open("rb") as written:
-            header = bundle_header.read_header(written)
-            written.seek(0)
-            digest = hashlib.file_digest(written, "sha256").hexdigest()
-            os.fsync(written.fileno())
-        info = base.BundleInfo(head_sha=header.refs[refs[0]], sha256=digest, size=draft.stat().st_size)
-        draft.replace(destination)
-        return info
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 def _find(merges: list[base.MergeResult], request_id: str) -> base.MergeResult | None:
