@@ -35,7 +35,6 @@ class Accounts:
     Args:
         root: the directory of the units.
         uids: what may be given out.
-
     """
 
     def __init__(self, root: Path, uids: range = UID_RANGE) -> None:
@@ -52,7 +51,6 @@ class Accounts:
 
         Raises:
             UnitsUnavailable: every uid of the range is in use.
-
         """
         check_name(account)
         if not self._active:

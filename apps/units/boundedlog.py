@@ -17,7 +17,6 @@ class BoundedLog:
     Args:
         directory: the unit's directory.
         limit_bytes: the most that all files together may hold.
-
     """
 
     def __init__(self, directory: str, limit_bytes: int) -> None:

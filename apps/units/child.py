@@ -35,7 +35,6 @@ def execute(plan: Plan, *, go: int, report: int, output: int, lock: int) -> None
         report: pipe that a successful exec closes and that else takes the reason.
         output: where stdout and stderr go.
         lock: the lock that the command keeps holding.
-
     """
     code = NOT_EXECUTABLE
     try:

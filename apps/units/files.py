@@ -21,7 +21,6 @@ def read_beneath(root: str, path: str, *, limit_bytes: int, owner: int | None) -
     Raises:
         UnitFileNotFound: there is no such file.
         UnitFileRefused: it is too large, behind a link, not a plain file, or somebody else's.
-
     """
     parts = path.split("/")
     if any(part in ("", ".", "..") or "\0" in part for part in parts):

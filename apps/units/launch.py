@@ -37,7 +37,6 @@ def prepare(directory: Path, spec: UnitSpec, uid: int | None, shared_cache: Path
 
     Raises:
         UnitInvalid: an input or the work directory does not exist.
-
     """
     _wipe(directory)
     _grant(directory, None, uid, 0o710)
@@ -78,7 +77,6 @@ def hand_over(plan: Plan, name: str, locks: tuple[int, int]) -> None:
 
     Raises:
         UnitsUnavailable: the shim could not be started or did not answer; asking again is safe.
-
     """
     complaints = os.path.join(plan.directory, layout.SHIM_ERRORS)
     argv = [sys.executable, "-I", "-S", "-c", _BOOT, name, *map(str, locks), _SOURCES]

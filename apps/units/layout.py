@@ -81,7 +81,6 @@ def try_lock(directory: str, name: str) -> int | None:
 
     Raises:
         FileNotFoundError: the directory is gone.
-
     """
     path = os.path.join(directory, name)
     descriptor = os.open(path, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)

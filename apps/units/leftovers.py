@@ -13,7 +13,6 @@ def kill(process: Any, foreign_uids: set[int]) -> list[int]:
     Args:
         process: the unit's ``process.json``.
         foreign_uids: uids that other living units use.
-
     """
     found = _find(process, foreign_uids)
     for pid in found:

@@ -27,7 +27,6 @@ class Plan:
         log_limit_bytes: the most that is kept of stdout and stderr together.
         limits: soft and hard resource limit by the kernel's number for it.
         cookie: the value of the variable that marks every process of this unit.
-
     """
 
     def __init__(
@@ -65,7 +64,6 @@ class Plan:
 
         Raises:
             ValueError: the starter died while it was writing.
-
         """
         document: dict[str, Any] = json.loads(content)
         return cls(**document)

@@ -31,7 +31,6 @@ def require_reachable(path: Path, uid: int) -> None:
 
     Raises:
         UnitsUnavailable: naming the directory and the command that opens it.
-
     """
     closed = first_closed(path, uid)
     if closed is not None:

@@ -29,7 +29,6 @@ def main(lock: int, shim_lock: int) -> None:
     Args:
         lock: descriptor of the unit's held ``lock``, handed on to the command.
         shim_lock: descriptor of the held ``shim.lock``, kept.
-
     """
     try:
         plan = Plan.load(_read_all(0))

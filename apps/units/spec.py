@@ -81,7 +81,6 @@ class UnitSpec:
         cache: whether ``UV_CACHE_DIR`` names a package cache the unit may use.
         on_exit: (Celery task name, its keyword arguments), handed to the ``ExitWatcher``'s callback.
         labels: words kept with the unit for whoever lists them.
-
     """
 
     name: str
@@ -103,7 +102,6 @@ class UnitSpec:
 
         Raises:
             UnitInvalid: naming the field.
-
         """
         check_name(self.name)
         if self.account is not None:
@@ -138,7 +136,6 @@ def check_name(name: str) -> str:
 
     Raises:
         UnitInvalid: it is not.
-
     """
     if not _NAME.fullmatch(name):
         raise UnitInvalid("a name is 1 to 100 letters, digits, '_', '.', '-'", details={"name": name[:100]})

@@ -3,22 +3,16 @@
 import os
 import signal
 import subprocess
-import time
 import uuid
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from apps.units import boundedlog, launch, layout, leftovers, processes
+from apps.units import boundedlog, launch, layout, leftovers, processes, turns
 from apps.units.accounts import UID_RANGE, Accounts
 from apps.units.files import read_beneath
 from apps.units.reach import require_reachable
 from apps.units.spec import UnitNotFound, UnitPhase, UnitSpec, UnitState, UnitsUnavailable, check_name
-
-#: The longest that a call waits for another process that is in the middle of a start or a removal.
-_TURN_SECONDS = 30.0
-_POLL_SECONDS = 0.003
 
 #: How long a shim is given to kill its unit before we do it ourselves.
 _SHIM_SECONDS = 5.0
@@ -35,15 +29,18 @@ class Units:
         cache: the shared package cache (``UnitSpec.cache``); by default ``cache`` beside the units.
         uids: the range from which accounts get their uid when we are root.
 
+    Attributes:
+        root: as given, absolute.
+        directory: holds one directory per unit, named like it.
     """
 
     def __init__(self, root: Path, *, cache: Path | None = None, uids: range = UID_RANGE) -> None:
         self.root = root.absolute()
         self._cache = (cache or self.root.parent / "cache" / "uv").absolute()
-        self._directory = self.root / layout.UNITS
+        self.directory = self.root / layout.UNITS
         self._trash = self.root / layout.TRASH
         mode = 0o711 if os.geteuid() == 0 else 0o700
-        for directory in (self.root, self._directory):
+        for directory in (self.root, self.directory):
             directory.mkdir(parents=True, exist_ok=True)
             directory.chmod(mode)
         self._trash.mkdir(mode=0o700, exist_ok=True)
@@ -60,25 +57,24 @@ class Units:
         Raises:
             UnitInvalid: an input or the work directory does not exist.
             UnitsUnavailable: the machine refuses (processes, disk, unreachable directory).
-
         """
-        directory = self._directory / spec.name
-        locks = self._turn(directory, until=lambda: (directory / layout.PROCESS).exists())
+        directory = self.directory / spec.name
+        locks = turns.take(directory, until=lambda: (directory / layout.PROCESS).exists())
         if locks is None:
             return
         try:
             uid = self._accounts.uid_for(spec.account or spec.name)
             if uid is not None:
-                require_reachable(self._directory if spec.workdir is None else spec.workdir.absolute(), uid)
+                require_reachable(self.directory if spec.workdir is None else spec.workdir.absolute(), uid)
             launch.hand_over(launch.prepare(directory, spec, uid, self._cache), spec.name, locks)
         except OSError as error:
             raise UnitsUnavailable(f"cannot prepare unit {spec.name}: {error}") from error
         finally:
-            _close(locks)
+            turns.release(locks)
 
     def inspect(self, name: str) -> UnitState | None:
         """Observe a unit; None means that no command of that name was ever started (or it was removed)."""
-        directory = str(self._directory / check_name(name))
+        directory = str(self.directory / check_name(name))
         process = layout.read_json(directory, layout.PROCESS)
         if process is None:
             return None
@@ -96,11 +92,10 @@ class Units:
 
         Raises:
             UnitNotFound: there is no such unit.
-
         """
         if self.inspect(name) is None:
             raise UnitNotFound(details={"name": name})
-        content = boundedlog.read(str(self._directory / name))
+        content = boundedlog.read(str(self.directory / name))
         return content[-tail_bytes:].decode(errors="replace") if tail_bytes > 0 else ""
 
     def fetch(self, name: str, path: str, *, limit_bytes: int) -> bytes:
@@ -110,10 +105,9 @@ class Units:
             UnitNotFound: there is no such unit.
             UnitFileNotFound: there is no such file.
             UnitFileRefused: it is too large, behind a link, not a plain file, or not the unit's own.
-
         """
         spec = self._kept(name)
-        process = layout.read_json(str(self._directory / name), layout.PROCESS) or {}
+        process = layout.read_json(str(self.directory / name), layout.PROCESS) or {}
         uid: Any = process.get("uid")
         return read_beneath(str(spec["work"]), path, limit_bytes=limit_bytes, owner=uid)
 
@@ -122,7 +116,6 @@ class Units:
 
         Raises:
             UnitNotFound: there is no such unit.
-
         """
         return Path(str(self._kept(name)["work"]))
 
@@ -131,7 +124,6 @@ class Units:
 
         Raises:
             UnitsUnavailable: no uid is free, or its parents cannot be passed by that uid.
-
         """
         path = path.absolute()
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -151,7 +143,6 @@ class Units:
 
         Raises:
             UnitsUnavailable: the unit is being started at this moment; ask again.
-
         """
         self._signal(name, signal.SIGTERM)
 
@@ -160,25 +151,24 @@ class Units:
 
         Raises:
             UnitsUnavailable: something of it cannot be killed or deleted yet; asking again is safe.
-
         """
-        directory = self._directory / check_name(name)
+        directory = self.directory / check_name(name)
         if not directory.exists():
             return
         self._kill(name)
-        locks = self._turn(directory, until=lambda: not directory.exists())
+        locks = turns.take(directory, until=lambda: not directory.exists())
         if locks is None:
             return
         try:
             grave = self._trash / f"{name}.{uuid.uuid4().hex}"
             directory.rename(grave)
         finally:
-            _close(locks)
+            turns.release(locks)
         self._empty_trash(grave)
 
     def list_owned(self) -> list[UnitState]:
         """Observe every unit."""
-        names = sorted(entry.name for entry in os.scandir(self._directory))
+        names = sorted(entry.name for entry in os.scandir(self.directory))
         return [state for name in names if (state := self.inspect(name)) is not None]
 
     def stop_all(self, *, grace_seconds: float = 10.0) -> list[str]:
@@ -189,7 +179,7 @@ class Units:
         running = [state.name for state in self.list_owned() if state.phase is UnitPhase.RUNNING]
         for name in running:
             self.ask_to_stop(name)
-        _wait(lambda: not any(self._is_running(name) for name in running), grace_seconds)
+        turns.wait(lambda: not any(self._is_running(name) for name in running), grace_seconds)
         for name in running:
             self._kill(name)
         return running
@@ -199,31 +189,21 @@ class Units:
         return state is not None and state.phase is UnitPhase.RUNNING
 
     def _kept(self, name: str) -> layout.Document:
-        spec = layout.read_json(str(self._directory / check_name(name)), layout.SPEC)
+        spec = layout.read_json(str(self.directory / check_name(name)), layout.SPEC)
         if spec is None:
             raise UnitNotFound(details={"name": name})
         return spec
 
-    def _turn(self, directory: Path, *, until: Callable[[], bool]) -> tuple[int, int] | None:
-        """Wait until a unit's locks are ours, or until there is nothing to do for us any more (None)."""
-        deadline = time.monotonic() + _TURN_SECONDS
-        while not until():
-            if (locks := _take_locks(directory)) is not None:
-                if not until():
-                    return locks
-                _close(locks)
-            elif time.monotonic() > deadline:
-                raise UnitsUnavailable(f"unit {directory.name} is held by another process")
-            time.sleep(_POLL_SECONDS)
-        return None
-
     def _signal(self, name: str, number: int) -> bool:
         """Signal the shim, or the command itself if the shim is gone; return whether the shim was there."""
-        directory = str(self._directory / check_name(name))
-        _wait(lambda: layout.read_json(directory, layout.PROCESS) is not None or not _is_held(directory), 1.0)
+        directory = str(self.directory / check_name(name))
+        turns.wait(
+            lambda: layout.read_json(directory, layout.PROCESS) is not None or not turns.is_held(directory),
+            1.0,
+        )
         process: Any = layout.read_json(directory, layout.PROCESS)
         if process is None:
-            if _is_held(directory):
+            if turns.is_held(directory):
                 raise UnitsUnavailable(f"unit {name} is being started")
             return False
         if layout.read_json(directory, layout.EXIT) is not None:
@@ -234,22 +214,24 @@ class Units:
         return False
 
     def _kill(self, name: str) -> None:
-        directory = str(self._directory / name)
-        if self._signal(name, signal.SIGQUIT) and _wait(lambda: not _is_held(directory), _SHIM_SECONDS):
+        directory = str(self.directory / name)
+        if self._signal(name, signal.SIGQUIT) and turns.wait(
+            lambda: not turns.is_held(directory), _SHIM_SECONDS
+        ):
             return
         process: Any = layout.read_json(directory, layout.PROCESS)
         if process is None or layout.read_json(directory, layout.EXIT) is not None:
             return
         processes.send_exactly(process["shim_pid"], process["shim_start_ticks"], signal.SIGKILL)
-        if not _wait(lambda: not leftovers.kill(process, self._others(name)), _SHIM_SECONDS):
+        if not turns.wait(lambda: not leftovers.kill(process, self._others(name)), _SHIM_SECONDS):
             raise UnitsUnavailable(f"processes of unit {name} cannot be killed")
 
     def _others(self, name: str) -> set[int]:
         """Return the uids that other living units use, which are therefore no proof of membership."""
         found: set[int] = set()
-        for entry in os.scandir(self._directory):
+        for entry in os.scandir(self.directory):
             process: Any = layout.read_json(entry.path, layout.PROCESS)
-            if entry.name != name and process and process["uid"] is not None and _is_held(entry.path):
+            if entry.name != name and process and process["uid"] is not None and turns.is_held(entry.path):
                 found.add(process["uid"])
         return found
 
@@ -261,32 +243,8 @@ class Units:
             subprocess.run(["rm", "-rf", "--one-file-system", "--", str(grave)], stderr=subprocess.DEVNULL)
 
 
-def _take_locks(directory: Path) -> tuple[int, int] | None:
-    directory.mkdir(exist_ok=True)
-    try:
-        lock = layout.try_lock(str(directory), layout.LOCK)
-        if lock is None:
-            return None
-        shim_lock = layout.try_lock(str(directory), layout.SHIM_LOCK)
-        if shim_lock is None:
-            os.close(lock)
-            return None
-    except FileNotFoundError:
-        return None  # removed under our hands; look again
-    return lock, shim_lock
-
-
-def _close(locks: tuple[int, int]) -> None:
-    for descriptor in locks:
-        os.close(descriptor)
-
-
-def _is_held(directory: str) -> bool:
-    return layout.is_locked(directory, layout.LOCK) or layout.is_locked(directory, layout.SHIM_LOCK)
-
-
 def _is_alive(directory: str, process: Any) -> bool:
-    return _is_held(directory) or processes.is_same(process["pid"], process["start_ticks"])
+    return turns.is_held(directory) or processes.is_same(process["pid"], process["start_ticks"])
 
 
 def _state(name: str, phase: UnitPhase, process: Any, end: Any, spec: Any) -> UnitState:
@@ -300,10 +258,3 @@ def _state(name: str, phase: UnitPhase, process: Any, end: Any, spec: Any) -> Un
         finished_at=datetime.fromtimestamp(end["finished_at"], UTC) if end else None,
         labels=spec.get("labels", {}),
     )
-
-
-def _wait(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not (done := condition()) and time.monotonic() < deadline:
-        time.sleep(_POLL_SECONDS)
-    return done
