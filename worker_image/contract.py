@@ -35,6 +35,7 @@ from worker_image.wire import DATA_FIELD as DATA_FIELD
 from worker_image.wire import DEFAULT_TURN_TIMEOUT_SECONDS as DEFAULT_TURN_TIMEOUT_SECONDS
 from worker_image.wire import DIRTY_REF as DIRTY_REF
 from worker_image.wire import ENV_AGENT_TYPE as ENV_AGENT_TYPE
+from worker_image.wire import ENV_AGENT_VARIABLES as ENV_AGENT_VARIABLES
 from worker_image.wire import ENV_ALLOWED_COMMANDS as ENV_ALLOWED_COMMANDS
 from worker_image.wire import ENV_API_URL as ENV_API_URL
 from worker_image.wire import ENV_HOME as ENV_HOME

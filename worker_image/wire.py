@@ -24,6 +24,8 @@ ENV_ALLOWED_COMMANDS = "ALLOWED_COMMANDS"
 ENV_SESSION_ID = "SESSION_ID"
 ENV_WORKSPACE_DIR = "WORKSPACE_DIR"
 ENV_HOME = "HOME"
+ENV_AGENT_VARIABLES = "AGENT_VARIABLES"
+"""JSON list of the names in `WorkerConfig.env_vars`: the agent gets these variables too."""
 RESERVED_ENV = frozenset(
     {
         ENV_WORKER_ID,
@@ -35,6 +37,7 @@ RESERVED_ENV = frozenset(
         ENV_ALLOWED_COMMANDS,
         ENV_SESSION_ID,
         ENV_WORKSPACE_DIR,
+        ENV_AGENT_VARIABLES,
     }
 )
 """Names a `WorkerConfig.env_vars` may not set: the control plane owns them."""

@@ -68,6 +68,10 @@ class ErrorCode(StrEnum):
     """The wrapper died during the turn; it is reported, never silently run again."""
     WORKER_STOPPED = "worker_stopped"
     """The wrapper was asked to stop during the turn."""
+    WORKER_FAILED = "worker_failed"
+    """The wrapper broke during the turn."""
+    INPUT_UNREADABLE = "input_unreadable"
+    """The turn itself could not be read by the wrapper."""
 
 
 class LifecycleEvent(StrEnum):
@@ -75,9 +79,9 @@ class LifecycleEvent(StrEnum):
 
     STARTED = "started"
     COMPLETED = "completed"
-    """A turn ended and its result was sent."""
+    """A turn ended with a success; its result came before."""
     FAILED = "failed"
-    """The wrapper gives up: it cannot take turns."""
+    """A turn ended without success; with an exit code: the wrapper gives up and ends."""
     STOPPED = "stopped"
     """The wrapper was asked to stop and ends now."""
 
@@ -123,5 +127,9 @@ class WrapperExit(IntEnum):
 
     STOPPED = 0
     """Asked to stop, and stopped in order."""
+    CRASHED = 1
+    """A bug of the wrapper."""
     MISCONFIGURED = 2
     """The environment lacks a variable or holds a malformed one."""
+    SHUT_OUT = 3
+    """The channel server refused the worker's user for too long."""

@@ -1,0 +1,118 @@
+"""One run of the agent's command: its own process group, bounded output, a deadline, no survivors."""
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from worker_image import processes
+from worker_image.capture import Capture
+from worker_image.runners.base import COMMON_ENVIRONMENT, AgentRunner
+
+READ_BYTES = 64 * 1024
+DRAIN_SECONDS = 2.0
+"""How long output may still come from processes that outlive the agent."""
+STOP_GRACE_SECONDS = 0.5
+FIXED_ENVIRONMENT: Mapping[str, str] = {
+    "PYTHONNOUSERSITE": "1",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_TERMINAL_PROMPT": "0",
+}
+
+
+@dataclass(slots=True)
+class AgentRun:
+    """What happened when the command ran."""
+
+    stdout: Capture
+    stderr: Capture
+    exit_code: int | None = None
+    """None if it never started or was ended by us."""
+    is_timeout: bool = False
+    start_error: str | None = None
+    """Why the command could not be started."""
+    duration_ms: int = 0
+    _began: float = field(default_factory=time.monotonic)
+
+    def stop_clock(self) -> None:
+        """Record how long it took."""
+        self.duration_ms = int((time.monotonic() - self._began) * 1000)
+
+
+def agent_environment(
+    variables: Mapping[str, str], runner: AgentRunner, *, granted: frozenset[str] = frozenset()
+) -> dict[str, str]:
+    """Return the agent's whole environment: its allow-list, what the operator granted, and our own values.
+
+    `REDIS_URL` is in no list, and cannot be granted.
+    """
+    names = (COMMON_ENVIRONMENT | runner.environment | granted) - {"REDIS_URL"}
+    chosen = {name: variables[name] for name in sorted(names) if name in variables}
+    return {**chosen, **FIXED_ENVIRONMENT, **runner.extra_environment()}
+
+
+async def run_agent(
+    run: AgentRun,
+    command: Sequence[str],
+    *,
+    directory: Path,
+    environment: Mapping[str, str],
+    timeout_seconds: float,
+) -> None:
+    """Run the command to its end or its deadline, filling `run`; afterwards nothing it started is alive.
+
+    A cancelled call ends the agent too.
+    """
+    others = frozenset(item.pid for item in processes.descendants(os.getpid()))
+    try:
+        process = await _start(command, directory, environment)
+    except (OSError, ValueError) as error:
+        run.start_error = f"{Path(command[0]).name}: {_reason(error)}"
+        run.stop_clock()
+        return
+    reading = asyncio.gather(_read(process.stdout, run.stdout), _read(process.stderr, run.stderr))
+    grace_seconds = STOP_GRACE_SECONDS
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            run.exit_code = await process.wait()
+    except TimeoutError:
+        run.is_timeout = True
+        grace_seconds = processes.TERM_GRACE_SECONDS
+    finally:
+        run.stop_clock()
+        await processes.end_tree(process.pid, owned=others, grace_seconds=grace_seconds)
+        await process.wait()
+        await _drain(reading)
+
+
+async def _start(
+    command: Sequence[str], directory: Path, environment: Mapping[str, str]
+) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *command,
+        cwd=directory,
+        env=dict(environment),
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        start_new_session=True,
+    )
+
+
+async def _read(stream: asyncio.StreamReader | None, capture: Capture) -> None:
+    while stream is not None and (chunk := await stream.read(READ_BYTES)):
+        capture.feed(chunk)
+
+
+async def _drain(reading: "asyncio.Future[tuple[None, None]]") -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            await reading
+
+
+def _reason(error: Exception) -> str:
+    return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)

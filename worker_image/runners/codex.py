@@ -1,0 +1,92 @@
+"""Codex, headless: JSON lines, one event each."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from worker_image.runners.base import (
+    MAX_PROGRESS_LINE_BYTES,
+    AgentAnswer,
+    ProgressUpdate,
+    json_lines,
+    parse_object,
+    positional,
+    read_usage,
+)
+
+STEPS: Mapping[str, str] = {
+    "command_execution": "command",
+    "file_change": "edit",
+    "mcp_tool_call": "tool",
+    "web_search": "search",
+    "reasoning": "thinking",
+    "todo_list": "plan",
+}
+
+
+class CodexRunner:
+    """Runs `codex exec --json`. It waits for ever on an open stdin: the wrapper gives it /dev/null."""
+
+    environment = frozenset({"OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_API_KEY", "CODEX_HOME"})
+
+    def build_command(self, prompt: str) -> list[str]:
+        """Return the command line of one turn.
+
+        Codex's own sandbox cannot start inside a container without capabilities, and it refuses a
+        directory that is not a repository, which a Product Owner's is: hence the two flags.
+        """
+        flags = ["--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
+        return ["codex", "exec", *flags, positional(prompt)]
+
+    def unwrap(self, stdout: str) -> AgentAnswer:
+        """Take the last message of the agent, the sum of what its turns used, and any failure."""
+        events = list(json_lines(stdout))
+        if not events:
+            return AgentAnswer(text=stdout)
+        texts = [text for event in events if (text := _message(event)) is not None]
+        failures = [text for event in events if (text := _failure(event)) is not None]
+        usages = [event.get("usage") for event in events if event.get("type") == "turn.completed"]
+        has_ended_well = bool(usages)
+        return AgentAnswer(
+            text=texts[-1] if texts else "",
+            is_error=bool(failures) and not has_ended_well,
+            error=failures[-1] if failures and not has_ended_well else None,
+            usage=read_usage(usages[-1]) if usages else None,
+        )
+
+    def parse_progress(self, line: str) -> ProgressUpdate | None:
+        """Read the begin or end of one item of the agent's work."""
+        if len(line) > MAX_PROGRESS_LINE_BYTES:
+            return None
+        event = parse_object(line)
+        item = event.get("item") if event else None
+        if event is None or not isinstance(item, dict):
+            return None
+        words = item.get("text") or item.get("command") or item.get("query")
+        return ProgressUpdate(
+            message=words if isinstance(words, str) else None,
+            step=STEPS.get(_kind(item), "working"),
+        )
+
+    def extra_environment(self) -> Mapping[str, str]:
+        """Return nothing."""
+        return {}
+
+
+def _kind(item: Mapping[str, Any]) -> str:
+    return str(item.get("type") or item.get("item_type") or "")
+
+
+def _message(event: Mapping[str, Any]) -> str | None:
+    item = event.get("item")
+    if event.get("type") != "item.completed" or not isinstance(item, dict):
+        return None
+    text = item.get("text")
+    return text if _kind(item) in {"agent_message", "assistant_message"} and isinstance(text, str) else None
+
+
+def _failure(event: Mapping[str, Any]) -> str | None:
+    if event.get("type") not in {"error", "turn.failed"}:
+        return None
+    error = event.get("error")
+    words = error.get("message") if isinstance(error, dict) else event.get("message")
+    return words if isinstance(words, str) and words else "the agent reported an error"

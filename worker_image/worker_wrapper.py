@@ -1,0 +1,50 @@
+"""Entry point of a worker, PID 1 of its container: `python -m worker_image.worker_wrapper`."""
+
+import asyncio
+import os
+import signal
+import sys
+
+import structlog
+
+from worker_image import logs, processes
+from worker_image.channel import connect
+from worker_image.contract import WrapperExit
+from worker_image.environment import Environment, EnvironmentInvalid, read_environment
+from worker_image.transfer import ApiClient
+from worker_image.wrapper import WorkerWrapper
+
+logger = structlog.get_logger(__name__)
+
+
+def main() -> int:
+    """Run one worker to its end and return the exit code."""
+    processes.protect_self()
+    logs.configure(os.environ)
+    try:
+        environment = read_environment(os.environ)
+    except EnvironmentInvalid as error:
+        logger.error("worker_misconfigured", error=str(error))
+        return WrapperExit.MISCONFIGURED
+    return asyncio.run(_live(environment))
+
+
+async def _live(environment: Environment) -> WrapperExit:
+    structlog.contextvars.bind_contextvars(worker_id=environment.worker_id)
+    environment.workspace_dir.mkdir(parents=True, exist_ok=True)
+    async with ApiClient(environment.api_url, environment.worker_token) as api:
+        wrapper = WorkerWrapper(
+            connect(environment.redis_url),
+            environment.worker_id,
+            environment.worker_type,
+            environment=environment,
+            api=api,
+        )
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, wrapper.stop)
+        return await wrapper.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
