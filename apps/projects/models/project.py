@@ -53,6 +53,9 @@ class Project(Lifecycle):
     modules = ArrayField(models.CharField(max_length=20, choices=Module.choices))
     status = models.CharField(max_length=20, choices=ProjectStatus.choices, default=ProjectStatus.DRAFT)
     default_branch = models.CharField(max_length=100, default="main")
+    repository_id = models.CharField(
+        max_length=100, blank=True, help_text="Given by the forge; a name alone proves nothing."
+    )
     repository_url = models.CharField(max_length=500, blank=True)
     template_version = models.CharField(max_length=40, blank=True)
     scaffold_sha = models.CharField(max_length=64, blank=True)

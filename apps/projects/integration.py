@@ -1,0 +1,162 @@
+"""From a worker's bundle to a branch, and from a verified branch to the default branch."""
+
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from apps import storage
+from apps.projects import bundles
+from apps.projects.bundle_errors import BundleRefused
+from apps.projects.forge.base import BaseMoved, MergeSpec, Repository
+from apps.projects.models import MergeRequest
+from apps.projects.tools import Tools, step
+from apps.projects.workspace import (
+    BranchKeepsMoving,
+    HeadFacts,
+    ensure_repository,
+    read_manifest,
+    store_head,
+)
+
+_SHOWN: Final = 200
+
+
+class HeadMismatch(BundleRefused):
+    """The bundle's branch ends at another commit than was claimed."""
+
+    code = "head_mismatch"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Opened:
+    """A change on its branch; the fields are columns of MergeRequest."""
+
+    checkout_name: str
+    checkout_sha256: str
+    report: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Merged:
+    """A change in the default branch, and what the branch has become."""
+
+    merge_sha: str
+    head: HeadFacts
+
+
+def open_change(change: MergeRequest, tools: Tools) -> Opened:
+    """Inspect a worker's bundle, put its head on the change's branch and export it for the verification.
+
+    Args:
+        change: its row, with the project.
+        tools: the forge and the storage.
+
+    Raises:
+        BundleRefused: the change will never be acceptable.
+        BaseMoved: the default branch is not where the work began.
+        Unavailable: the forge, the storage or git; says nothing about the change.
+
+    """
+    with step("find repository"):
+        repository = ensure_repository(change.project, tools)
+        _check_base(change, repository, tools)
+        protected = read_manifest(repository, sha=change.base_sha, tools=tools).protected
+        mirror = tools.forge.mirror(repository)
+    with tools.temporary_directory("change") as place:
+        with step("fetch bundle"):
+            storage.copy_to(change.bundle_name, place / "change.bundle", sha256=change.bundle_sha256)
+        with (
+            step("inspect bundle"),
+            bundles.imported_bundle(
+                place / "change.bundle",
+                mirror=mirror,
+                base_sha=change.base_sha,
+                branch=change.branch,
+                protected=protected,
+                limits=tools.bundle_limits,
+                scratch=place,
+            ) as imported,
+        ):
+            _check_head(change, imported.report.head_sha)
+            with step("push"):
+                _push(change, repository, imported, tools)
+            with step("export checkout"), storage.file_errors():
+                bundles.make_bundle(
+                    imported.repository,
+                    sha=change.head_sha,
+                    destination=place / "checkout.bundle",
+                    branch=change.branch,
+                    base_sha=change.base_sha,
+                )
+            name = storage.checkout_name(merge_request_id=change.pk)
+            with step("export checkout"):
+                stored = tools.save_bundle(place / "checkout.bundle", name=name)
+            report = report_of(imported.report)
+    return Opened(checkout_name=stored.name, checkout_sha256=stored.sha256, report=report)
+
+
+def merge_change(change: MergeRequest, tools: Tools) -> Merged:
+    """Merge a verified change, or find that it is merged, and read the branch back.
+
+    Args:
+        change: its row, with the project.
+        tools: the forge and the storage.
+
+    Raises:
+        BaseMoved: the default branch is not where the work began.
+        MergeConflict: the change does not contain its base.
+        Unavailable: the forge or the storage; the same call may work later.
+
+    """
+    with step("find repository"):
+        repository = ensure_repository(change.project, tools)
+    with step("merge"):
+        result = tools.forge.merge(
+            repository,
+            MergeSpec(
+                request_id=str(change.pk),
+                source_sha=change.head_sha,
+                into=repository.default_branch,
+                expected_base=change.base_sha,
+                message=f"{change.title}\n\nTask: {change.task_id}",
+                authored_at=change.created_at,
+            ),
+        )
+    with step("read back"):
+        head = tools.forge.head(repository, repository.default_branch)
+        found = tools.forge.find_merge(repository, str(change.pk))
+        if head is None or found is None or found.sha != result.sha:
+            raise BranchKeepsMoving(details={"expected": result.sha, "found": head})
+    return Merged(merge_sha=result.sha, head=store_head(change.project, repository, sha=head, tools=tools))
+
+
+def report_of(report: bundles.BundleReport) -> dict[str, Any]:
+    """Return the inspection's report as JSON of bounded size."""
+    shown = asdict(report)
+    shown["files_changed"] = report.files_changed
+    shown["paths"] = list(report.paths[:_SHOWN])
+    shown["commits"] = [asdict(commit) for commit in report.commits[:_SHOWN]]
+    return shown
+
+
+def _check_base(change: MergeRequest, repository: Repository, tools: Tools) -> None:
+    # Found again at the merge; here it saves a verification of what cannot be merged.
+    head = tools.forge.head(repository, repository.default_branch)
+    if head != change.base_sha:
+        raise BaseMoved(details={"expected": change.base_sha, "found": head})
+
+
+def _check_head(change: MergeRequest, found: str) -> None:
+    if found != change.head_sha:
+        raise HeadMismatch(details={"expected": change.head_sha, "found": found})
+
+
+def _push(
+    change: MergeRequest, repository: Repository, imported: bundles.ImportedBundle, tools: Tools
+) -> None:
+    tools.forge.push(
+        repository,
+        source=imported.repository,
+        sha=change.head_sha,
+        branch=change.branch,
+        expected=tools.forge.head(repository, change.branch),
+    )

@@ -1,0 +1,143 @@
+"""What others may ask about projects, tasks and proposed changes; no side effects."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from apps.errors import NotFound
+from apps.failures import Failure
+from apps.projects.models import (
+    MergeRequest,
+    MergeRequestStatus,
+    Project,
+    ProjectSecret,
+    Task,
+    TaskEvent,
+)
+
+
+class ProjectNotFound(NotFound):
+    """There is no such project."""
+
+    code = "project_not_found"
+
+
+class TaskNotFound(NotFound):
+    """There is no such task."""
+
+    code = "task_not_found"
+
+
+class ChangeNotFound(NotFound):
+    """There is no such proposed change."""
+
+    code = "merge_request_not_found"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChangeOutcome:
+    """Where a proposed change has got to."""
+
+    status: str
+    is_open: bool  # found sound, on its branch, ready to be verified
+    is_final: bool
+    merge_sha: str  # empty until merged
+    checkout_name: str  # bundle of base and head, for the verification
+    checkout_sha256: str
+    report: dict[str, Any] | None  # what the inspection saw
+    failure: Failure | None
+
+
+def find_project(project_id: UUID) -> Project | None:
+    """Return a project, or None when there is none of that id."""
+    return Project.objects.filter(pk=project_id).first()
+
+
+def get_project(project_id: UUID) -> Project:
+    """Return a project.
+
+    Raises:
+        ProjectNotFound: there is none of that id.
+
+    """
+    project = find_project(project_id)
+    if project is None:
+        raise ProjectNotFound(details={"project": str(project_id)})
+    return project
+
+
+def find_task(task_id: UUID) -> Task | None:
+    """Return a task with its project, or None when there is none of that id."""
+    return Task.objects.select_related("project").filter(pk=task_id).first()
+
+
+def get_task(task_id: UUID) -> Task:
+    """Return a task with its project.
+
+    Raises:
+        TaskNotFound: there is none of that id.
+
+    """
+    task = find_task(task_id)
+    if task is None:
+        raise TaskNotFound(details={"task": str(task_id)})
+    return task
+
+
+def find_follower(*, task_id: UUID) -> Task | None:
+    """Return the task that deploys an engineering task's result, or None when nobody asked for it."""
+    return Task.objects.filter(follows_id=task_id, retry_of=None).first()
+
+
+def list_events(*, task_id: UUID, after_seq: int = 0, limit: int = 1_000) -> list[TaskEvent]:
+    """Return lines of a task's timeline in their order.
+
+    Args:
+        task_id: whose timeline.
+        after_seq: the last line that is known already.
+        limit: the largest number of lines.
+
+    """
+    return list(TaskEvent.objects.filter(task_id=task_id, seq__gt=after_seq).order_by("seq")[:limit])
+
+
+def get_change_outcome(*, merge_request_id: UUID) -> ChangeOutcome:
+    """Return where a proposed change has got to.
+
+    Raises:
+        ChangeNotFound: there is none of that id.
+
+    """
+    change = MergeRequest.objects.filter(pk=merge_request_id).first()
+    if change is None:
+        raise ChangeNotFound(details={"merge_request": str(merge_request_id)})
+    return ChangeOutcome(
+        status=change.status,
+        is_open=change.status == MergeRequestStatus.OPEN,
+        is_final=change.status in MergeRequest.final_statuses(),
+        merge_sha=change.merge_sha,
+        checkout_name=change.checkout_name,
+        checkout_sha256=change.checkout_sha256,
+        report=change.report,
+        failure=Failure.from_json(change.failure) if change.failure else None,
+    )
+
+
+def get_secrets_for_deployment(*, project_id: UUID) -> dict[str, str]:
+    """Return a project's secrets with their values, for the environment of its services only."""
+    return dict(ProjectSecret.objects.filter(project_id=project_id).values_list("key", "value"))
+
+
+def list_secret_keys(*, project_id: UUID) -> list[str]:
+    """Return the names of a project's secrets, sorted; the values are nobody's business."""
+    secrets = ProjectSecret.objects.filter(project_id=project_id).order_by("key")
+    return list(secrets.values_list("key", flat=True))
+
+
+def bundle_names_in_use() -> Iterable[str]:
+    """Return the names in the storage that rows of this app still need."""
+    yield from Project.objects.exclude(workspace_name="").values_list("workspace_name", flat=True)
+    unfinished = MergeRequest.objects.exclude(status__in=MergeRequest.final_statuses())
+    for names in unfinished.values_list("bundle_name", "checkout_name"):
+        yield from filter(None, names)

@@ -1,0 +1,39 @@
+"""The writers of this app's rows: they check, write and enqueue, and do nothing outside the database."""
+
+from apps.projects.services.changes import propose_change, request_merge, withdraw_change
+from apps.projects.services.projects import (
+    ProjectArchived,
+    ProjectBusy,
+    archive_project,
+    create_project,
+    request_scaffold,
+    update_project,
+)
+from apps.projects.services.vault import MAX_SECRETS, delete_secret, set_secret
+from apps.projects.services.work import (
+    cancel_pending_task,
+    create_task,
+    finish_task,
+    mark_task_canceling,
+    mark_task_running,
+)
+
+__all__ = [
+    "MAX_SECRETS",
+    "ProjectArchived",
+    "ProjectBusy",
+    "archive_project",
+    "cancel_pending_task",
+    "create_project",
+    "create_task",
+    "delete_secret",
+    "finish_task",
+    "mark_task_canceling",
+    "mark_task_running",
+    "propose_change",
+    "request_merge",
+    "request_scaffold",
+    "set_secret",
+    "update_project",
+    "withdraw_change",
+]

@@ -1,0 +1,77 @@
+"""The Celery tasks of this app: thin, by id, repeatable."""
+
+import logging
+from datetime import timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from celery import Task, shared_task
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from apps.enqueue import advisory_lock, enqueue
+from apps.lifecycle import IllegalTransition
+from apps.projects import composition, garbage, reconciler
+from apps.projects.models import MergeRequest, MergeRequestStatus, Project, ProjectStatus
+
+logger = logging.getLogger(__name__)
+
+_LOOKED_AT: Final = timedelta(seconds=4)
+
+
+@shared_task(name="projects.reconcile_project")
+def reconcile_project(*, project_id: str) -> None:
+    """Take one step with a project, unless somebody else is at it."""
+    with advisory_lock("project", project_id) as obtained:
+        if not obtained:
+            return
+        try:
+            reconciler.reconcile_project(project_id=UUID(project_id), tools=composition.get_tools())
+        except IllegalTransition:
+            logger.info("Project %s was moved by someone else", project_id)
+
+
+@shared_task(name="projects.reconcile_merge_request")
+def reconcile_merge_request(*, merge_request_id: str) -> None:
+    """Take one step with a proposed change, unless somebody else is at it."""
+    with advisory_lock("merge_request", merge_request_id) as obtained:
+        if not obtained:
+            return
+        try:
+            reconciler.reconcile_merge_request(
+                merge_request_id=UUID(merge_request_id), tools=composition.get_tools()
+            )
+        except IllegalTransition:
+            logger.info("Merge request %s was moved by someone else", merge_request_id)
+
+
+@shared_task(name="projects.collect_garbage")
+def collect_garbage() -> None:
+    """Delete stored bundles that nobody needs and temporary directories of killed processes."""
+    garbage.collect(scratch=composition.get_tools().scratch, now=timezone.now())
+
+
+@shared_task(name="periodic.sweep_projects")
+def sweep_projects() -> None:
+    """Enqueue every row that waits for this app and was not looked at for a few seconds."""
+    projects = Project.objects.filter(status=ProjectStatus.SCAFFOLDING)
+    _enqueue_each(projects, reconcile_project, "project_id")
+    worked_on = (MergeRequestStatus.PENDING, MergeRequestStatus.MERGING)
+    changes = MergeRequest.objects.filter(status__in=worked_on)
+    _enqueue_each(changes, reconcile_merge_request, "merge_request_id")
+
+
+@shared_task(name="periodic.workspace_gc")
+def workspace_gc() -> None:
+    """Have the garbage collected by a process that may write the storage."""
+    enqueue(collect_garbage)
+
+
+def _enqueue_each(rows: QuerySet[Any], task: "Task[Any, Any]", argument: str) -> None:
+    before = timezone.now() - _LOOKED_AT
+    forgotten = Q(heartbeat_at__lt=before) | Q(heartbeat_at=None, status_changed_at__lt=before)
+    for key in rows.filter(forgotten).order_by("status_changed_at").values_list("pk", flat=True):
+        try:
+            enqueue(task, **{argument: str(key)})
+        except Exception:
+            logger.exception("Could not sweep %s %s", argument, key)
