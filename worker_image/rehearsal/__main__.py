@@ -1,0 +1,24 @@
+"""`python -m worker_image.rehearsal --prompt-file P` (or `-p TEXT`) in a checkout."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from worker_image.rehearsal import agent
+
+
+def main() -> int:
+    """Read the prompt and work in the current directory."""
+    parser = argparse.ArgumentParser(prog="rehearsal", description="Deterministic offline coder.")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--prompt-file", type=Path)
+    source.add_argument("-p", "--prompt")
+    arguments = parser.parse_args()
+    text = arguments.prompt
+    if arguments.prompt_file is not None:
+        text = arguments.prompt_file.read_text(encoding="utf-8", errors="replace")
+    return agent.run(text, Path.cwd())
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,111 @@
+"""One turn of the rehearsal agent: prompt in, commit and result block out."""
+
+import json
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from worker_image.rehearsal import checkout as git_checkout
+from worker_image.rehearsal import misbehavior, reading, sentences, work
+from worker_image.rehearsal.prompt import Prompt, parse
+from worker_image.rehearsal.spec import Meaning, Refusal, RemoveFields
+
+LABEL = "rehearsal agent (no model)"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What the agent claims at the end."""
+
+    status: str  # "success" or "failure"
+    summary: str
+    data: dict[str, Any]
+
+
+def run(text: str, checkout: Path) -> int:
+    """Do what a prompt says in a checkout, print progress and the result; returns the exit code."""
+    prompt = parse(text)
+    say("Reading the task", "read", 5)
+    if not misbehavior.is_known(prompt.mode):
+        summary = f"There is no mode {prompt.mode}"
+        report(Outcome(status="failure", summary=summary, data={"reason": "mode_unknown"}))
+        return 0
+    exit_code = misbehavior.before_work(prompt.mode, say)
+    if exit_code is not None:
+        return exit_code
+    try:
+        outcome = _work(prompt, checkout)
+    except Refusal as refusal:
+        outcome = Outcome(status="failure", summary=refusal.message, data={"reason": refusal.reason})
+    except (git_checkout.GitFailed, OSError) as error:
+        outcome = Outcome(status="failure", summary=str(error), data={"reason": "checkout_unusable"})
+    report(outcome)
+    return 0
+
+
+def say(message: str, step: str, pct: int) -> None:
+    """Print one line of progress."""
+    line = {"type": "progress", "message": f"{LABEL}: {message}", "step": step, "pct": pct}
+    _print(json.dumps(line))
+
+
+def report(outcome: Outcome) -> None:
+    """Print the result block; nothing in it can be taken for a tag."""
+    data = {"agent": "rehearsal", **outcome.data}
+    block = json.dumps({"status": outcome.status, "summary": f"{LABEL}: {outcome.summary}", "data": data})
+    _print("<result>" + block.replace("<", "\\u003c") + "</result>")
+
+
+def _print(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _work(prompt: Prompt, checkout: Path) -> Outcome:
+    known = reading.list_resources(checkout)
+    meaning = sentences.understand(prompt.task, known)
+    say("Understood the sentence", "plan", 25)
+    if not misbehavior.commits(prompt.mode):
+        return Outcome(status="success", summary="Done as asked", data={})
+    change = _plan(prompt, checkout, meaning)
+    if change is not None:
+        files = git_checkout.write_files(checkout, work.files_of(change))
+        say(f"Wrote {len(files)} files", "write", 60)
+    misbehavior.before_commit(prompt.mode, checkout, has_evidence=prompt.evidence is not None)
+    title = change.title if change else "Repair what the checks refused"
+    commit = git_checkout.commit(checkout, f"{title}\n\nWritten by the rehearsal agent; no model was asked.")
+    if commit is None:
+        raise Refusal("nothing_to_change", "The project has all of this already")
+    say(f"Committed {commit[:12]}", "commit", 90)
+    done = _outcome(prompt, meaning, change)
+    return Outcome(status=done.status, summary=misbehavior.summary(prompt.mode, done.summary), data=done.data)
+
+
+def _plan(prompt: Prompt, checkout: Path, meaning: Meaning) -> work.Change | None:
+    """Return what to write; None on rework when the code itself is as it should be already."""
+    try:
+        return work.plan(checkout, meaning)
+    except Refusal as refusal:
+        if prompt.evidence is None or refusal.reason != "nothing_to_change":
+            raise
+        return None
+
+
+def _outcome(prompt: Prompt, meaning: Meaning, change: work.Change | None) -> Outcome:
+    if change is None:
+        return Outcome(status="success", summary="Repaired what the checks refused", data={})
+    unread = () if isinstance(meaning, RemoveFields) else meaning.unread
+    beyond = sentences.beyond(prompt.task)
+    parts = [f"{change.title}; served under {change.resource.path}."]
+    parts += [f"Not built: {', '.join(beyond)}."] if beyond else []
+    parts += [f"Not understood: {', '.join(unread)}."] if unread else []
+    data = {
+        "resource": change.resource.plural,
+        "path": change.resource.path,
+        "change": change.verb,
+        "fields": {field.name: field.kind.value for field in change.resource.fields},
+        "not_built": list(beyond),
+        "not_understood": list(unread),
+    }
+    return Outcome(status="success", summary=" ".join(parts), data=data)
