@@ -1,7 +1,7 @@
-"""The five things done to the rows of one model, and how they are refused."""
+"""What is done to the rows of one model, and how they are refused."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from fastapi import HTTPException
 from pydantic import BaseModel
@@ -14,9 +14,7 @@ from app.database import Base
 Model = TypeVar("Model", bound=Base)
 
 
-def list_records(
-    session: Session, model: type[Model], *, limit: int, offset: int
-) -> Sequence[Model]:
+def list_records(session: Session, model: type[Model], *, limit: int, offset: int) -> Sequence[Model]:
     """Return rows in the order of their ids."""
     primary_key = model.__table__.primary_key.columns
     return session.scalars(select(model).order_by(*primary_key).limit(limit).offset(offset)).all()
@@ -46,19 +44,22 @@ def create_record(session: Session, model: type[Model], values: BaseModel) -> Mo
     return record
 
 
-def update_record(
-    session: Session, model: type[Model], record_id: int, changes: BaseModel
-) -> Model:
-    """Change the fields that were sent; a whole payload replaces all of them.
+def replace_record(session: Session, model: type[Model], record_id: int, values: BaseModel) -> Model:
+    """Give every field a new value; what was not sent gets its default.
 
     Raises:
         HTTPException: 404, there is no such row; 409, a unique value is taken.
     """
-    record = get_record(session, model, record_id)
-    for name, value in changes.model_dump(exclude_unset=True).items():
-        setattr(record, name, value)
-    _commit(session)
-    return record
+    return _assign(session, get_record(session, model, record_id), values.model_dump())
+
+
+def update_record(session: Session, model: type[Model], record_id: int, changes: BaseModel) -> Model:
+    """Change only the fields that were sent.
+
+    Raises:
+        HTTPException: 404, there is no such row; 409, a unique value is taken.
+    """
+    return _assign(session, get_record(session, model, record_id), changes.model_dump(exclude_unset=True))
 
 
 def delete_record(session: Session, model: type[Model], record_id: int) -> None:
@@ -69,6 +70,13 @@ def delete_record(session: Session, model: type[Model], record_id: int) -> None:
     """
     session.delete(get_record(session, model, record_id))
     _commit(session)
+
+
+def _assign(session: Session, record: Model, values: dict[str, Any]) -> Model:
+    for name, value in values.items():
+        setattr(record, name, value)
+    _commit(session)
+    return record
 
 
 def _commit(session: Session) -> None:
