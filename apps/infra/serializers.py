@@ -1,0 +1,54 @@
+"""Servers, allocations and deployments on the wire."""
+
+from rest_framework import serializers
+
+from apps.infra.models import PortAllocation, Server, ServiceDeployment
+
+
+class ServerSerializer(serializers.ModelSerializer[Server]):
+    """A host that projects are deployed to."""
+
+    class Meta:
+        model = Server
+        fields = ("id", "name", "kind", "host", "status", "port_range_start", "port_range_end", "created_at")
+        read_only_fields = fields
+
+
+class PortAllocationSerializer(serializers.ModelSerializer[PortAllocation]):
+    """A port that a release holds."""
+
+    deployment_id = serializers.UUIDField(read_only=True)
+    server_id = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = PortAllocation
+        fields = ("id", "server_id", "port", "project_id", "service_name", "deployment_id", "allocated_at")
+        read_only_fields = fields
+
+
+class ServiceDeploymentSerializer(serializers.ModelSerializer[ServiceDeployment]):
+    """One release; its secrets are not part of it."""
+
+    server_id = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = ServiceDeployment
+        fields = (
+            "id",
+            "project_id",
+            "task_id",
+            "server_id",
+            "service_name",
+            "status",
+            "commit_sha",
+            "url",
+            "evidence",
+            "log_tail",
+            "failure",
+            "starts",
+            "created_at",
+            "installed_at",
+            "live_at",
+            "finished_at",
+        )
+        read_only_fields = fields

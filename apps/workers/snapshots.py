@@ -1,0 +1,123 @@
+"""Bundles that workers upload: received whole, checked by digest, stored once."""
+
+import contextlib
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+from uuid import UUID
+
+from django.db import IntegrityError, transaction
+
+from apps import storage
+from apps.errors import Invalid
+from apps.workers.models import Snapshot, Worker
+
+REASONS = frozenset({"result", "periodic", "stop"})
+_SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_CHUNK_BYTES = 1 << 20
+
+
+class BundleTooLarge(Invalid):
+    """The bundle is over the size limit."""
+
+    code = "bundle_too_large"
+
+
+class BundleCorrupted(Invalid):
+    """The bundle that arrived is not the one that was announced."""
+
+    code = "bundle_corrupted"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SnapshotWords:
+    """What a worker says of a bundle: claims, checked only for their form."""
+
+    turn_id: UUID | None
+    reason: str
+    branch: str
+    base_sha: str
+    head_sha: str
+    sha256: str
+
+    def __post_init__(self) -> None:
+        """Refuse what has not even the right form.
+
+        Raises:
+            Invalid: naming each malformed field.
+        """
+        problems = {
+            "reason": self.reason in REASONS,
+            "branch": 0 < len(self.branch) <= 120 and self.branch.isprintable(),
+            "base_sha": bool(_SHA.fullmatch(self.base_sha)),
+            "head_sha": bool(_SHA.fullmatch(self.head_sha)),
+            "sha256": bool(_SHA256.fullmatch(self.sha256)),
+        }
+        malformed = {name: "malformed" for name, is_right in problems.items() if not is_right}
+        if malformed:
+            raise Invalid("The description of the bundle is malformed.", details=malformed)
+
+
+def store_snapshot(
+    *, worker: Worker, words: SnapshotWords, content: BinaryIO, limit_bytes: int
+) -> tuple[Snapshot, bool]:
+    """Keep a bundle; the same bundle for the same reason is kept once.
+
+    Args:
+        worker: who sends it.
+        words: what it says of it.
+        content: the bundle, read to its end or to the limit.
+        limit_bytes: the most that is accepted.
+
+    Returns:
+        The row, and whether it is new.
+
+    Raises:
+        BundleTooLarge: nothing was kept.
+        BundleCorrupted: the digest differs; nothing was kept.
+        storage.DiskFull: nothing was kept.
+    """
+    known = Snapshot.objects.filter(worker=worker, sha256=words.sha256, reason=words.reason).first()
+    if known is not None:
+        return known, False
+    with _received(content, limit_bytes) as (path, digest, size):
+        if digest != words.sha256:
+            raise BundleCorrupted()
+        name = storage.snapshot_name(worker_id=worker.pk, sha256=digest)
+        storage.save_bundle(path, name=name)
+    fields = {
+        "turn_id": words.turn_id,
+        "branch": words.branch,
+        "base_sha": words.base_sha,
+        "head_sha": words.head_sha,
+        "name": name,
+        "size_bytes": size,
+    }
+    try:
+        with transaction.atomic():
+            return (
+                Snapshot.objects.create(worker=worker, sha256=digest, reason=words.reason, **fields),
+                True,
+            )
+    except IntegrityError:
+        return Snapshot.objects.get(worker=worker, sha256=digest, reason=words.reason), False
+
+
+@contextlib.contextmanager
+def _received(content: BinaryIO, limit_bytes: int) -> Iterator[tuple[Path, str, int]]:
+    digest, size = hashlib.sha256(), 0
+    with tempfile.TemporaryDirectory(prefix="upload-") as directory, storage.file_errors():
+        path = Path(directory) / "bundle"
+        with path.open("wb") as file:
+            while chunk := content.read(_CHUNK_BYTES):
+                size += len(chunk)
+                if size > limit_bytes:
+                    raise BundleTooLarge(details={"limit_bytes": limit_bytes})
+                digest.update(chunk)
+                file.write(chunk)
+        yield path, digest.hexdigest(), size
