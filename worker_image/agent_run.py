@@ -7,6 +7,8 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 from worker_image import processes
 from worker_image.capture import Capture
@@ -68,44 +70,80 @@ async def run_agent(
     A cancelled call ends the agent too.
     """
     others = frozenset(item.pid for item in processes.descendants(os.getpid()))
-    try:
-        process = await _start(command, directory, environment)
-    except (OSError, ValueError) as error:
-        run.start_error = f"{Path(command[0]).name}: {_reason(error)}"
-        run.stop_clock()
-        return
-    reading = asyncio.gather(_read(process.stdout, run.stdout), _read(process.stderr, run.stderr))
-    grace_seconds = STOP_GRACE_SECONDS
-    try:
-        async with asyncio.timeout(timeout_seconds):
-            run.exit_code = await process.wait()
-    except TimeoutError:
-        run.is_timeout = True
-        grace_seconds = processes.TERM_GRACE_SECONDS
-    finally:
-        run.stop_clock()
-        await processes.end_tree(process.pid, owned=others, grace_seconds=grace_seconds)
-        await process.wait()
-        await _drain(reading)
+    async with _Pipe() as stdout, _Pipe() as stderr:
+        try:
+            process = await _start(command, directory, environment, stdout, stderr)
+        except (OSError, ValueError) as error:
+            run.start_error = f"{Path(command[0]).name}: {_reason(error)}"
+            run.stop_clock()
+            return
+        reading = asyncio.gather(stdout.read_into(run.stdout), stderr.read_into(run.stderr))
+        grace_seconds = STOP_GRACE_SECONDS
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                run.exit_code = await process.wait()
+        except TimeoutError:
+            run.is_timeout = True
+            grace_seconds = processes.TERM_GRACE_SECONDS
+        finally:
+            run.stop_clock()
+            await processes.end_tree(process.pid, owned=others, grace_seconds=grace_seconds)
+            await process.wait()
+            await _drain(reading)
+
+
+class _Pipe:
+    """A pipe that a child writes and we read.
+
+    Not asyncio's own: its `Process.wait` also waits for the pipes, which a background process of the agent
+    may hold open for ever.
+    """
+
+    async def __aenter__(self) -> Self:
+        """Open both ends and listen at one."""
+        read_end, self.write_end = os.pipe()
+        self._reader = asyncio.StreamReader()
+        loop = asyncio.get_running_loop()
+        protocol = asyncio.StreamReaderProtocol(self._reader)
+        self._transport, _ = await loop.connect_read_pipe(lambda: protocol, os.fdopen(read_end, "rb", 0))
+        self._is_open = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close whatever is open."""
+        self.release()
+        self._transport.close()
+
+    def release(self) -> None:
+        """Close our copy of the child's end, so that the end of output can be seen."""
+        if self._is_open:
+            self._is_open = False
+            os.close(self.write_end)
+
+    async def read_into(self, capture: Capture) -> None:
+        """Read to the end of output."""
+        while chunk := await self._reader.read(READ_BYTES):
+            capture.feed(chunk)
 
 
 async def _start(
-    command: Sequence[str], directory: Path, environment: Mapping[str, str]
+    command: Sequence[str], directory: Path, environment: Mapping[str, str], stdout: _Pipe, stderr: _Pipe
 ) -> asyncio.subprocess.Process:
-    return await asyncio.create_subprocess_exec(
-        *command,
-        cwd=directory,
-        env=dict(environment),
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-    )
-
-
-async def _read(stream: asyncio.StreamReader | None, capture: Capture) -> None:
-    while stream is not None and (chunk := await stream.read(READ_BYTES)):
-        capture.feed(chunk)
+    try:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            cwd=directory,
+            env=dict(environment),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stdout.write_end,
+            stderr=stderr.write_end,
+            start_new_session=True,
+        )
+    finally:
+        stdout.release()
+        stderr.release()
 
 
 async def _drain(reading: "asyncio.Future[tuple[None, None]]") -> None:
