@@ -33,6 +33,7 @@ class Inspection:
     head_sha: str
     max_paths: int
     max_file_bytes: int
+    large: dict[str, int]  # files that came with the bundle and are over the limit
     _seen: set[tuple[str, bytes]] = field(default_factory=set)
     _links: set[tuple[bytes, str]] = field(default_factory=set)
     _scanned: set[tuple[str, str]] = field(default_factory=set)
@@ -73,6 +74,7 @@ class Inspection:
         Raises:
             TooManyFiles: a commit has more than ``max_paths``.
             UnsafePath: a path, type or link is dangerous.
+            FileTooLarge: a file is larger than ``max_file_bytes``.
 
         """
         for entry in self._list(self.base_sha):
@@ -85,6 +87,8 @@ class Inspection:
                 if (entry.mode, entry.path) not in self._seen:
                     bundle_paths.check_path(entry.path, entry.mode)
                     self._seen.add((entry.mode, entry.path))
+                if entry.sha in self.large:
+                    raise self._too_large(entry.path.decode(), self.large[entry.sha])
                 if entry.mode == bundle_paths.SYMLINK:
                     self._check_link(entry)
             paths = [entry.path.decode("utf-8", "replace") for entry in entries]
@@ -162,14 +166,15 @@ class Inspection:
             target = dict(objects.read_objects(self.git, [entry.sha]))[entry.sha]
         bundle_paths.check_link(entry.path.decode(), target)
 
+    def _too_large(self, path: str, size: int) -> errors.FileTooLarge:
+        return errors.FileTooLarge(details={"file": path, "size": size, "limit": self.max_file_bytes})
+
     def _contents(self, changes: Sequence[Change]) -> Iterator[tuple[Change, bytes]]:
         files = [change for change in changes if change.mode != bundle_paths.GITLINK]
         sizes = objects.object_sizes(self.git, [change.sha for change in files])
         for change in files:
-            size = sizes[change.sha][1]
-            if size > self.max_file_bytes:
-                details = {"file": change.path, "size": size, "limit": self.max_file_bytes}
-                raise errors.FileTooLarge(details=details)
+            if sizes[change.sha][1] > self.max_file_bytes:
+                raise self._too_large(change.path, sizes[change.sha][1])
         for chunk in _chunks(files, {name: size for name, (_, size) in sizes.items()}):
             contents = objects.read_objects(self.git, [change.sha for change in chunk])
             for change, (_, content) in zip(chunk, contents, strict=True):
@@ -186,22 +191,30 @@ class Inspection:
         return bundle_secrets.new_secrets(content, before)
 
 
-def check_objects(git: Git, names: Sequence[str], *, max_unpacked_bytes: int, max_file_bytes: int) -> None:
+def check_objects(
+    git: Git, names: Sequence[str], *, max_unpacked_bytes: int, max_file_bytes: int
+) -> dict[str, int]:
     """Check the unpacked sizes of a pack's objects without unpacking them.
 
+    Returns:
+        The files over ``max_file_bytes`` by their ids, with their sizes: who finds their names refuses them.
+
     Raises:
-        FileTooLarge: one of them is too large.
-        BundleTooLarge: all of them together are.
+        BundleTooLarge: all objects together, or a commit or directory, are too large.
 
     """
-    total = 0
-    for name, (kind, size) in objects.object_sizes(git, names).items():
-        limit = max_file_bytes if kind in ("blob", "tree") else _MAX_COMMIT_BYTES
-        if size > limit:
-            raise errors.FileTooLarge(details={"object": name, "kind": kind, "size": size, "limit": limit})
-        total += size
+    sizes = objects.object_sizes(git, names)
+    total = sum(size for _, size in sizes.values())
     if total > max_unpacked_bytes:
         raise errors.BundleTooLarge(details={"unpacked": total, "limit": max_unpacked_bytes})
+    large: dict[str, int] = {}
+    for name, (kind, size) in sizes.items():
+        limit = max_file_bytes if kind in ("blob", "tree") else _MAX_COMMIT_BYTES
+        if size > limit and kind != "blob":
+            raise errors.BundleTooLarge(details={"object": name, "kind": kind, "size": size, "limit": limit})
+        if size > limit:
+            large[name] = size
+    return large
 
 
 def _chunks(changes: Iterable[Change], sizes: dict[str, int]) -> Iterator[list[Change]]:

@@ -10,7 +10,9 @@ the mirror; a push from the throw-away repository is the caller's decision.
 import contextlib
 import errno
 import hashlib
+import shutil
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
@@ -36,10 +38,12 @@ __all__ = [
     "ImportedBundle",
     "imported_bundle",
     "make_bundle",
+    "remove_leftovers",
 ]
 
 _MIB: Final = 1024 * 1024
 _SHOWN_REFS: Final = 10
+_PREFIX: Final = "bundle-"
 
 
 class BaseNotFound(NotFound):
@@ -59,7 +63,7 @@ class BundleLimits:
     max_paths: int = 20_000  # in one commit's tree
     max_commits: int = 200
     timeout_seconds: float = 60.0  # for one run of git
-    cpu_seconds: int = 30  # for one run of git
+    cpu_seconds: int = 15  # for one run of git
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,26 +137,48 @@ def imported_bundle(
     ref = f"refs/heads/{check_branch(branch)}"
     with contextlib.ExitStack() as stack:
         with _as_refusals():
-            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bundle-", dir=scratch)))
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX, dir=scratch)))
             with bundle.open("rb") as stream:
                 size, digest = _check_size(stream, limits)
                 header = read_header(stream)
                 _check_header(header, ref=ref, mirror=mirror, base_sha=base_sha, limits=limits)
                 git = _unpack(stream, header, place=place, mirror=mirror, limits=limits)
-            inspection = _inspection(git, base_sha, header.refs[ref], limits)
+            inspection = _inspection(git, place, base_sha, header.refs[ref], limits)
             commits = _judge(inspection, protected=() if allow_protected else protected, limits=limits)
             report = _report(inspection, commits, size=size, digest=digest)
             git.run("update-ref", ref, report.head_sha)
         yield ImportedBundle(report=report, repository=place)
 
 
-def _inspection(git: Git, base_sha: str, head_sha: str, limits: BundleLimits) -> Inspection:
+def remove_leftovers(scratch: Path, *, older_than_seconds: float) -> int:
+    """Delete the throw-away repositories of processes that were killed; returns how many there were.
+
+    Args:
+        scratch: the directory given to `imported_bundle`.
+        older_than_seconds: more than an import can last.
+
+    """
+    oldest = time.time() - older_than_seconds
+    stale = [place for place in scratch.glob(f"{_PREFIX}*") if place.stat().st_mtime < oldest]
+    for place in stale:
+        shutil.rmtree(place, ignore_errors=True)
+    return len(stale)
+
+
+def _inspection(git: Git, place: Path, base_sha: str, head_sha: str, limits: BundleLimits) -> Inspection:
+    large = check_objects(
+        git,
+        _names_in_packs(git, place),
+        max_unpacked_bytes=limits.max_unpacked_bytes,
+        max_file_bytes=limits.max_file_bytes,
+    )
     return Inspection(
         git=git,
         base_sha=base_sha,
         head_sha=head_sha,
         max_paths=limits.max_paths,
         max_file_bytes=limits.max_file_bytes,
+        large=large,
     )
 
 
@@ -203,12 +229,6 @@ def _unpack(
     stream.seek(header.pack_offset)
     git.run(
         "index-pack", "--stdin", "--fix-thin", strict, f"--max-input-size={limits.max_bytes}", stdin=stream
-    )
-    check_objects(
-        git,
-        _names_in_packs(git, place),
-        max_unpacked_bytes=limits.max_unpacked_bytes,
-        max_file_bytes=limits.max_file_bytes,
     )
     return git
 

@@ -34,7 +34,9 @@ _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 # The limits are set by a constant script so that no code of ours runs between
 # fork and exec (Celery's ingest process has threads). Values come as arguments.
-_LIMITS_SCRIPT: Final = 'ulimit -t "$1"; ulimit -f "$2"; ulimit -v "$3" 2>/dev/null; shift 3; exec "$@"'
+_LIMITS_SCRIPT: Final = (
+    'ulimit -c 0; ulimit -t "$1"; ulimit -f "$2"; ulimit -v "$3" 2>/dev/null; shift 3; exec "$@"'
+)
 
 _ENVIRONMENT: Final[Mapping[str, str]] = {
     "PATH": "/usr/local/bin:/usr/bin:/bin:/opt/homebrew/bin",

@@ -34,7 +34,7 @@ class LocalForge:
         """See `Forge.ensure_repository`."""
         check_branch(spec.default_branch)
         path = self._path(spec.name)
-        with _file_errors(), _git_errors():
+        with _as_forge_errors():
             self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not path.exists():
                 if spec.repository_id is not None:
@@ -115,8 +115,7 @@ class LocalForge:
             refs = [f"refs/heads/{branch}"]
             if branch == repository.default_branch:
                 refs.append("HEAD")  # lets a plain `git clone` of the file check the branch out
-            with _file_errors():
-                return write_bundle(git, refs, destination)
+            return write_bundle(git, refs, destination)
 
     def read_file(self, repository: base.Repository, *, sha: str, path: str, limit: int) -> bytes:
         """See `Forge.read_file`."""
@@ -154,7 +153,7 @@ class LocalForge:
             raise base.ForgeUnavailable("The forge's directory is missing")
         if not path.is_dir():
             raise base.RepositoryNotFound(details={"repository": repository.name})
-        with _git_errors():
+        with _as_forge_errors():
             if local_store.identity(path).get("repositoryid") != repository.id:
                 raise base.RepositoryTaken(details={"repository": repository.name})
             yield Git(repository=path)
@@ -187,17 +186,11 @@ def _check_mergeable(git: Git, spec: base.MergeSpec, current: str) -> None:
 
 
 @contextlib.contextmanager
-def _git_errors() -> Iterator[None]:
+def _as_forge_errors() -> Iterator[None]:
     try:
         yield
     except GitFailed as error:
         raise base.ForgeUnavailable(f"The repository does not answer: {error.message}") from error
-
-
-@contextlib.contextmanager
-def _file_errors() -> Iterator[None]:
-    try:
-        yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull from error

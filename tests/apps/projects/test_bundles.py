@@ -257,7 +257,7 @@ def test_huge_file_in_a_small_pack_is_refused(desk: Desk) -> None:
 
     details = desk.refused(errors.FileTooLarge)
 
-    assert (details["size"], details["kind"]) == (30_000_000, "blob")
+    assert (details["file"], details["size"]) == ("a", 30_000_000)
 
 
 def test_pack_that_claims_too_many_objects_is_refused(desk: Desk) -> None:
@@ -541,6 +541,17 @@ def test_base_that_the_mirror_lacks_says_nothing_about_the_bundle(desk: Desk) ->
         desk.take(base_sha="1" * 40)
 
     assert list(desk.scratch.iterdir()) == []
+
+
+def test_leftovers_of_a_killed_import_are_removed(desk: Desk) -> None:
+    for name in ("bundle-old", "bundle-new", "other"):
+        (desk.scratch / name / "objects").mkdir(parents=True)
+    os.utime(desk.scratch / "bundle-old", (0, 0))
+
+    removed = bundles.remove_leftovers(desk.scratch, older_than_seconds=3_600)
+
+    assert removed == 1
+    assert sorted(place.name for place in desk.scratch.iterdir()) == ["bundle-new", "other"]
 
 
 def test_full_disk_says_nothing_about_the_bundle(desk: Desk) -> None:
