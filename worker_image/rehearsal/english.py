@@ -51,7 +51,7 @@ _WHOLE: Final = (
 )
 _INTRODUCTION: Final = re.compile(
     r"\s*(?::|\s-\s|\bwith\b|\b(?:has|have|having|includes?|including|contains?|containing)\b|"
-    r"\bwhere\s+each\b|\bfields?\s+(?:are|is)\b)\s*"
+    r"\bwhere\s+(?:each|every)\s+\w+\s+(?:has|have|contains|includes)\b|\bfields?\s+(?:are|is)\b)\s*"
 )
 _LIST_START: Final = re.compile(
     r"^(?:(?:the|these|following|its|their|such)\s+)*(?:fields?|columns?|attributes?|properties|property)"

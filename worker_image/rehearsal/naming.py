@@ -90,7 +90,7 @@ def resource_names(word: str) -> tuple[str, str]:
     """Return singular and plural of a resource named by a word in either number."""
     singular = identifier(singularize(word.lower()))
     plural = pluralize(singular)
-    if keyword.iskeyword(singular) or keyword.iskeyword(plural) or plural in _SERVICE_PATHS:
+    if keyword.iskeyword(plural) or keyword.iskeyword(singular.capitalize()) or plural in _SERVICE_PATHS:
         return f"{singular}_record", f"{singular}_records"
     return singular, plural
 

@@ -124,14 +124,18 @@ def _plain(text: str) -> str:
     lowered = unicodedata.normalize("NFC", text[:LONGEST_TEXT]).lower().replace("ё", "е")
     lowered = re.sub("[‘’ʼ`]", "'", lowered)
     lowered = re.sub("[“”„«»\"]", " ", lowered)
-    lowered = re.sub(r"\bdate\s+and\s+time\b|\bдат\w+\s+и\s+врем\w+", "datetime", lowered)
-    return re.sub(r"\s*[—–]\s*", " - ", lowered)
+    # White space first: the patterns after it look at one character of it at a time.
+    lowered = re.sub(r" ?\n[ \n]*", "\n", re.sub(r"[^\S\n]+", " ", lowered))
+    lowered = re.sub(r",? ?\b(?:please|пожалуйста)\b,?", "", lowered)
+    lowered = re.sub(r"\bdate and time\b|\bдат\w{1,3} и врем\w{1,4}", "datetime", lowered)
+    return re.sub(" ?[—–] ?", " - ", lowered)
 
 
 def _sentences(text: str) -> list[str]:
     # The lines of a list belong to the sentence that announces them.
-    joined = re.sub(r":?\s*\n\s*(?:[-*•]|\d+[.)])\s+", ", ", _plain(text))
-    joined = re.sub(r":\s*,|:\s*\n\s*", ": ", re.sub(r"\be\.g\.", "like", joined))
-    parts = re.split(r"[.!?]+(?:\s|$)|\n+", joined)
+    joined = re.sub(r"\n(?:[-*•]|\d{1,3}[.)]) ?", ": ", _plain(text), count=1)
+    joined = re.sub(r"\n(?:[-*•]|\d{1,3}[.)]) ?", ", ", joined)
+    joined = re.sub(r":[ :,\n]*", ": ", re.sub(r"\be\.g\.", "like", joined))
+    parts = re.split(r"[.!?]+(?:\s|$)|\n", joined)
     cleaned = (re.sub(r"\s+", " ", part).strip(" ,;-") for part in parts)
     return [part[:_LONGEST_SENTENCE] for part in cleaned if part][:_SENTENCES]
