@@ -37,11 +37,11 @@ class BoundedLog:
                 os.write(self._head, head)
                 self._head_room -= len(head)
             while rest:
+                if not self._tail_room:
+                    self._rotate()
                 part, rest = rest[: self._tail_room], rest[self._tail_room :]
                 os.write(self._tail, part)
                 self._tail_room -= len(part)
-                if not self._tail_room:
-                    self._rotate()
 
     def _rotate(self) -> None:
         os.close(self._tail)

@@ -131,9 +131,12 @@ class Units:
         if uid is None:
             return
         require_reachable(path.parent, uid)
-        for parent, directories, files in os.walk(path):
-            for entry in (parent, *(os.path.join(parent, name) for name in directories + files)):
-                os.chown(entry, uid, uid, follow_symlinks=False)
+        path.chmod(0o700)
+        os.chown(path, uid, uid)
+        # By descriptor: a process of the account may be swapping directories for links meanwhile.
+        for _, directories, files, at in os.fwalk(path, follow_symlinks=False):
+            for entry in directories + files:
+                os.chown(entry, uid, uid, dir_fd=at, follow_symlinks=False)
 
     def ask_to_stop(self, name: str) -> None:
         """Send SIGTERM to the unit's command and return; a unit that is over or absent is success.
@@ -215,14 +218,16 @@ class Units:
 
     def _kill(self, name: str) -> None:
         directory = str(self.directory / name)
-        if self._signal(name, signal.SIGQUIT) and turns.wait(
-            lambda: not turns.is_held(directory), _SHIM_SECONDS
-        ):
-            return
+        is_killing = self._signal(name, signal.SIGQUIT)
         process: Any = layout.read_json(directory, layout.PROCESS)
-        if process is None or layout.read_json(directory, layout.EXIT) is not None:
+        if process is None:
             return
-        processes.send_exactly(process["shim_pid"], process["shim_start_ticks"], signal.SIGKILL)
+        shim = (process["shim_pid"], process["shim_start_ticks"])
+        if is_killing:
+            turns.wait(lambda: not processes.is_same(*shim), _SHIM_SECONDS)
+        if layout.read_json(directory, layout.EXIT) is not None:
+            return
+        processes.send_exactly(*shim, signal.SIGKILL)
         if not turns.wait(lambda: not leftovers.kill(process, self._others(name)), _SHIM_SECONDS):
             raise UnitsUnavailable(f"processes of unit {name} cannot be killed")
 
