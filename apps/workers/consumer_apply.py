@@ -1,0 +1,209 @@
+"""Stores what workers said and moves the rows it speaks of: one transaction per batch.
+
+Safe to repeat: a report is new once, by (worker, boot, seq), and every move is
+a compare-and-set in which the first outcome wins.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import timezone
+
+from apps.failures import Failure
+from apps.workers import outcomes
+from apps.workers.consumer_parse import Report, Result
+from apps.workers.models import ACTIVE, Snapshot, Turn, Worker, WorkerEvent, WorkerStatus
+from worker_image.contract import (
+    Heartbeat,
+    LifecycleEvent,
+    OutputKind,
+    ProgressEvent,
+    SnapshotReason,
+    WorkerLifecycleEvent,
+)
+
+#: How long a worker may live between two turns.
+IDLE_SECONDS = 900
+
+
+@dataclass(slots=True)
+class Facts:
+    """What changed, for whoever wants to be told; ids only."""
+
+    workers: set[UUID] = field(default_factory=set)
+    turns: set[UUID] = field(default_factory=set)
+    progressed: set[UUID] = field(default_factory=set)
+    look_at: set[UUID] = field(default_factory=set)
+    """Workers whose container is worth a look now."""
+    refused: list[tuple[Report, str]] = field(default_factory=list)
+    """Reports that follow the contract but speak of something that is not theirs, and why."""
+
+    def add(self, other: "Facts") -> None:
+        """Take in what another batch changed."""
+        self.workers |= other.workers
+        self.turns |= other.turns
+        self.progressed |= other.progressed
+        self.look_at |= other.look_at
+        self.refused += other.refused
+
+
+@transaction.atomic
+def store(reports: Sequence[Report]) -> Facts:
+    """Store reports in their order and apply those that are new."""
+    facts = Facts()
+    turns = _turns_of(reports)
+    fresh = [report for report in _unknown(reports) if _belongs(report, turns, facts)]
+    WorkerEvent.objects.bulk_create(
+        [_event(report) for report in fresh if report.kind is not OutputKind.HEARTBEAT],
+        ignore_conflicts=True,
+    )
+    _note_words(fresh)
+    bundles = _Bundles(fresh)
+    for report in fresh:
+        match report.body:
+            case WorkerLifecycleEvent():
+                _apply_lifecycle(report.worker_id, report.boot, report.body, facts)
+            case ProgressEvent():
+                facts.progressed.add(UUID(report.body.request_id))
+            case Heartbeat():
+                continue  # written by _note_words
+            case _:
+                _apply_result(turns[UUID(report.body.request_id)], report.body, bundles, facts)
+    return facts
+
+
+def _unknown(reports: Sequence[Report]) -> list[Report]:
+    stored = set(
+        WorkerEvent.objects.filter(
+            worker_id__in={report.worker_id for report in reports},
+            boot__in={report.boot for report in reports},
+            seq__in=[report.seq for report in reports],
+        ).values_list("worker_id", "boot", "seq")
+    )
+    fresh: dict[tuple[UUID, str, int], Report] = {}
+    for report in reports:
+        if report.key not in stored:
+            fresh.setdefault(report.key, report)
+    return list(fresh.values())
+
+
+def _turns_of(reports: Sequence[Report]) -> dict[UUID, Turn]:
+    ids = {report.turn_id for report in reports if report.turn_id is not None}
+    turns = Turn.objects.only("id", "worker_id", "timeout_seconds")
+    return turns.in_bulk(ids) if ids else {}
+
+
+def _belongs(report: Report, turns: dict[UUID, Turn], facts: Facts) -> bool:
+    if report.turn_id is None:
+        return True
+    turn = turns.get(report.turn_id)
+    if turn is not None and turn.worker_id == report.worker_id:
+        return True
+    facts.refused.append((report, "speaks of a turn that is not this worker's"))
+    return False
+
+
+def _event(report: Report) -> WorkerEvent:
+    return WorkerEvent(
+        worker_id=report.worker_id,
+        boot=report.boot,
+        seq=report.seq,
+        kind=report.kind,
+        body=report.body.model_dump(mode="json"),
+        turn_id=report.turn_id,
+    )
+
+
+def _note_words(reports: Iterable[Report]) -> None:
+    """Write the time of each worker's latest word, and its latest heartbeat."""
+    latest: dict[UUID, Heartbeat | None] = {}
+    for report in reports:
+        body = report.body if isinstance(report.body, Heartbeat) else latest.get(report.worker_id)
+        latest[report.worker_id] = body
+    now = timezone.now()
+    for worker_id, heartbeat in latest.items():
+        words = {} if heartbeat is None else {"heartbeat": heartbeat.model_dump(mode="json")}
+        Worker.objects.filter(pk=worker_id, status__in=ACTIVE).update(heartbeat_at=now, **words)
+
+
+def _apply_lifecycle(worker_id: UUID, boot: str, body: WorkerLifecycleEvent, facts: Facts) -> None:
+    match body.event:
+        case LifecycleEvent.STARTED:
+            now = timezone.now()
+            limit = now + timedelta(seconds=settings.WORKERS_TURN_TIMEOUT_SECONDS + IDLE_SECONDS)
+            running = WorkerStatus.RUNNING
+            if Worker.try_transition(
+                worker_id,
+                to=running,
+                expect=WorkerStatus.STARTING,
+                boot=boot,
+                started_at=now,
+                deadline_at=limit,
+            ):
+                facts.workers.add(worker_id)
+            else:
+                Worker.objects.filter(pk=worker_id, status__in=ACTIVE).update(boot=boot)
+        case LifecycleEvent.FAILED:
+            message = body.error or "The worker cannot take turns."
+            stop(worker_id, outcomes.platform_failure("worker_gave_up", message))
+            facts.look_at.add(worker_id)
+        case LifecycleEvent.STOPPED:
+            facts.look_at.add(worker_id)
+        case LifecycleEvent.COMPLETED:
+            return  # the result itself says more
+
+
+def stop(worker_id: UUID, failure: Failure) -> bool:
+    """Decide that a worker must end, unless that was decided before; the reconciler makes it true."""
+    waiting = Worker.objects.filter(pk=worker_id, stop_failure=None, status__in=ACTIVE)
+    return bool(waiting.update(stop_failure=failure.as_json()))
+
+
+class _Bundles:
+    """The bundles that the turns of a batch uploaded, read once and only if a result needs one."""
+
+    def __init__(self, reports: Iterable[Report]) -> None:
+        self._turn_ids = {report.turn_id for report in reports if report.kind is OutputKind.RESULT}
+        self._found: dict[tuple[UUID, UUID | None, str], Snapshot] | None = None
+
+    def find(self, turn: Turn, head_sha: str) -> Snapshot | None:
+        """Return the bundle of a turn with a commit as its head; the one made for the result wins."""
+        if self._found is None:
+            snapshots = Snapshot.objects.filter(turn_id__in=self._turn_ids).order_by("created_at")
+            ranked = sorted(snapshots, key=lambda snapshot: snapshot.reason == SnapshotReason.RESULT)
+            self._found = {(found.worker_id, found.turn_id, found.head_sha): found for found in ranked}
+        return self._found.get((turn.worker_id, turn.pk, head_sha))
+
+
+def _apply_result(turn: Turn, body: Result, bundles: _Bundles, facts: Facts) -> None:
+    commit_sha: str = getattr(body, "commit_sha", None) or ""
+    snapshot = bundles.find(turn, commit_sha) if commit_sha else None
+    ending = outcomes.turn_ending(body, has_bundle=snapshot is not None)
+    moved = Turn.try_transition(
+        turn.pk,
+        to=ending.status,
+        failure=None if ending.failure is None else ending.failure.as_json(),
+        result=body.model_dump(mode="json"),
+        commit_sha=commit_sha,
+        branch=(getattr(body, "branch", None) or "")[:120],
+        bundle_name=snapshot.name if snapshot else "",
+        bundle_sha256=snapshot.sha256 if snapshot else "",
+        summary=getattr(body, "summary", None) or getattr(body, "text", ""),
+        exit_code=_bounded(getattr(body, "exit_code", None)),
+        duration_ms=_bounded(getattr(body, "duration_ms", None)),
+        usage=None if body.usage is None else body.usage.model_dump(mode="json"),
+        finished_at=timezone.now(),
+    )
+    if moved:
+        facts.turns.add(turn.pk)
+
+
+def _bounded(number: int | None) -> int | None:
+    return None if number is None else max(-outcomes.MAX_COUNT, min(number, outcomes.MAX_COUNT))
+
+
+Store = Callable[[Sequence[Report]], Facts]

@@ -1,0 +1,183 @@
+"""What observations mean: the only place that turns facts into statuses and failures. Pure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from apps.failures import Failure, FailureKind
+from apps.workers.models import TurnStatus, WorkerStatus
+from worker_image.contract import DeveloperWorkerOutput, ErrorCode, POWorkerOutput, ResultStatus, WrapperExit
+
+MAX_COUNT: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TurnEnding:
+    """How a turn ended."""
+
+    status: TurnStatus
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerEnding:
+    """How a worker ended."""
+
+    status: WorkerStatus
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ContainerEnd:
+    """What was observed of a container that is gone; None means that nobody can know."""
+
+    exit_code: int | None = None
+    oom_killed: bool | None = None
+    existed: bool = True
+
+
+#: Why a turn has no success → whose move it is, whether another attempt may help.
+_KINDS: Final = {
+    ErrorCode.AGENT_EXIT: (FailureKind.PRODUCT, True),
+    ErrorCode.RESULT_MISSING: (FailureKind.PRODUCT, True),
+    ErrorCode.RESULT_UNREADABLE: (FailureKind.PRODUCT, True),
+    ErrorCode.RESULT_TOO_LARGE: (FailureKind.PRODUCT, True),
+    ErrorCode.AGENT_REPORTED_FAILURE: (FailureKind.PRODUCT, False),
+    ErrorCode.TIMEOUT: (FailureKind.PRODUCT, True),
+    ErrorCode.SNAPSHOT_REFUSED: (FailureKind.PRODUCT, True),
+    ErrorCode.WORKSPACE_UNAVAILABLE: (FailureKind.PLATFORM, True),
+    ErrorCode.AGENT_MISSING: (FailureKind.PLATFORM, False),
+    ErrorCode.WORKER_RESTARTED: (FailureKind.PLATFORM, True),
+    ErrorCode.WORKER_STOPPED: (FailureKind.PLATFORM, True),
+}
+#: Results that say "the platform broke", not "the work said no".
+_CRASHES: Final = frozenset(
+    {ErrorCode.WORKSPACE_UNAVAILABLE, ErrorCode.WORKER_RESTARTED, ErrorCode.WORKER_STOPPED}
+)
+#: Code of the failure of a worker that says too much.
+FLOOD_CODE: Final = "output_flood"
+#: Reasons of ours to end a worker that are nobody's work.
+_CRASH_REASONS: Final = frozenset({"spawn_timeout"})
+
+
+def turn_ending(result: DeveloperWorkerOutput | POWorkerOutput, *, has_bundle: bool) -> TurnEnding:
+    """Judge a worker's result: a claim of success is only that, and needs the commits it speaks of.
+
+    Args:
+        result: the worker's words.
+        has_bundle: whether a bundle with the claimed commit was uploaded for this turn.
+
+    """
+    if result.status is not ResultStatus.SUCCESS:
+        return _unsuccessful(result)
+    commit_sha = getattr(result, "commit_sha", None)
+    if commit_sha is not None and not has_bundle:
+        return TurnEnding(
+            status=TurnStatus.FAILED,
+            failure=Failure(
+                stage="turn",
+                kind=FailureKind.PRODUCT,
+                code="snapshot_missing",
+                message=f"The worker claims commit {commit_sha[:12]} but never uploaded it.",
+                retryable=True,
+            ),
+        )
+    return TurnEnding(status=TurnStatus.SUCCEEDED)
+
+
+def _unsuccessful(result: DeveloperWorkerOutput | POWorkerOutput) -> TurnEnding:
+    code = result.error_code
+    if code is None:
+        code = ErrorCode.TIMEOUT if result.status is ResultStatus.TIMEOUT else ErrorCode.AGENT_EXIT
+        if result.status is ResultStatus.FAILED:
+            code = ErrorCode.AGENT_REPORTED_FAILURE
+    kind, retryable = _KINDS[code]
+    return TurnEnding(
+        status=TurnStatus.CRASHED if code in _CRASHES else TurnStatus.FAILED,
+        failure=Failure(
+            stage="turn",
+            kind=kind,
+            code=str(code),
+            message=result.error or getattr(result, "summary", None) or f"The turn ended with {code}.",
+            retryable=retryable,
+        ),
+    )
+
+
+def worker_ending(
+    *, is_canceling: bool, is_released: bool, stop_failure: Failure | None, end: ContainerEnd
+) -> WorkerEnding:
+    """Judge a worker whose container is gone and whose output was read to the end."""
+    if is_canceling:
+        return WorkerEnding(status=WorkerStatus.CANCELED)
+    if stop_failure is not None:
+        crashed = stop_failure.code in _CRASH_REASONS
+        return WorkerEnding(
+            status=WorkerStatus.CRASHED if crashed else WorkerStatus.FAILED, failure=stop_failure
+        )
+    if is_released:
+        return WorkerEnding(status=WorkerStatus.SUCCEEDED)
+    return WorkerEnding(status=WorkerStatus.CRASHED, failure=_death(end))
+
+
+def _death(end: ContainerEnd) -> Failure:
+    if end.oom_killed:
+        code, message = "out_of_memory", "The worker used more memory than it may."
+    elif not end.existed:
+        code, message = "container_lost", "The worker's container is gone and nobody knows how it ended."
+    elif end.exit_code is None:
+        code, message = "worker_killed", "The worker was killed, or nobody could record how it ended."
+    elif end.exit_code == WrapperExit.MISCONFIGURED:
+        code, message = "worker_misconfigured", "The worker's environment lacks something it needs."
+    else:
+        code, message = "worker_exited", f"The worker ended by itself with exit code {end.exit_code}."
+    return platform_failure(code, message, details={"exit_code": end.exit_code})
+
+
+def turn_of_dead_worker(ending: WorkerEnding) -> TurnEnding:
+    """Judge the turn that a worker left unfinished."""
+    if ending.status is WorkerStatus.CANCELED:
+        return TurnEnding(status=TurnStatus.CANCELED)
+    reason = ending.failure.message if ending.failure else "The worker ended."
+    code = ending.failure.code if ending.failure else "worker_ended"
+    failure = platform_failure(code, f"The worker ended without a result. {reason}", stage="turn")
+    return TurnEnding(status=TurnStatus.CRASHED, failure=failure)
+
+
+def turn_timeout(timeout_seconds: int) -> Failure:
+    """Return why a turn without a result ends at its deadline."""
+    return Failure(
+        stage="turn",
+        kind=FailureKind.PRODUCT,
+        code=str(ErrorCode.TIMEOUT),
+        message=f"No result came within the {timeout_seconds} seconds of the turn and the time to report.",
+        retryable=True,
+    )
+
+
+def flood(limit: int) -> Failure:
+    """Return why a worker that says too much is stopped."""
+    return Failure(
+        stage="worker",
+        kind=FailureKind.PRODUCT,
+        code=FLOOD_CODE,
+        message=f"The worker reported more than {limit} times in a minute, or filled the channel.",
+    )
+
+
+def platform_failure(
+    code: str,
+    message: str,
+    *,
+    stage: str = "worker",
+    retryable: bool = True,
+    details: dict[str, object] | None = None,
+) -> Failure:
+    """Return a failure that is ours."""
+    return Failure(
+        stage=stage,
+        kind=FailureKind.PLATFORM,
+        code=code,
+        message=message,
+        retryable=retryable,
+        details=details or {},
+    )
