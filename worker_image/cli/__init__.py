@@ -1,0 +1,1 @@
+"""``orchestrator``: the command line of people and of agents, over the REST API alone."""

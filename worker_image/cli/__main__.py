@@ -1,0 +1,5 @@
+"""``python -m worker_image.cli``."""
+
+from worker_image.cli.main import main
+
+main()

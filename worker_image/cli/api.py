@@ -1,0 +1,122 @@
+"""Calls to the REST API: retried when that is safe, answered as data or as one kind of error."""
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from worker_image.cli.credentials import Credentials
+
+_TRIES = 3
+_PAUSE_SECONDS = 0.5
+_TIMEOUT_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class ApiError(Exception):
+    """The API said no, or could not be asked."""
+
+    kind: str
+    message: str
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class Api:
+    """The REST API as one person or one worker sees it.
+
+    Args:
+        credentials: where it is and who asks.
+        language: in which language texts should come.
+    """
+
+    def __init__(self, credentials: Credentials, *, language: str = "en") -> None:
+        headers = {"Accept-Language": language}
+        if credentials.token:
+            headers["Authorization"] = f"{credentials.scheme} {credentials.token}"
+        self.credentials = credentials
+        # No proxy from the environment: the API is ours and the token must not travel elsewhere.
+        self._client = httpx.Client(
+            base_url=credentials.url, headers=headers, timeout=_TIMEOUT_SECONDS, trust_env=False
+        )
+
+    def get(self, path: str, **query: Any) -> Any:
+        """Read one thing.
+
+        Raises:
+            ApiError: see ``kind``; ``unavailable`` after three tries.
+        """
+        return self._call(
+            "GET", path, params={name: value for name, value in query.items() if value is not None}
+        )
+
+    def list(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
+        """Read every page of a list.
+
+        Raises:
+            ApiError: see ``kind``.
+        """
+        page = self.get(path, **query)
+        while True:
+            yield from page["results"]
+            if not page.get("next"):
+                return
+            page = self._call("GET", page["next"])
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None, *, create: bool = False) -> Any:
+        """Ask for a change.
+
+        Args:
+            path: below ``/api/``.
+            body: JSON object.
+            create: sends an ``Idempotency-Key``, so that a try whose answer was
+                lost is not carried out twice.
+
+        Raises:
+            ApiError: see ``kind``.
+        """
+        headers = {"Idempotency-Key": str(uuid.uuid4())} if create else {}
+        return self._call("POST", path, json=dict(body or {}), headers=headers)
+
+    def _call(self, method: str, path: str, **request: Any) -> Any:
+        error = ApiError("unavailable", f"{self.credentials.url} does not answer.")
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(_PAUSE_SECONDS * 2**attempt)
+            try:
+                response = self._client.request(method, path, **request)
+            except httpx.HTTPError as failure:
+                error = ApiError(
+                    "unavailable",
+                    f"{self.credentials.url} does not answer ({type(failure).__name__}). Start it with `make up`.",
+                )
+                continue
+            if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
+                return _read(response)
+            error = _error_of(response)
+        raise error
+
+
+def _read(response: httpx.Response) -> Any:
+    if response.is_success:
+        return response.json() if response.content else None
+    raise _error_of(response)
+
+
+def _error_of(response: httpx.Response) -> ApiError:
+    unavailable = response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR
+    try:
+        body = response.json()
+        kind, message, details = body["error"], body["message"], body.get("details", {})
+    except (ValueError, KeyError, TypeError):
+        return ApiError(
+            "unavailable" if unavailable else "error", f"The API answered {response.status_code}."
+        )
+    if response.status_code == httpx.codes.FORBIDDEN:
+        kind = "permission_denied"
+    return ApiError("unavailable" if unavailable else kind, message, details)

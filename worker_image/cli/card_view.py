@@ -1,0 +1,59 @@
+"""The live card in a terminal: what ``GET /api/tasks/{id}/card/`` says, drawn."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+_MARKS = {"done": ("✓", "green"), "active": ("●", "yellow"), "failed": ("✗", "bold red")}
+_BORDERS = {"completed": "green", "failed": "red", "cancelled": "yellow"}
+
+
+def draw(card: Mapping[str, Any]) -> RenderableType:
+    """Return one frame of the card."""
+    parts: list[RenderableType] = [_lines(card)]
+    if card["failure"]:
+        parts.append(_failure(card["failure"]))
+    if card["url"]:
+        parts.append(Text.assemble("\n  ", ("→ ", "green"), (card["url"], "bold underline")))
+    parts.append(_footer(card))
+    agent = f" · {card['agent']}" if card["agent"] else ""
+    return Panel(
+        Group(*parts),
+        title=Text(f"{_shortened(card['title'], 70)}{agent}"),
+        title_align="left",
+        subtitle=Text(f"{card['status']} · {card['elapsed_seconds']:.1f} s"),
+        subtitle_align="right",
+        border_style=_BORDERS.get(card["status"], "cyan"),
+        padding=(0, 1),
+    )
+
+
+def _lines(card: Mapping[str, Any]) -> Table:
+    grid = Table.grid(padding=(0, 1), expand=True)
+    grid.add_column(width=1)
+    grid.add_column(ratio=1, overflow="fold")
+    grid.add_column(justify="right", style="dim")
+    for line in card["lines"]:
+        mark, style = _MARKS.get(line["state"], ("·", ""))
+        seconds = f"{line['seconds']:.1f} s" if line["seconds"] is not None else ""
+        grid.add_row(Text(mark, style=style), Text(line["text"]), Text(seconds))
+    return grid
+
+
+def _failure(failure: Mapping[str, Any]) -> RenderableType:
+    head = Text(f"\n  {failure.get('code', 'failed')} ({failure.get('kind', '')})", style="bold red")
+    return Group(head, Text(f"  {failure.get('message', '')}"))
+
+
+def _footer(card: Mapping[str, Any]) -> Text:
+    parts = [f"{name} {seconds:.1f} s" for name, seconds in card["accounting"].items()]
+    return Text("\n" + " · ".join(parts), style="dim")
+
+
+def _shortened(text: str, limit: int) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1] + "…"

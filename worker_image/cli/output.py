@@ -1,0 +1,105 @@
+"""What the command line prints: JSON for programs, words for people; and how it exits."""
+
+import json
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import Any, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from worker_image.cli.api import ApiError
+
+
+class ExitCode(IntEnum):
+    """How the command ended."""
+
+    OK = 0
+    FAILED = 1  # refused, or the work did not succeed
+    USAGE = 2
+    DENIED = 3
+    UNAVAILABLE = 4
+
+
+_CODES = {"permission_denied": ExitCode.DENIED, "unavailable": ExitCode.UNAVAILABLE}
+
+
+class Output:
+    """One place that prints, in the form this call asked for.
+
+    Args:
+        as_json: force JSON; it is also used whenever stdout is not a terminal.
+    """
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.as_json = as_json or not sys.stdout.isatty()
+        self.console = Console(highlight=False, soft_wrap=True)
+
+    def success(
+        self, data: Any = None, *, message: str = "", show: Callable[[Console], None] | None = None
+    ) -> None:
+        """Print a result.
+
+        Args:
+            data: the JSON form.
+            message: one sentence.
+            show: draws the form for people; without it they get the message, or the data.
+        """
+        if self.as_json:
+            _print_json({"success": True, "data": data, "message": message})
+        elif show is not None:
+            show(self.console)
+        else:
+            self.console.print(message or json.dumps(data, ensure_ascii=False, indent=2), markup=False)
+
+    def fail(self, error: ApiError, *, data: Any = None) -> NoReturn:
+        """Print an error and leave with its exit code."""
+        if self.as_json:
+            record: dict[str, Any] = {
+                "success": False,
+                "error": error.kind,
+                "message": error.message,
+                "details": dict(error.details),
+            }
+            if data is not None:
+                record["data"] = data
+            _print_json(record)
+            # People who watch a program's standard error see it too.
+            print(error.message, file=sys.stderr)
+        else:
+            stderr = Console(stderr=True, highlight=False, soft_wrap=True)
+            stderr.print(f"Error: {error.message}", style="bold red", markup=False)
+            for name, value in error.details.items():
+                stderr.print(f"  {name}: {value}", markup=False)
+        raise typer.Exit(_CODES.get(error.kind, ExitCode.FAILED))
+
+    @contextmanager
+    def errors(self) -> Any:
+        """Turn an ``ApiError`` of the block into its message and exit code."""
+        try:
+            yield
+        except ApiError as error:
+            self.fail(error)
+
+
+def table(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> Callable[[Console], None]:
+    """Return a drawer of rows under these columns; an empty list says so."""
+    names, listed = list(columns), list(rows)
+
+    def show(console: Console) -> None:
+        if not listed:
+            console.print("Nothing yet.")
+            return
+        drawn = Table(*names, box=None, pad_edge=False, header_style="bold")
+        for row in listed:
+            drawn.add_row(*(str(row.get(name) if row.get(name) is not None else "") for name in names))
+        console.print(drawn)
+
+    return show
+
+
+def _print_json(record: Mapping[str, Any]) -> None:
+    print(json.dumps(record, ensure_ascii=False))

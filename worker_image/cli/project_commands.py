@@ -1,0 +1,59 @@
+"""``project create | list | get | tasks``."""
+
+from typing import Annotated
+
+import typer
+
+from worker_image.cli.context import session
+from worker_image.cli.output import table
+
+app = typer.Typer(help="Projects.", no_args_is_help=True)
+
+_COLUMNS = ("id", "name", "status", "modules", "created_at")
+_TASK_COLUMNS = ("id", "type", "status", "spec", "created_at")
+
+
+@app.command()
+def create(
+    context: typer.Context,
+    name: Annotated[str, typer.Option(help="Shown to people; the repository's name derives from it.")],
+    description: Annotated[str, typer.Option(help="What it should be.")] = "",
+    modules: Annotated[str, typer.Option(help="Comma-separated parts of the template.")] = "backend",
+    scaffold: Annotated[bool, typer.Option(help="Make the repository at once.")] = True,
+) -> None:
+    """Create a project, and its repository unless told otherwise."""
+    with session(context, "project.create") as current:
+        body = {
+            "name": name,
+            "description": description,
+            "modules": [part.strip() for part in modules.split(",") if part.strip()],
+        }
+        project = current.api.post("/api/projects/", body, create=True)
+        if scaffold:
+            project = current.api.post(f"/api/projects/{project['id']}/scaffold/")
+        current.output.success(
+            project, message=f"Project {project['slug']} ({project['id']}): {project['status']}."
+        )
+
+
+@app.command("list")
+def list_projects(context: typer.Context) -> None:
+    """List your projects."""
+    with session(context, "project.list") as current:
+        projects = list(current.api.list("/api/projects/"))
+        current.output.success(projects, show=table(_COLUMNS, projects))
+
+
+@app.command()
+def get(context: typer.Context, project: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Show one project."""
+    with session(context, "project.get") as current:
+        current.output.success(current.api.get(f"/api/projects/{project}/"))
+
+
+@app.command()
+def tasks(context: typer.Context, project: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """List the tasks of a project."""
+    with session(context, "project.tasks") as current:
+        listed = list(current.api.list("/api/tasks/", project_id=project))
+        current.output.success(listed, show=table(_TASK_COLUMNS, listed))

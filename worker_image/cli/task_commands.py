@@ -1,0 +1,112 @@
+"""``engineering``, ``deploy`` and ``task``: begin work, look at it, wait for it, steer it."""
+
+from typing import Annotated, Any
+
+import typer
+
+from worker_image.cli.api import Api
+from worker_image.cli.context import Session, session
+from worker_image.cli.waiting import report, wait_for
+
+engineering = typer.Typer(help="Changes to a project's code.", no_args_is_help=True)
+deploy = typer.Typer(help="Releases of a project.", no_args_is_help=True)
+task = typer.Typer(help="Any task.", no_args_is_help=True)
+
+TaskArgument = Annotated[str, typer.Argument(metavar="TASK")]
+ProjectOption = Annotated[str, typer.Option(help="Id of the project.")]
+TimeoutOption = Annotated[float, typer.Option(help="Seconds to wait.")]
+
+
+def begin(
+    api: Api, *, project_id: str, type: str, spec: str = "", deploy_after: bool = False
+) -> dict[str, Any]:
+    """Create a task and start it; returns the task."""
+    body = {"project_id": project_id, "type": type, "spec": spec, "deploy_after": deploy_after}
+    created: dict[str, Any] = api.post("/api/tasks/", body, create=True)
+    api.post(f"/api/tasks/{created['id']}/start/")
+    started: dict[str, Any] = api.get(f"/api/tasks/{created['id']}/")
+    return started
+
+
+def _show_started(current: Session, started: dict[str, Any]) -> None:
+    current.output.success(
+        started, message=f"Started {started['id']}. Watch it: orchestrator watch {started['id']}"
+    )
+
+
+@engineering.command("start")
+def start_engineering(
+    context: typer.Context,
+    project: ProjectOption,
+    spec: Annotated[str, typer.Option(help="What to change, in plain words.")],
+    deploy_after: Annotated[bool, typer.Option("--deploy", help="Deploy the result.")] = False,
+) -> None:
+    """Begin a change."""
+    with session(context, "engineering.start") as current:
+        started = begin(
+            current.api, project_id=project, type="engineering", spec=spec, deploy_after=deploy_after
+        )
+        _show_started(current, started)
+
+
+@deploy.command("start")
+def start_deploy(context: typer.Context, project: ProjectOption) -> None:
+    """Begin a release of what is in the default branch."""
+    with session(context, "deploy.start") as current:
+        _show_started(current, begin(current.api, project_id=project, type="deploy"))
+
+
+@engineering.command("status")
+def engineering_status(context: typer.Context, task_id: TaskArgument) -> None:
+    """Show a change."""
+    with session(context, "engineering.status") as current:
+        current.output.success(current.api.get(f"/api/tasks/{task_id}/"))
+
+
+@deploy.command("status")
+def deploy_status(context: typer.Context, task_id: TaskArgument) -> None:
+    """Show a release."""
+    with session(context, "deploy.status") as current:
+        current.output.success(current.api.get(f"/api/tasks/{task_id}/"))
+
+
+@engineering.command("wait")
+def wait_engineering(context: typer.Context, task_id: TaskArgument, timeout: TimeoutOption = 3600.0) -> None:
+    """Wait until a change has ended; exit 0 only if it was completed."""
+    with session(context, "engineering.wait") as current:
+        report(current.output, wait_for(current.api, task_id, timeout_seconds=timeout))
+
+
+@deploy.command("wait")
+def wait_deploy(context: typer.Context, task_id: TaskArgument, timeout: TimeoutOption = 3600.0) -> None:
+    """Wait until a release has ended; exit 0 only if it is live."""
+    with session(context, "deploy.wait") as current:
+        ended = wait_for(current.api, task_id, timeout_seconds=timeout)
+        report(current.output, ended, url=(ended.get("result") or {}).get("url", ""))
+
+
+@task.command()
+def cancel(context: typer.Context, task_id: TaskArgument) -> None:
+    """Stop a task; what was merged stays merged."""
+    with session(context, "task.cancel") as current:
+        answer = current.api.post(f"/api/tasks/{task_id}/cancel/")
+        current.output.success(answer, message="Asked to stop.")
+
+
+@task.command()
+def retry(context: typer.Context, task_id: TaskArgument) -> None:
+    """Begin the same work again as a new task."""
+    with session(context, "task.retry") as current:
+        _show_started(current, current.api.post(f"/api/tasks/{task_id}/retry/", create=True))
+
+
+@task.command()
+def answer(
+    context: typer.Context,
+    question: Annotated[str, typer.Argument(metavar="QUESTION")],
+    text: Annotated[str, typer.Argument(metavar="TEXT")],
+) -> None:
+    """Answer a question; the task that waits for it goes on."""
+    with session(context, "task.answer") as current:
+        said = current.api.post(f"/api/questions/{question}/answer/", {"text": text})
+        current.output.success(said, message="Answered.")
