@@ -1,6 +1,24 @@
 """Every route of the web process."""
 
 from django.contrib import admin
-from django.urls import path
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
-urlpatterns = [path("admin/", admin.site.urls)]
+from orchestrator import health
+from orchestrator.tokens import SignInView, SignOutView
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("health/live", health.live, name="health-live"),
+    path("health/ready", health.ready, name="health-ready"),
+    path("admin/", admin.site.urls),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/login/", SignInView.as_view(), name="login"),
+    path("api/logout/", SignOutView.as_view(), name="logout"),
+    path("api/", include("apps.projects.urls")),
+    path("api/", include("apps.workers.urls")),
+    path("api/", include("apps.infra.urls")),
+    path("api/", include("apps.graph.urls")),
+]

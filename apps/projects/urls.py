@@ -3,6 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from apps.projects.stream import TaskEventStreamView
 from apps.projects.views import ProjectViewSet, TaskEventViewSet, TaskViewSet
 
 router = SimpleRouter()
@@ -12,4 +13,5 @@ router.register("tasks", TaskViewSet, basename="task")
 urlpatterns = [
     *router.urls,
     path("tasks/<uuid:task_id>/events/", TaskEventViewSet.as_view({"get": "list"}), name="task-events"),
+    path("tasks/<uuid:task_id>/events/stream", TaskEventStreamView.as_view(), name="task-event-stream"),
 ]

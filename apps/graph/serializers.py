@@ -1,0 +1,130 @@
+"""Runs, steps, questions, verifications and cards on the wire."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from apps.graph.models import Question, Run, Step
+from apps.rest import StrictSerializer
+from apps.workers.models import Verification
+
+
+class StepSerializer(serializers.ModelSerializer[Step]):
+    """One visit of a node."""
+
+    class Meta:
+        model = Step
+        fields = ("seq", "node", "waiting_for", "started_at", "finished_at")
+        read_only_fields = fields
+
+
+class RunSerializer(serializers.ModelSerializer[Run]):
+    """One execution of a flow."""
+
+    task_id = serializers.UUIDField(read_only=True)
+
+    class Meta:
+        model = Run
+        fields = (
+            "id",
+            "task_id",
+            "flow",
+            "status",
+            "waiting_for",
+            "worker_attempts",
+            "reworks",
+            "failure",
+            "deadline_at",
+            "created_at",
+            "finished_at",
+        )
+        read_only_fields = fields
+
+
+class RunDetailSerializer(RunSerializer):
+    """One execution of a flow with the nodes it visited."""
+
+    steps = StepSerializer(many=True, read_only=True)
+
+    class Meta:
+        model = Run
+        fields = (*RunSerializer.Meta.fields, "steps")
+        read_only_fields = fields
+
+
+class QuestionSerializer(serializers.ModelSerializer[Question]):
+    """Something only a person can tell."""
+
+    run_id = serializers.UUIDField(read_only=True)
+
+    class Meta:
+        model = Question
+        fields = (
+            "id",
+            "run_id",
+            "status",
+            "text",
+            "options",
+            "secret_key",
+            "answer",
+            "deadline_at",
+            "created_at",
+            "answered_at",
+        )
+        read_only_fields = fields
+
+
+class AnswerSerializer(StrictSerializer):
+    """A person's answer."""
+
+    text = serializers.CharField(max_length=10_000, trim_whitespace=False)
+
+
+class CardLineSerializer(serializers.Serializer[Any]):
+    """One line of a card; it stands for exactly one event of the timeline."""
+
+    event_id = serializers.IntegerField()
+    task_id = serializers.UUIDField()
+    seq = serializers.IntegerField()
+    kind = serializers.CharField()
+    text = serializers.CharField()
+    state = serializers.ChoiceField(choices=["done", "active", "failed"])
+    at = serializers.DateTimeField()
+    seconds = serializers.FloatField(allow_null=True)
+
+
+class CardSerializer(serializers.Serializer[Any]):
+    """The live card of a task: what terminal, chat and admin draw."""
+
+    task_id = serializers.UUIDField()
+    title = serializers.CharField()
+    status = serializers.CharField()
+    agent = serializers.CharField(allow_blank=True)
+    lines = CardLineSerializer(many=True)
+    url = serializers.CharField(allow_blank=True)
+    failure = serializers.DictField(allow_null=True)
+    elapsed_seconds = serializers.FloatField()
+    accounting = serializers.DictField(child=serializers.FloatField())
+
+
+class VerificationSerializer(serializers.ModelSerializer[Verification]):
+    """A verification and its evidence."""
+
+    class Meta:
+        model = Verification
+        fields = (
+            "id",
+            "project_id",
+            "task_id",
+            "status",
+            "base_sha",
+            "head_sha",
+            "commands",
+            "evidence",
+            "log_tail",
+            "failure",
+            "created_at",
+            "started_at",
+            "finished_at",
+        )
+        read_only_fields = fields

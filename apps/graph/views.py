@@ -1,0 +1,134 @@
+"""REST: what one may do with a task, and the runs, questions and verifications behind it."""
+
+from typing import ClassVar
+
+from django.db.models import QuerySet
+from django.utils.translation import get_language
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.serializers import BaseSerializer
+from rest_framework.viewsets import GenericViewSet
+
+from apps.graph import selectors, services
+from apps.graph.models import Question, Run
+from apps.graph.serializers import (
+    AnswerSerializer,
+    CardSerializer,
+    QuestionSerializer,
+    RunDetailSerializer,
+    RunSerializer,
+    VerificationSerializer,
+)
+from apps.projects.models import Project, Task
+from apps.projects.selectors import get_task
+from apps.projects.serializers import TaskSerializer
+from apps.rest import owned, require_command, user_id
+from apps.workers.models import Verification
+
+
+class TaskActionViewSet(GenericViewSet[Task]):
+    """Begin, stop and watch the work on a task."""
+
+    queryset = Task.objects.all()
+    serializer_class = TaskSerializer
+    commands: ClassVar = {
+        "start": ("engineering.start", "deploy.start"),
+        "cancel": "task.cancel",
+        "retry": "task.retry",
+        "card": ("engineering.status", "deploy.status"),
+    }
+
+    def get_queryset(self) -> QuerySet[Task]:
+        """Return the tasks of the projects the requester may see."""
+        return owned(self.request, super().get_queryset(), by="project__owner_id")
+
+    @extend_schema(request=None, responses={202: RunSerializer})
+    @action(detail=True, methods=["post"])
+    def start(self, request: Request, **_: str) -> Response:
+        """Begin the work; starting a running task answers with its one run."""
+        task = self.get_object()
+        require_command(request, f"{task.type}.start")
+        run_id = services.start_task(task_id=task.pk)
+        run = Run.objects.get(pk=run_id)
+        return Response(RunSerializer(run).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses={202: TaskSerializer})
+    @action(detail=True, methods=["post"])
+    def cancel(self, _request: Request, **_: str) -> Response:
+        """Ask that the work stops; what was merged stays merged."""
+        task = self.get_object()
+        services.cancel_task(task_id=task.pk)
+        return Response(TaskSerializer(task.reload()).data, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(request=None, responses={201: TaskSerializer})
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, **_: str) -> Response:
+        """Begin the same work again as a new task."""
+        task = self.get_object()
+        retry_id = services.retry_task(task_id=task.pk, requested_by_id=user_id(request))
+        return Response(TaskSerializer(get_task(retry_id)).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(responses=CardSerializer)
+    @action(detail=True, methods=["get"])
+    def card(self, _request: Request, **_: str) -> Response:
+        """Return the live card in the language of ``Accept-Language``."""
+        card = selectors.get_card(task_id=self.get_object().pk, language=get_language() or "en")
+        return Response(CardSerializer(card).data)
+
+
+class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Run]):
+    """Executions of flows."""
+
+    queryset = Run.objects.all()
+    filterset_fields = ("status", "flow", "task_id")
+    commands: ClassVar = {
+        "list": ("engineering.status", "deploy.status"),
+        "retrieve": ("engineering.status", "deploy.status"),
+    }
+
+    def get_serializer_class(self) -> type[BaseSerializer[Run]]:
+        """Show the steps of a single run only."""
+        return RunDetailSerializer if self.action == "retrieve" else RunSerializer
+
+    def get_queryset(self) -> QuerySet[Run]:
+        """Return the runs of the requester's tasks."""
+        return owned(self.request, super().get_queryset(), by="task__project__owner_id")
+
+
+class QuestionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Question]):
+    """What runs ask of people."""
+
+    queryset = Question.objects.all()
+    serializer_class = QuestionSerializer
+    filterset_fields = ("status", "run_id")
+    commands: ClassVar = {"list": "task.answer", "retrieve": "task.answer", "answer": "task.answer"}
+
+    def get_queryset(self) -> QuerySet[Question]:
+        """Return the questions of the requester's runs."""
+        return owned(self.request, super().get_queryset(), by="run__task__project__owner_id")
+
+    @extend_schema(request=AnswerSerializer, responses=QuestionSerializer)
+    @action(detail=True, methods=["post"])
+    def answer(self, request: Request, **_: str) -> Response:
+        """Answer a question; the run that waits for it goes on."""
+        question = self.get_object()
+        body = AnswerSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        services.answer_question(question_id=question.pk, text=body.validated_data["text"])
+        return Response(QuestionSerializer(question.reload()).data)
+
+
+class VerificationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Verification]):
+    """Checks of commits, with their evidence."""
+
+    queryset = Verification.objects.all()
+    serializer_class = VerificationSerializer
+    filterset_fields = ("status", "project_id", "task_id")
+
+    def get_queryset(self) -> QuerySet[Verification]:
+        """Return the verifications of the requester's projects."""
+        projects = owned(self.request, Project.objects.all(), by="owner_id")
+        return super().get_queryset().filter(project_id__in=projects.values("pk"))

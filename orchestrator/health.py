@@ -1,0 +1,48 @@
+"""Is this process alive, and can it serve: for supervisors and load balancers, without credentials."""
+
+import redis
+from django.conf import settings
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, JsonResponse
+
+_TIMEOUT_SECONDS = 1.0
+
+
+def live(_request: HttpRequest) -> JsonResponse:
+    """Answer as long as the process answers."""
+    return JsonResponse({"status": "ok"})
+
+
+def ready(_request: HttpRequest) -> JsonResponse:
+    """Answer 200 when the database, the broker and the channel answer, else 503 naming those that do not."""
+    checks = {
+        "database": _database(),
+        "broker": _redis(settings.REDIS_URL),
+        "channel": _redis(settings.CHANNEL_REDIS_URL),
+    }
+    is_ready = all(checks.values())
+    body = {name: "ok" if works else "unavailable" for name, works in checks.items()}
+    return JsonResponse(
+        {"status": "ok" if is_ready else "unavailable", **body}, status=200 if is_ready else 503
+    )
+
+
+def _database() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True
+
+
+def _redis(url: str) -> bool:
+    client = redis.Redis.from_url(
+        url, socket_timeout=_TIMEOUT_SECONDS, socket_connect_timeout=_TIMEOUT_SECONDS
+    )
+    try:
+        return bool(client.ping())
+    except redis.RedisError:
+        return False
+    finally:
+        client.close()

@@ -1,0 +1,70 @@
+"""Personal tokens: sign in from a terminal, sign out again."""
+
+from typing import Any
+
+from django.contrib.auth import authenticate
+from django.contrib.auth.base_user import AbstractBaseUser
+from drf_spectacular.utils import extend_schema
+from knox.auth import TokenAuthentication
+from knox.models import AuthToken
+from rest_framework import serializers, status
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.permissions import AllowAny
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.throttling import AnonRateThrottle
+from rest_framework.views import APIView
+
+from apps.rest import StrictSerializer
+
+
+class SignInThrottle(AnonRateThrottle):
+    """Few tries per minute and address: a password is not to be guessed."""
+
+    rate = "20/min"
+
+
+class SignInSerializer(StrictSerializer):
+    """Who signs in."""
+
+    username = serializers.CharField(max_length=150)
+    password = serializers.CharField(max_length=1_000, trim_whitespace=False, write_only=True)
+
+
+class TokenSerializer(serializers.Serializer[Any]):
+    """A new personal token; it is shown this once and stored hashed."""
+
+    token = serializers.CharField()
+    expires_at = serializers.DateTimeField()
+
+
+class SignInView(APIView):
+    """The login page of terminals."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    throttle_classes = (SignInThrottle,)
+
+    @extend_schema(request=SignInSerializer, responses={201: TokenSerializer}, auth=[])
+    def post(self, request: Request) -> Response:
+        """Exchange a password for a personal token."""
+        body = SignInSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        person: AbstractBaseUser | None = authenticate(request, **body.validated_data)
+        if person is None:
+            raise AuthenticationFailed("The name or the password is wrong.")
+        record, token = AuthToken.objects.create(user=person)
+        return Response({"token": token, "expires_at": record.expiry}, status=status.HTTP_201_CREATED)
+
+
+class SignOutView(APIView):
+    """The way out."""
+
+    authentication_classes = (TokenAuthentication,)
+
+    @extend_schema(request=None, responses={204: None})
+    def post(self, request: Request) -> Response:
+        """Revoke the token that this request carries."""
+        if request.auth is not None:
+            request.auth.delete()
+        return Response(status=status.HTTP_204_NO_CONTENT)
