@@ -93,7 +93,7 @@ class Api:
             except httpx.HTTPError as failure:
                 error = ApiError(
                     "unavailable",
-                    f"{self.credentials.url} does not answer ({type(failure).__name__}). Start it with `make up`.",
+                    f"{self.credentials.url} does not answer ({type(failure).__name__}); try `make up`.",
                 )
                 continue
             if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
