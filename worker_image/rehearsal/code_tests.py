@@ -131,7 +131,9 @@ def _without(field: str) -> dict[str, Any]:
 _MISSING = '''
 
 def test_{one}_without_{field}_is_refused(client: TestClient) -> None:
-    assert client.post("{path}", json=_without("{field}")).status_code == 422
+    refused = client.post("{path}", json=_without("{field}"))
+
+    assert refused.status_code == 422
 '''
 _OPTIONAL = '''
 

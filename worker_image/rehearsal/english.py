@@ -157,7 +157,7 @@ _WHETHER: Final = re.compile(
 def read_field(phrase: str) -> Field | None:
     """Return the field that one part of a list describes, or None if it describes none."""
     words, flags = field_phrases.take_modifiers(phrase, _MODIFIERS)
-    text = " ".join(words)
+    text = re.sub(r"\bin stock\b", "in_stock", " ".join(words))
     kind: Kind | None = None
     if re.search(r"\b(?:true|yes)\s*(?:/|or)\s*(?:false|no)\b", text):
         text, kind = re.sub(r"\b(?:true|yes)\s*(?:/|or)\s*(?:false|no)\b", "", text), Kind.BOOLEAN

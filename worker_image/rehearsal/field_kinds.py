@@ -31,8 +31,8 @@ def kind_of(name: str) -> Kind:
     words = name.split("_")
     if words[0] in ("is", "has", "was", "can") and len(words) > 1:
         return Kind.BOOLEAN
-    candidates = (name, words[-1])
-    for kind, known in _LAST_WORD.items():
-        if any(word in known for word in candidates):
-            return kind
+    for word in (name, words[-1]):
+        for kind, known in _LAST_WORD.items():
+            if word in known:
+                return kind
     return Kind.TEXT

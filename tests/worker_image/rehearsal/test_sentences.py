@@ -105,6 +105,7 @@ def test_resource_is_found_in_many_wordings(text: str, path: str) -> None:
         ("books with title and year so that I can find them", {"title": "text", "year": "year"}),
         ("книги с количеством страниц и ценой", {"pages": "count", "price": "number"}),
         ("книги: издательство, номер телефона", {"publisher": "text", "phone": "text"}),
+        ("книги: в наличии, цена", {"in_stock": "boolean", "price": "number"}),
         ("книги: видео, датчик", {"video": "text", "datchik": "text"}),
     ],
 )
