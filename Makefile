@@ -27,7 +27,7 @@ setup: ## environment and packages; nothing to do when they are up to date
 
 demo: setup ## the whole job on one sentence: make demo DESCRIPTION="..." (KEEP=1 leaves it running)
 	@$(PY) manage.py demo $(if $(filter-out 0,$(KEEP)),--keep) -- "$$DESCRIPTION"
-demo: export DESCRIPTION := $(value DESCRIPTION)
+demo: override export DESCRIPTION := $(value DESCRIPTION)
 
 up: setup ## the stack in the foreground
 	@exec $(PY) -m orchestrator.stack up $(foreach name,$(WITHOUT),--without $(name))

@@ -120,6 +120,8 @@ def spawn(
             group=uid,
             extra_groups=None if uid is None else (),
         )
+    for pid in [pid for pid, child in _children.items() if child.returncode is not None]:
+        _children.pop(pid, None)
     _children[process.pid] = process
     return Identity.of(process.pid) or Identity(pid=process.pid, started="ended")
 
@@ -144,12 +146,8 @@ def log_tail(path: Path, *, lines: int = 12) -> str:
 def reap(pid: int) -> int | None:
     """Collect a child of ours that ended; return its exit code, None if it runs or is not ours."""
     process = _children.get(pid)
-    if process is None:
-        return None
-    code = process.poll()
-    if code is not None:
-        del _children[pid]
-    return code
+    # An ended child stays known until its successor is started: several threads ask about it.
+    return None if process is None else process.poll()
 
 
 def wait_gone(identity: Identity, *, seconds: float) -> bool:

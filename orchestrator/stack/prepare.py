@@ -1,7 +1,6 @@
 """One-off commands around the stack: migrations, the first administrator, the units' end."""
 
 import hashlib
-import importlib.util
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -67,7 +66,7 @@ def stop_units(env: Mapping[str, str], *, var_dir: Path, root: Path) -> None:
         CommandFailed: some unit could not be stopped.
 
     """
-    if (var_dir / "units").exists() and importlib.util.find_spec("apps.units.__main__") is not None:
+    if (var_dir / "units").exists() and (root / "apps" / "units" / "__main__.py").exists():
         _run([sys.executable, "-m", "apps.units", "stop-all"], env=env, root=root)
 
 

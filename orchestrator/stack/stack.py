@@ -23,6 +23,7 @@ logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 WATCH_SECONDS = 0.1
+READY_POLL_SECONDS = 0.1
 SUPERVISOR_STOP_SECONDS = 75.0
 HAND_OVER_SECONDS = 15.0
 
@@ -160,7 +161,7 @@ class Stack:
             if time.monotonic() > deadline:
                 tail = log_tail(self._state.run_dir / "logs" / f"{unready[0]}.log")
                 raise StackFailed(f"not ready after {timeout:.0f} s: {', '.join(unready)}\n{tail}")
-            time.sleep(0.05)
+            time.sleep(READY_POLL_SECONDS)
 
     def pid(self, name: str) -> int | None:
         """Return the pid of a process or an embedded server, None while it does not run."""

@@ -37,6 +37,7 @@ class _Child:
     def __init__(self, spec: ChildSpec) -> None:
         self.spec = spec
         self.identity: Identity | None = None
+        self.ready_as: Identity | None = None
         self.started_at = 0.0
         self.restart_at: float | None = None
         self.backoff_seconds = FIRST_RESTART_SECONDS
@@ -140,13 +141,19 @@ class Supervisor:
             identity.send(SIGKILL)
 
     def unready(self) -> list[str]:
-        """Return the names of the children that are not ready at this moment."""
+        """Return the names of the children that did not yet say since their start that they are ready."""
         return [name for name, child in self._children.items() if not self._is_ready(child)]
 
     def _is_ready(self, child: _Child) -> bool:
         spec = child.spec
-        if self.pid(spec.name) is None:
+        identity = child.identity
+        if identity is None or not identity.is_alive():
             return False
+        if child.ready_as != identity and self._says_ready(spec):
+            child.ready_as = identity
+        return child.ready_as == identity
+
+    def _says_ready(self, spec: ChildSpec) -> bool:
         if spec.ready_file:
             return (self._ready_dir / spec.name).exists()
         return not spec.ready_url or _answers(spec.ready_url)
