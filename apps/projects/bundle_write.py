@@ -52,7 +52,7 @@ def make_bundle(
     wanted = {check_branch(branch): check_sha(sha)}
     if base_sha is not None:
         wanted["base"] = check_sha(base_sha)
-    with tempfile.TemporaryDirectory(prefix="bundle-") as scratch:
+    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=destination.parent) as scratch:
         # Refs of the moment stay out of the repository: others may be reading or changing it.
         made = objects.create_bare(Path(scratch), branch=branch, alternates=repository)
         git = Git(repository=made.repository, durable=False)

@@ -10,9 +10,7 @@ the mirror; a push from the throw-away repository is the caller's decision.
 import contextlib
 import errno
 import hashlib
-import shutil
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
@@ -38,12 +36,10 @@ __all__ = [
     "ImportedBundle",
     "imported_bundle",
     "make_bundle",
-    "remove_leftovers",
 ]
 
 _MIB: Final = 1024 * 1024
 _SHOWN_REFS: Final = 10
-_PREFIX: Final = "bundle-"
 
 
 class BaseNotFound(NotFound):
@@ -123,7 +119,8 @@ def imported_bundle(
         protected: globs of files that the commits together may not change (see `bundle_globs`).
         allow_protected: the task may change protected files.
         limits: what the bundle may cost.
-        scratch: where the throw-away repository goes; the system's temporary directory if absent.
+        scratch: where the throw-away repository goes (the system's temporary directory if absent); whoever
+            chooses it also removes what a killed process leaves in it.
 
     Raises:
         BundleRefused: a leaf of `bundle_errors`; the bundle will never be acceptable.
@@ -132,37 +129,41 @@ def imported_bundle(
         DiskFull: says nothing about the bundle.
 
     """
-    limits = limits or BundleLimits()
-    check_sha(base_sha)
-    ref = f"refs/heads/{check_branch(branch)}"
     with contextlib.ExitStack() as stack:
         with _as_refusals():
-            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix=_PREFIX, dir=scratch)))
-            with bundle.open("rb") as stream:
-                size, digest = _check_size(stream, limits)
-                header = read_header(stream)
-                _check_header(header, ref=ref, mirror=mirror, base_sha=base_sha, limits=limits)
-                git = _unpack(stream, header, place=place, mirror=mirror, limits=limits)
-            inspection = _inspection(git, place, base_sha, header.refs[ref], limits)
-            commits = _judge(inspection, protected=() if allow_protected else protected, limits=limits)
-            report = _report(inspection, commits, size=size, digest=digest)
-            git.run("update-ref", ref, report.head_sha)
+            place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bundle-", dir=scratch)))
+            report = _take_in(
+                bundle,
+                place,
+                mirror=mirror,
+                base_sha=check_sha(base_sha),
+                ref=f"refs/heads/{check_branch(branch)}",
+                protected=() if allow_protected else protected,
+                limits=limits or BundleLimits(),
+            )
         yield ImportedBundle(report=report, repository=place)
 
 
-def remove_leftovers(scratch: Path, *, older_than_seconds: float) -> int:
-    """Delete the throw-away repositories of processes that were killed; returns how many there were.
-
-    Args:
-        scratch: the directory given to `imported_bundle`.
-        older_than_seconds: more than an import can last.
-
-    """
-    oldest = time.time() - older_than_seconds
-    stale = [place for place in scratch.glob(f"{_PREFIX}*") if place.stat().st_mtime < oldest]
-    for place in stale:
-        shutil.rmtree(place, ignore_errors=True)
-    return len(stale)
+def _take_in(
+    bundle: Path,
+    place: Path,
+    *,
+    mirror: Path,
+    base_sha: str,
+    ref: str,
+    protected: tuple[str, ...],
+    limits: BundleLimits,
+) -> BundleReport:
+    with bundle.open("rb") as stream:
+        size, digest = _check_size(stream, limits)
+        header = read_header(stream)
+        _check_header(header, ref=ref, mirror=mirror, base_sha=base_sha, limits=limits)
+        git = _unpack(stream, header, place=place, mirror=mirror, limits=limits)
+    inspection = _inspection(git, place, base_sha, header.refs[ref], limits)
+    commits = _judge(inspection, protected=protected, limits=limits)
+    report = _report(inspection, commits, size=size, digest=digest)
+    git.run("update-ref", ref, report.head_sha)
+    return report
 
 
 def _inspection(git: Git, place: Path, base_sha: str, head_sha: str, limits: BundleLimits) -> Inspection:

@@ -174,7 +174,7 @@ def commit_directory(
         The id of the commit, which no branch points to yet.
 
     """
-    with tempfile.TemporaryDirectory(prefix="index-") as scratch:
+    with tempfile.TemporaryDirectory(prefix="index-", dir=git.repository) as scratch:
         environment = {"GIT_INDEX_FILE": f"{scratch}/index", "GIT_WORK_TREE": str(directory.resolve())}
         place = ("-C", str(directory.resolve()))
         git.run(*place, "add", "--all", "--", ".", environment=environment)

@@ -543,17 +543,6 @@ def test_base_that_the_mirror_lacks_says_nothing_about_the_bundle(desk: Desk) ->
     assert list(desk.scratch.iterdir()) == []
 
 
-def test_leftovers_of_a_killed_import_are_removed(desk: Desk) -> None:
-    for name in ("bundle-old", "bundle-new", "other"):
-        (desk.scratch / name / "objects").mkdir(parents=True)
-    os.utime(desk.scratch / "bundle-old", (0, 0))
-
-    removed = bundles.remove_leftovers(desk.scratch, older_than_seconds=3_600)
-
-    assert removed == 1
-    assert sorted(place.name for place in desk.scratch.iterdir()) == ["bundle-new", "other"]
-
-
 def test_full_disk_says_nothing_about_the_bundle(desk: Desk) -> None:
     desk.send(desk.commit({"a": b"a"}))
 
