@@ -16,7 +16,7 @@ from django.db import connection, transaction
 logger = logging.getLogger(__name__)
 
 
-def enqueue(task: Task[Any, Any], **ids: Any) -> None:
+def enqueue(task: "Task[Any, Any]", **ids: Any) -> None:
     """Send a Celery task once the current transaction has committed; never raises, never waits long.
 
     Args:
