@@ -45,6 +45,10 @@ class Api:
             base_url=credentials.url, headers=headers, timeout=_TIMEOUT_SECONDS, trust_env=False
         )
 
+    def speak(self, language: str) -> None:
+        """Ask for texts in a language from now on."""
+        self._client.headers["Accept-Language"] = language
+
     def get(self, path: str, **query: Any) -> Any:
         """Read one thing.
 

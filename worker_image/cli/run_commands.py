@@ -1,18 +1,21 @@
 """``run`` and ``watch``: from a sentence to a URL, with the live card."""
 
 import time
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
 from rich.live import Live
 
-from worker_image.cli.api import ApiError
+from worker_image.cli.api import Api, ApiError
 from worker_image.cli.card_view import draw
 from worker_image.cli.context import Session, session
 from worker_image.cli.task_commands import TaskArgument, begin
 from worker_image.cli.waiting import FINAL, report
 
 _POLL_SECONDS = 0.3
+#: Silent polls before giving up; each of them has tried three times.
+_PATIENCE = 20
 _NAME_CHARACTERS = 60
 
 
@@ -63,36 +66,40 @@ def name_from(description: str) -> str:
     return name or " ".join(description.split())[:_NAME_CHARACTERS]
 
 
-def _watch(current: Session, task_id: str) -> None:
-    if current.output.as_json:
-        card = _poll(current, task_id, None)
-    else:
-        with Live(console=current.output.console, auto_refresh=False, vertical_overflow="visible") as live:
-            card = _poll(current, task_id, live)
-    task = current.api.get(f"/api/tasks/{task_id}/")
-    shown: dict[str, Any] = {**task, "card": card}
-    if card["status"] == "completed" and task["status"] == "completed":
-        current.output.success(shown, message=f"Done: {card['url']}" if card["url"] else "Done.")
-        return
-    failure = card["failure"]
-    report(current.output, {**shown, "status": card["status"], "failure": failure})
+def follow(api: Api, task_id: str, show: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    """Show a task's card until it is final and return the last one; a moment of silence is only a pause.
 
+    Args:
+        api: where the card comes from.
+        task_id: whose card.
+        show: called with every frame.
 
-def _poll(current: Session, task_id: str, live: Live | None) -> dict[str, Any]:
-    """Follow the card until it is final; a moment without an answer is only a pause."""
+    Raises:
+        ApiError: the API refuses, or did not answer for a while.
+    """
     silent = 0
     while True:
         try:
-            card: dict[str, Any] = current.api.get(f"/api/tasks/{task_id}/card/")
+            card: dict[str, Any] = api.get(f"/api/tasks/{task_id}/card/")
             silent = 0
         except ApiError as error:
             silent += 1
-            if error.kind != "unavailable" or silent > 20:
+            if error.kind != "unavailable" or silent > _PATIENCE:
                 raise
             time.sleep(1.0)
             continue
-        if live is not None:
-            live.update(draw(card), refresh=True)
+        show(card)
         if card["status"] in FINAL:
             return card
         time.sleep(_POLL_SECONDS)
+
+
+def _watch(current: Session, task_id: str) -> None:
+    if current.output.as_json:
+        card = follow(current.api, task_id, lambda _card: None)
+    else:
+        with Live(console=current.output.console, auto_refresh=False, vertical_overflow="visible") as live:
+            card = follow(current.api, task_id, lambda frame: live.update(draw(frame), refresh=True))
+    task = current.api.get(f"/api/tasks/{task_id}/")
+    shown = {**task, "status": card["status"], "failure": card["failure"], "card": card}
+    report(current.output, shown, url=card["url"])

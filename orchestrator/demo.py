@@ -1,0 +1,134 @@
+"""``manage.py demo``: the whole job on one sentence, through the real control plane, with its live card."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+from rich.console import Console
+from rich.live import Live
+
+from orchestrator.env import ROOT
+from orchestrator.stack import Stack, StackFailed
+from orchestrator.stack.prepare import run_manage
+from worker_image.cli.api import Api, ApiError
+from worker_image.cli.card_view import draw
+from worker_image.cli.credentials import Credentials
+from worker_image.cli.run_commands import follow, name_from
+from worker_image.cli.task_commands import begin
+
+DEFAULT_DESCRIPTION = "an inventory of books with title, author and year"
+PERSON = "demo"
+_READY_SECONDS = 120.0
+
+
+def main(arguments: list[str]) -> int:
+    """Run the demo; the exit code is 0 only if a URL answered."""
+    options = _parser().parse_args(arguments)
+    console = Console(highlight=False)
+    description = " ".join(options.description) or DEFAULT_DESCRIPTION
+    try:
+        with _stack(console, keep=options.keep) as api:
+            return _run(console, api, description, language=options.language)
+    except KeyboardInterrupt:
+        console.print("Stopped.")
+        return 130
+    except (StackFailed, ApiError) as error:
+        console.print(f"The demo could not go on: {error}", style="bold red", markup=False)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="manage.py demo", description=__doc__)
+    parser.add_argument("description", nargs="*", help="what to build, in plain words")
+    parser.add_argument("--keep", action="store_true", help="leave the stack and the service running")
+    parser.add_argument("--language", default=os.environ.get("LANG", "en")[:2], help="en or ru")
+    return parser
+
+
+@contextmanager
+def _stack(console: Console, *, keep: bool) -> Iterator[Api]:
+    """Yield the API of a running stack: the one that runs already, or one of our own that ends with us."""
+    stack = Stack(without=("flower",) if not keep else ())
+    began = time.monotonic()
+    try:
+        stack.start()
+        is_ours = True
+    except StackFailed:
+        if not _answers(stack.web_url):
+            raise
+        is_ours = False
+        console.print(f"Using the stack that runs at {stack.web_url}.")
+    handed_over = False
+    try:
+        if is_ours:
+            stack.wait_ready(_READY_SECONDS)
+            seconds = time.monotonic() - began
+            console.print(
+                f"PostgreSQL, broker, channel, web, Celery and beat are up ({seconds:.1f} s): {stack.web_url}"
+            )
+        token = run_manage("personal_token", PERSON, env=stack.child_env(), root=ROOT).strip()
+        yield Api(Credentials(url=stack.web_url, token=token))
+        if is_ours and keep:
+            stack.hand_over()
+            handed_over = True
+            console.print(f"Left running. Admin: {stack.web_url}/admin/ · stop everything: make down")
+    finally:
+        if is_ours and not handed_over:
+            console.print("Stopping the stack and the service (KEEP=1 leaves them running).")
+            stack.stop()
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/health/ready", timeout=5, trust_env=False).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def _run(console: Console, api: Api, description: str, *, language: str) -> int:
+    api.speak(language)
+    body = {"name": name_from(description), "description": description, "modules": ["backend"]}
+    project = api.post("/api/projects/", body, create=True)
+    task = begin(api, project_id=project["id"], type="engineering", spec=description, deploy_after=True)
+    if console.is_terminal:
+        with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
+            card = follow(api, task["id"], lambda frame: live.update(draw(frame), refresh=True))
+    else:
+        card = follow(api, task["id"], _print_new_lines(console))
+        console.print(draw(card))
+    if card["status"] != "completed" or not card["url"]:
+        return 1
+    return _show_service(console, card["url"])
+
+
+def _print_new_lines(console: Console) -> Any:
+    shown: set[int] = set()
+
+    def show(card: dict[str, Any]) -> None:
+        for line in card["lines"]:
+            if line["event_id"] not in shown:
+                shown.add(line["event_id"])
+                console.print(f"  {line['text']}", markup=False)
+
+    return show
+
+
+def _show_service(console: Console, url: str) -> int:
+    """Ask the service what it offers, from outside, as a stranger would."""
+    try:
+        answer = httpx.get(f"{url}openapi.json", timeout=10, trust_env=False)
+        paths = sorted(answer.json()["paths"])
+    except (httpx.HTTPError, ValueError, KeyError) as error:
+        console.print(f"{url} does not describe itself: {error}", style="red", markup=False)
+        return 1
+    console.print(f"It answers: {url} · its routes: {', '.join(paths)} · try them at {url}docs", markup=False)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
