@@ -119,6 +119,10 @@ class Units:
         """
         return Path(str(self._kept(name)["work"]))
 
+    def expected_work_directory(self, name: str) -> Path:
+        """Return where a unit of that name works, or would, if its spec names no directory."""
+        return self.directory / check_name(name) / layout.WORK
+
     def hand_over(self, path: Path, account: str) -> None:
         """Make a directory and everything in it the account's own, for use as a ``workdir``; repeatable.
 
@@ -126,7 +130,7 @@ class Units:
             UnitsUnavailable: no uid is free, or its parents cannot be passed by that uid.
         """
         path = path.absolute()
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_with_parents(path)
         uid = self._accounts.uid_for(account, owns=path)
         if uid is None:
             return
@@ -246,6 +250,15 @@ class Units:
         if done.returncode:
             subprocess.run(["chmod", "-R", "u+rwX", "--", str(grave)], stderr=subprocess.DEVNULL)
             subprocess.run(["rm", "-rf", "--one-file-system", "--", str(grave)], stderr=subprocess.DEVNULL)
+
+
+def _make_with_parents(path: Path) -> None:
+    """Make a directory; parents that are missing can be passed by other uids, and not read."""
+    for parent in reversed(path.parents):
+        if not parent.exists():
+            parent.mkdir(exist_ok=True)
+            parent.chmod(0o711)
+    path.mkdir(mode=0o700, exist_ok=True)
 
 
 def _is_alive(directory: str, process: Any) -> bool:

@@ -25,7 +25,8 @@ class Toolchain:
     """Where a unit finds its tools.
 
     Attributes:
-        directory: first on the PATH; holds ``uv``, ``python3``, ``python`` and ``orchestrator``.
+        directory: first on the PATH; holds ``uv``, ``python3``, ``python``, ``orchestrator`` and
+            ``orchestrator-worker``.
         python: the interpreter with this system's own packages, for our own code in a unit (the wrapper).
         sources: what such code needs on its ``PYTHONPATH``.
     """
@@ -57,13 +58,18 @@ def prepare(directory: Path) -> Toolchain:
     _link(directory / "uv", _find_uv(uid))
     _link(directory / "python3", python)
     _link(directory / "python", python)
-    _write(directory / "orchestrator", _COMMAND.format(sources=_quoted(_SOURCES), python=_quoted(own)))
+    for command, module in _COMMANDS.items():
+        script = _SCRIPT.format(sources=_quoted(_SOURCES), python=_quoted(own), module=module)
+        _write(directory / command, script)
     return Toolchain(directory=directory, python=own, sources=_SOURCES)
 
 
-_COMMAND = """\
+#: Our own programs, by the name under which every runtime offers them.
+_COMMANDS = {"orchestrator": "worker_image.cli", "orchestrator-worker": "worker_image.worker_wrapper"}
+
+_SCRIPT = """\
 #!/bin/sh
-PYTHONPATH={sources} exec {python} -m worker_image.cli "$@"
+PYTHONPATH={sources} exec {python} -m {module} "$@"
 """
 
 

@@ -128,3 +128,28 @@ def test_unreachable_directory_is_refused_with_the_repair(place, make_spec):
 
     with pytest.raises(UnitsUnavailable, match=f"chmod o\\+x {closed}"):
         units.start(make_spec("locked-out"))
+
+
+@needs_root
+def test_handing_over_makes_a_way_to_a_directory_that_is_not_there_yet(units, make_spec, finished, place):
+    kept = place / "data" / "project" / "service"
+
+    units.hand_over(kept, "deployment")
+
+    units.start(make_spec("keeper", f"echo row > {kept}/rows; ls {place}/data", account="deployment"))
+    finished("keeper")
+    assert (kept / "rows").read_text() == "row\n"
+    assert "project" not in units.logs("keeper", tail_bytes=100)
+
+
+@needs_root
+def test_handing_over_does_not_follow_links_out_of_the_directory(units, place):
+    release = place / "release"
+    release.mkdir()
+    (place / "outside").write_text("ours")
+    (release / "link").symlink_to(place / "outside")
+
+    units.hand_over(release, "deployment")
+
+    assert (place / "outside").stat().st_uid == 0
+    assert (release / "link").lstat().st_uid == release.stat().st_uid

@@ -44,12 +44,8 @@ def test_preparing_again_repairs_and_otherwise_changes_nothing(place):
 
     assert (place / "bin" / "uv").exists()
     assert os.lstat(place / "bin" / "orchestrator") == untouched
-    assert sorted(entry.name for entry in (place / "bin").iterdir()) == [
-        "orchestrator",
-        "python",
-        "python3",
-        "uv",
-    ]
+    names = sorted(entry.name for entry in (place / "bin").iterdir())
+    assert names == ["orchestrator", "orchestrator-worker", "python", "python3", "uv"]
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="for ourselves everything of ours is reachable")
