@@ -66,8 +66,9 @@ def stop_units(env: Mapping[str, str], *, var_dir: Path, root: Path) -> None:
         CommandFailed: some unit could not be stopped.
 
     """
-    if (var_dir / "units").exists() and (root / "apps" / "units" / "__main__.py").exists():
-        _run([sys.executable, "-m", "apps.units", "stop-all"], env=env, root=root)
+    units = var_dir / "units"
+    if units.exists():
+        _run([sys.executable, "-m", "apps.units", "stop-all", "--root", str(units)], env=env, root=root)
 
 
 def _run(argv: list[str], *, env: Mapping[str, str], root: Path) -> str:

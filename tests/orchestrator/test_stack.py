@@ -16,7 +16,7 @@ import pytest
 
 from orchestrator.embedded.processes import Identity, free_port, is_port_free
 from orchestrator.stack import ChildSpec, CommandFailed, Ports, Stack, StackFailed
-from orchestrator.stack.prepare import prepare_database, run_manage
+from orchestrator.stack.prepare import prepare_database, run_manage, stop_units
 from orchestrator.stack.table import default_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -402,6 +402,21 @@ def test_failing_command_says_what_it_printed(var_dir: Path) -> None:
 
     with pytest.raises(CommandFailed, match=r"manage.py migrate exited 1:\nno such table"):
         run_manage("migrate", env={"PATH": os.defpath}, root=root)
+
+
+def test_units_of_this_state_directory_are_stopped_and_no_others(var_dir: Path) -> None:
+    root = fake_checkout(var_dir / "checkout", code="")
+    (root / "apps" / "units").mkdir()
+    code = "import sys; open('asked', 'w').write(str(sys.argv[1:]))"
+    (root / "apps" / "units" / "__main__.py").write_text(code)
+
+    stop_units({"PATH": os.defpath}, var_dir=var_dir, root=root)
+    before = (root / "asked").exists()
+    (var_dir / "units").mkdir()
+    stop_units({"PATH": os.defpath}, var_dir=var_dir, root=root)
+
+    assert not before
+    assert (root / "asked").read_text() == str(["stop-all", "--root", str(var_dir / "units")])
 
 
 def test_supervisor_stops_on_sigterm_and_ends_its_processes(var_dir: Path) -> None:
