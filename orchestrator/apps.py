@@ -12,7 +12,8 @@ class OrchestratorConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks and the creation of periodic entries."""
-        from orchestrator import checks, schedule
+        from orchestrator import checks, openapi, schedule
 
         checks.register_all()
         schedule.connect()
+        openapi.register()

@@ -162,6 +162,20 @@ SPECTACULAR_SETTINGS: dict[str, Any] = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
     "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_NAME_OVERRIDES": {
+        "ProjectStatusEnum": "apps.projects.models.ProjectStatus",
+        "WorkerStatusEnum": "apps.workers.models.WorkerStatus",
+        "TurnStatusEnum": "apps.workers.models.TurnStatus",
+        "VerificationStatusEnum": "apps.workers.models.VerificationStatus",
+        "DeadLetterStatusEnum": "apps.workers.models.DeadLetterStatus",
+        "ServerStatusEnum": "apps.infra.models.ServerStatus",
+        "DeploymentStatusEnum": "apps.infra.models.DeploymentStatus",
+        "RunStatusEnum": "apps.graph.models.RunStatus",
+        "QuestionStatusEnum": "apps.graph.models.QuestionStatus",
+        "TaskStatusEnum": "apps.projects.serializers.WIRE_STATUSES",
+        "TaskEventKindEnum": "apps.projects.models.TaskEventKind",
+        "ServerKindEnum": "apps.infra.models.ServerKind",
+    },
 }
 
 # --- Celery -----------------------------------------------------------------
