@@ -29,6 +29,7 @@ SETTINGS: Mapping[str, str] = {
     "user.name": AUTHOR_NAME,
     "user.email": AUTHOR_EMAIL,
     "advice.addEmbeddedRepo": "false",
+    "safe.directory": "*",
 }
 
 

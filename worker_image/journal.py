@@ -1,4 +1,4 @@
-"""What the wrapper remembers of its last turn, so that a repeated input is answered and never run twice.
+"""What the wrapper remembers of its last turns, so that a repeated input is answered and never run twice.
 
 In memory, and on disk in the worker's home for the case that the wrapper itself is started again:
 
@@ -15,48 +15,58 @@ from pydantic import ValidationError
 from worker_image.contract import DeveloperWorkerOutput, POWorkerOutput
 from worker_image.files import read_json, write_json
 
+KEPT_RESULTS = 10
+
 TurnResult = DeveloperWorkerOutput | POWorkerOutput
 
 
 class Journal:
-    """The last turn and its result."""
+    """The turn that runs, and the results of the last ones."""
 
     def __init__(self, directory: Path | None) -> None:
-        self._path = directory / "turn.json" if directory else None
-        self._request_id: str | None = None
-        self._result: TurnResult | None = None
+        self._path = directory / "turns.json" if directory else None
+        self._running: str | None = None
+        self._results: dict[str, TurnResult] = {}
         if self._path is not None:
-            self._load(self._path)
+            self._load(read_json(self._path))
 
     def find_result(self, request_id: str) -> TurnResult | None:
-        """Return the result of a turn, if this was the last one and it ended."""
-        return self._result if self._request_id == request_id else None
+        """Return the result of a turn, if it ended not long ago."""
+        return self._results.get(request_id)
 
     def was_running(self, request_id: str) -> bool:
         """Tell whether this turn was begun and has no result."""
-        return self._request_id == request_id and self._result is None
+        return self._running == request_id
 
     def begin(self, request_id: str) -> None:
         """Remember that a turn is about to run."""
-        self._request_id, self._result = request_id, None
-        self._store({"request_id": request_id})
+        self._running = request_id
+        self._store()
 
     def finish(self, result: TurnResult) -> None:
         """Remember a result, before it is sent."""
-        self._request_id, self._result = result.request_id, result
-        self._store({"request_id": result.request_id, "result": result.model_dump(mode="json")})
+        self._running = None
+        self._results[result.request_id] = result
+        for request_id in list(self._results)[:-KEPT_RESULTS]:
+            del self._results[request_id]
+        self._store()
 
-    def _store(self, value: dict[str, object]) -> None:
+    def _store(self) -> None:
         if self._path is not None:
-            write_json(self._path, value)
+            results = [result.model_dump(mode="json") for result in self._results.values()]
+            write_json(self._path, {"running": self._running, "results": results})
 
-    def _load(self, path: Path) -> None:
-        stored = read_json(path)
-        request_id, result = stored.get("request_id"), stored.get("result")
-        self._request_id = request_id if isinstance(request_id, str) else None
-        if isinstance(result, dict):
-            model = POWorkerOutput if "chat_id" in result else DeveloperWorkerOutput
-            try:
-                self._result = model.model_validate(result)
-            except ValidationError:
-                self._request_id = None
+    def _load(self, stored: dict[str, object]) -> None:
+        running, results = stored.get("running"), stored.get("results")
+        self._running = running if isinstance(running, str) else None
+        for words in results if isinstance(results, list) else []:
+            if isinstance(words, dict) and (result := _read(words)) is not None:
+                self._results[result.request_id] = result
+
+
+def _read(words: dict[str, object]) -> TurnResult | None:
+    model = POWorkerOutput if "chat_id" in words else DeveloperWorkerOutput
+    try:
+        return model.model_validate(words)
+    except ValidationError:
+        return None

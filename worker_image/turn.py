@@ -106,7 +106,7 @@ class TurnRunner:
         return judgement, await self.workspace.observe(branch=turn.branch, base_sha=base_sha)
 
     async def _run_agent(self, turn: WorkerInput) -> Judgement:
-        with tempfile.TemporaryDirectory(prefix="turn-") as directory:
+        with tempfile.TemporaryDirectory(prefix="turn-", ignore_cleanup_errors=True) as directory:
             prompt_file = Path(directory) / "prompt.txt"
             prompt_file.write_text(turn.prompt)
             spec = RunnerSpec(prompt_file=prompt_file, home=self.home, session_id=self.session_id)
