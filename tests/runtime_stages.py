@@ -1,0 +1,108 @@
+"""Runtimes with the power to make their containers act, for tests of what every runtime must do."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from apps.units import layout, toolchain
+from apps.units.supervisor import Units
+from apps.workers.runtime import base
+from apps.workers.runtime.process import ProcessRuntime
+from tests.fakes_runtime import FakeRuntime
+
+#: Does what it finds in a file ``todo``, until it is told to exit.
+OBEDIENT = """
+trap 'exit 143' TERM
+touch ready
+while :; do
+    if [ -f todo ]; then mv todo doing; . ./doing; rm -f doing; fi
+    sleep 0.01
+done
+"""
+
+
+class Stage(Protocol):
+    """A runtime, and the power to make its containers act."""
+
+    runtime: base.ContainerRuntime
+
+    def finish(self, name: str, code: int) -> None: ...
+    def say(self, name: str, text: str) -> None: ...
+    def write(self, name: str, path: str, content: str) -> None: ...
+    def lose(self, name: str) -> None: ...
+
+
+class FakeStage:
+    """The fake acts when it is told to."""
+
+    def __init__(self) -> None:
+        self.fake = FakeRuntime()
+        self.runtime: base.ContainerRuntime = self.fake
+
+    def finish(self, name: str, code: int) -> None:
+        self.fake.finish(name, code)
+
+    def say(self, name: str, text: str) -> None:
+        self.fake.say(name, text)
+
+    def write(self, name: str, path: str, content: str) -> None:
+        self.fake.write(name, path, content.encode())
+
+    def lose(self, name: str) -> None:
+        self.fake.lose(name)
+
+
+class ProcessStage:
+    """A real unit runs a script that obeys."""
+
+    def __init__(self, place: Path) -> None:
+        self.units = Units(place / "units", cache=place / "cache")
+        tools = toolchain.prepare(place / "bin")
+        self.runtime: base.ContainerRuntime = ProcessRuntime(self.units, tools=tools, outer={})
+
+    def finish(self, name: str, code: int) -> None:
+        self._tell(name, f"exit {code}")
+        wait_for(lambda: phase_of(self.runtime, name) is base.Phase.EXITED)
+
+    def say(self, name: str, text: str) -> None:
+        before = self.runtime.logs(name, tail_bytes=10**6)
+        self._tell(name, f"printf %s '{text}'")
+        wait_for(lambda: self.runtime.logs(name, tail_bytes=10**6) == before + text)
+
+    def write(self, name: str, path: str, content: str) -> None:
+        work = self.units.work_directory(name)
+        self._tell(
+            name, f"mkdir -p $(dirname {path}); printf %s '{content}' > {path}.new; mv {path}.new {path}"
+        )
+        wait_for(lambda: (work / path).exists())
+
+    def lose(self, name: str) -> None:
+        self.finish(name, 0)
+        wait_for(lambda: not layout.is_locked(str(self.units.directory / name), layout.SHIM_LOCK))
+        (self.units.directory / name / layout.EXIT).unlink()
+
+    def _tell(self, name: str, order: str) -> None:
+        work = self.units.work_directory(name)
+        wait_for(lambda: (work / "ready").exists() and not (work / "todo").exists())
+        (work / "order").write_text(order)
+        (work / "order").chmod(0o644)
+        (work / "order").rename(work / "todo")
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.005)
+
+
+def phase_of(runtime: base.ContainerRuntime, name: str) -> base.Phase | None:
+    state = runtime.inspect(name)
+    return None if state is None else state.phase
+
+
+def spec(name: str = "worker-1", **changes: Any) -> base.ContainerSpec:
+    plain = base.ContainerSpec(name=name, command=("sh", "-c", OBEDIENT), deadline_seconds=60)
+    return replace(plain, **changes)
