@@ -7,6 +7,7 @@ without an honest default is required: a start without it stops and names it.
 
 import builtins
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
@@ -69,6 +70,10 @@ class Env:
     def list(self, name: builtins.str, default: builtins.str | None = None) -> builtins.list[builtins.str]:
         """Return the parts of a comma-separated text."""
         return [part.strip() for part in self.str(name, default).split(",") if part.strip()]
+
+    def select(self, names: Iterable[builtins.str]) -> dict[builtins.str, builtins.str]:
+        """Return those of the named variables that are set, as they are, for handing them on."""
+        return {name: self._values[name] for name in sorted(names) if self._values.get(name)}
 
     def path(self, name: builtins.str, default: Path) -> Path:
         """Return a path, relative ones taken from the root of the checkout."""

@@ -7,6 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 from django.utils.translation import gettext_lazy as _
 
+from apps.units.environment import PASSED_THROUGH
 from orchestrator.env import ROOT, env
 from orchestrator.logging import configure_structlog, logging_config
 
@@ -15,6 +16,9 @@ BASE_DIR: Path = ROOT
 VAR_DIR: Path = env.path("VAR_DIR", ROOT / "var")
 FORGE_DIR: Path = VAR_DIR / "forge"
 UNITS_DIR: Path = VAR_DIR / "units"
+TOOLS_DIR: Path = VAR_DIR / "runtime" / "bin"
+# What package installers in units need of our environment: certificates, indexes, proxies.
+UNITS_OUTER_ENVIRONMENT: dict[str, str] = env.select(PASSED_THROUGH)
 DEPLOYMENTS_DIR: Path = VAR_DIR / "deployments"
 DATA_DIR: Path = VAR_DIR / "data"
 

@@ -8,12 +8,12 @@ import shlex
 import shutil
 import socket
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 
 from apps import storage
 from apps.errors import Unavailable
 from apps.infra.targets.base import Job, JobPhase, JobState, Release, TargetUnavailable
-from apps.units.environment import base_environment
 from apps.units.spec import UnitPhase, UnitSpec
 from apps.units.supervisor import Units
 
@@ -36,9 +36,11 @@ class LocalTarget:
         units: where jobs run.
         releases: directory of the releases' files.
         data: directory of the projects' data, kept between releases.
+        environment: what every job's environment begins with.
     """
 
-    def __init__(self, *, units: Units, releases: Path, data: Path) -> None:
+    def __init__(self, *, units: Units, releases: Path, data: Path, environment: Mapping[str, str]) -> None:
+        self._environment = dict(environment)
         self._units = units
         self._releases = releases
         self._data = data
@@ -66,7 +68,7 @@ class LocalTarget:
         work = self._releases / job.release.name
         if self._units.inspect(job.name) is None:
             self._units.hand_over(work, account)
-        environment = {**base_environment(), **job.environment}
+        environment = {**self._environment, **job.environment}
         if job.release.data_directory:
             kept = self._data / job.release.project / job.release.service
             self._units.hand_over(kept, account)

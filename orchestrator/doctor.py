@@ -1,0 +1,222 @@
+"""``manage.py doctor``: one line per check, with the exact repair; non-zero if something is red."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.embedded.launcher import read_env_file
+from orchestrator.env import ROOT
+
+_MIN_PYTHON = (3, 11)
+_MIN_DISK_BYTES = 2 * 1024**3
+_TIMEOUT_SECONDS = 3.0
+AGENTS = {
+    "claude": ("claude", "ANTHROPIC_API_KEY"),
+    "factory": ("droid", "FACTORY_API_KEY"),
+    "codex": ("codex", "OPENAI_API_KEY"),
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What one check found."""
+
+    name: str
+    is_ok: bool
+    text: str
+    repair: str = ""
+    is_optional: bool = False  # worth knowing, never red
+
+    def line(self) -> str:
+        """Return the one line that is printed."""
+        mark = "ok  " if self.is_ok else ("note" if self.is_optional else "RED ")
+        repair = f" → {self.repair}" if self.repair and not self.is_ok else ""
+        return f"{mark} {self.name}: {self.text}{repair}"
+
+
+def main(arguments: list[str]) -> int:
+    """Print the findings; 1 if any of them is red."""
+    if arguments:
+        print("usage: manage.py doctor", file=sys.stderr)
+        return 2
+    findings = list(examine())
+    for finding in findings:
+        print(finding.line())
+    return 1 if any(not finding.is_ok and not finding.is_optional for finding in findings) else 0
+
+
+def examine() -> Iterator[Finding]:
+    """Yield the finding of every check."""
+    var_dir = Path(os.environ.get("VAR_DIR") or ROOT / "var")
+    values = {**read_env_file(var_dir / "embedded.env"), **read_env_file(ROOT / ".env"), **os.environ}
+    yield _python()
+    yield _git()
+    yield _units_python()
+    yield _disk(var_dir)
+    yield _private(var_dir)
+    for name in ("DATABASE_URL", "REDIS_URL", "CHANNEL_REDIS_URL"):
+        yield _server(name, values.get(name, ""))
+    yield _encryption(values.get("ENCRYPTION_KEYS", ""))
+    yield from _agents(values)
+    yield _docker()
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    return Finding(
+        name="python",
+        is_ok=sys.version_info >= _MIN_PYTHON,
+        text=f"{version} at {sys.executable}",
+        repair="install Python 3.11 or newer, then `make setup`",
+    )
+
+
+def _git() -> Finding:
+    path = shutil.which("git")
+    if path is None:
+        return Finding(name="git", is_ok=False, text="not found", repair="install git")
+    version = subprocess.run([path, "--version"], capture_output=True, text=True, timeout=10).stdout.strip()
+    return Finding(name="git", is_ok=True, text=version)
+
+
+def _units_python() -> Finding:
+    name = "units"
+    if os.geteuid() != 0:
+        return Finding(name=name, is_ok=True, text="units run under your own account (no isolation from you)")
+    from apps.errors import Unavailable
+    from apps.units import toolchain
+
+    try:
+        with tempfile.TemporaryDirectory() as directory:
+            Path(directory).chmod(0o755)
+            tools = toolchain.prepare(Path(directory) / "bin")
+        return Finding(name=name, is_ok=True, text=f"unprivileged accounts can run {tools.python}")
+    except Unavailable as error:
+        return Finding(
+            name=name, is_ok=False, text="no Python that other accounts can run", repair=str(error)
+        )
+
+
+def _disk(var_dir: Path) -> Finding:
+    place = next(parent for parent in (var_dir, *var_dir.parents) if parent.exists())
+    free = shutil.disk_usage(place).free
+    return Finding(
+        name="disk",
+        is_ok=free > _MIN_DISK_BYTES,
+        text=f"{free / 1024**3:.1f} GiB free for {var_dir.name}/",
+        repair="free at least 2 GiB, or point VAR_DIR at a larger disk",
+    )
+
+
+def _private(var_dir: Path) -> Finding:
+    name = "var"
+    if not var_dir.exists():
+        return Finding(name=name, is_ok=True, text="not there yet; `make up` makes it")
+    mode = var_dir.stat().st_mode & 0o777
+    # As root others must be able to pass through to their own directories, and to nothing else.
+    allowed = 0o711 if os.geteuid() == 0 else 0o700
+    return Finding(
+        name=name,
+        is_ok=mode & ~allowed == 0,
+        text=f"mode {mode:o}",
+        repair=f"chmod {allowed:o} {var_dir}",
+    )
+
+
+def _server(name: str, url: str) -> Finding:
+    if not url:
+        return Finding(
+            name=name,
+            is_ok=True,
+            text="not set: the embedded server will be used (`make up`)",
+            is_optional=True,
+        )
+    from urllib.parse import urlsplit
+
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or (5432 if parts.scheme.startswith("postgres") else 6379)
+    try:
+        socket.create_connection((host, port), timeout=_TIMEOUT_SECONDS).close()
+    except OSError as error:
+        is_embedded = host == "127.0.0.1"
+        return Finding(
+            name=name,
+            is_ok=False,
+            # An embedded server that does not run is the normal state before `make up`.
+            is_optional=is_embedded,
+            text=f"{host}:{port} does not answer ({error.strerror or error})",
+            repair="start it with `make up`"
+            if is_embedded
+            else f"start that server or correct {name} in .env",
+        )
+    return Finding(name=name, is_ok=True, text=f"{host}:{port} answers")
+
+
+def _encryption(keys: str) -> Finding:
+    from cryptography.fernet import Fernet
+
+    name = "ENCRYPTION_KEYS"
+    if not keys:
+        return Finding(name=name, is_ok=True, text="not set: `make up` generates one", is_optional=True)
+    try:
+        for key in keys.split(","):
+            Fernet(key.strip())
+    except ValueError:
+        repair = 'python -c "from cryptography.fernet import Fernet; print(Fernet.generate_key().decode())"'
+        return Finding(name=name, is_ok=False, text="a key is malformed", repair=repair)
+    return Finding(name=name, is_ok=True, text=f"{len(keys.split(','))} key(s)")
+
+
+def _agents(values: dict[str, str]) -> Iterator[Finding]:
+    usable = []
+    for agent, (program, variable) in AGENTS.items():
+        has_program, has_key = shutil.which(program) is not None, bool(values.get(variable))
+        if has_program and has_key:
+            usable.append(agent)
+        elif has_program or has_key:
+            missing = variable if has_program else f"the program {program}"
+            yield Finding(
+                name=f"agent {agent}",
+                is_ok=False,
+                is_optional=True,
+                text=f"{missing} is missing",
+                repair=f"set {variable} in .env" if has_program else f"install {program}",
+            )
+    text = ", ".join(usable) or "none with key and program: the offline rehearsal agent will work"
+    yield Finding(name="agents", is_ok=True, text=text)
+
+
+def _docker() -> Finding:
+    def answers(command: Callable[[], subprocess.CompletedProcess[str]]) -> bool:
+        try:
+            return command().returncode == 0
+        except (OSError, subprocess.TimeoutExpired):
+            return False
+
+    is_there = answers(
+        lambda: subprocess.run(
+            ["docker", "version", "--format", "{{.Server.Version}}"],
+            capture_output=True,
+            text=True,
+            timeout=5,
+        )
+    )
+    return Finding(
+        name="docker",
+        is_ok=is_there,
+        is_optional=True,
+        text="the daemon answers"
+        if is_there
+        else "no daemon: workers run as plain processes, without isolation",
+        repair="install and start Docker for isolated workers",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
