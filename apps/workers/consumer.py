@@ -101,6 +101,7 @@ class ResultConsumer:
         pause = 0.0
         while not stop.is_set():
             try:
+                close_old_connections()
                 self.step()
                 pause = 0.0
             except _OUTAGES as error:
@@ -116,7 +117,6 @@ class ResultConsumer:
             DatabaseError, RedisError, ChannelUnavailable: a server is away; nothing is lost.
 
         """
-        close_old_connections()
         if time.monotonic() >= self._refresh_at:
             self._refresh()
         try:
