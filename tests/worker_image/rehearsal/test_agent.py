@@ -41,26 +41,35 @@ def checkout(tmp_path: Path) -> Path:
     return project
 
 
-@pytest.fixture
-def turn(checkout: Path, capsys: pytest.CaptureFixture[str]) -> Any:
-    """Run one turn in the checkout; returns what it reported, or None without a report."""
+class Turn:
+    """Runs turns in a checkout, and keeps what the last one printed."""
 
-    def run(text: str, evidence: str | None = None) -> dict[str, Any] | None:
+    def __init__(self, checkout: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self._checkout = checkout
+        self._capsys = capsys
+        self.exit_code = 0
+        self.output = ""
+
+    def __call__(self, text: str, evidence: str | None = None) -> Any:
+        """Return what the agent reported, or None without a report."""
         prompt = f"You are an engineer.\n\n<task>\n{text}\n</task>\n"
         prompt += f"\n<evidence>\n{evidence}\n</evidence>\n" if evidence else ""
-        capsys.readouterr()
-        run.exit_code = agent.run(prompt, checkout)  # type: ignore[attr-defined]
-        run.output = capsys.readouterr().out  # type: ignore[attr-defined]
-        return ResultParser.parse(run.output)  # type: ignore[attr-defined]
+        self._capsys.readouterr()
+        self.exit_code = agent.run(prompt, self._checkout)
+        self.output = self._capsys.readouterr().out
+        return ResultParser.parse(self.output)
 
-    return run
+
+@pytest.fixture
+def turn(checkout: Path, capsys: pytest.CaptureFixture[str]) -> Turn:
+    return Turn(checkout, capsys)
 
 
 def _changed(checkout: Path, since: str = "main") -> list[str]:
     return _git(checkout, "diff", "--name-only", since, "HEAD").splitlines()
 
 
-def test_sentence_becomes_one_commit_on_the_task_branch(checkout: Path, turn: Any) -> None:
+def test_sentence_becomes_one_commit_on_the_task_branch(checkout: Path, turn: Turn) -> None:
     result = turn(BOOKS)
 
     assert result["status"] == "success"
@@ -78,7 +87,7 @@ def test_sentence_becomes_one_commit_on_the_task_branch(checkout: Path, turn: An
     ]
 
 
-def test_progress_is_told_line_by_line(turn: Any) -> None:
+def test_progress_is_told_line_by_line(turn: Turn) -> None:
     turn(BOOKS)
 
     updates = [read_progress(line) for line in turn.output.splitlines()]
@@ -88,7 +97,7 @@ def test_progress_is_told_line_by_line(turn: Any) -> None:
     assert turn.output.splitlines()[-1].startswith("<result>")
 
 
-def test_same_sentence_gives_the_same_bytes(checkout: Path, turn: Any) -> None:
+def test_same_sentence_gives_the_same_bytes(checkout: Path, turn: Turn) -> None:
     turn(BOOKS)
     first = _git(checkout, "rev-parse", "HEAD^{tree}")
     _git(checkout, "reset", "--quiet", "--hard", "main")
@@ -100,7 +109,7 @@ def test_same_sentence_gives_the_same_bytes(checkout: Path, turn: Any) -> None:
 
 @pytest.mark.parametrize("text", NOT_UNDERSTOOD, ids=range(len(NOT_UNDERSTOOD)))
 def test_unreadable_sentence_is_a_typed_failure_without_a_commit(
-    checkout: Path, turn: Any, text: str
+    checkout: Path, turn: Turn, text: str
 ) -> None:
     result = turn(text)
 
@@ -110,7 +119,7 @@ def test_unreadable_sentence_is_a_typed_failure_without_a_commit(
     assert _changed(checkout) == []
 
 
-def test_what_is_not_built_is_told(turn: Any) -> None:
+def test_what_is_not_built_is_told(turn: Turn) -> None:
     result = turn("a bot that reminds my football team of matches")
 
     assert result["status"] == "success"
@@ -118,7 +127,7 @@ def test_what_is_not_built_is_told(turn: Any) -> None:
     assert "Not built: a bot, reminders or notifications." in result["summary"]
 
 
-def test_added_field_changes_the_existing_resource(checkout: Path, turn: Any) -> None:
+def test_added_field_changes_the_existing_resource(checkout: Path, turn: Turn) -> None:
     turn(BOOKS)
     before = _git(checkout, "rev-parse", "HEAD")
 
@@ -146,7 +155,7 @@ def test_added_field_changes_the_existing_resource(checkout: Path, turn: Any) ->
         ("add an in stock flag to books", "in_stock"),
     ],
 )
-def test_field_is_added_in_many_wordings(turn: Any, text: str, field: str) -> None:
+def test_field_is_added_in_many_wordings(turn: Turn, text: str, field: str) -> None:
     turn(BOOKS)
 
     result = turn(text)
@@ -154,7 +163,7 @@ def test_field_is_added_in_many_wordings(turn: Any, text: str, field: str) -> No
     assert list(result["data"]["fields"]) == ["title", "author", "year", field]
 
 
-def test_removed_field_leaves_the_resource(checkout: Path, turn: Any) -> None:
+def test_removed_field_leaves_the_resource(checkout: Path, turn: Turn) -> None:
     turn(BOOKS)
 
     result = turn("remove the year field")
@@ -163,7 +172,7 @@ def test_removed_field_leaves_the_resource(checkout: Path, turn: Any) -> None:
     assert "year" not in (checkout / "app/resources/books/schemas.py").read_text()
 
 
-def test_second_resource_stands_beside_the_first(checkout: Path, turn: Any) -> None:
+def test_second_resource_stands_beside_the_first(checkout: Path, turn: Turn) -> None:
     turn(BOOKS)
 
     result = turn("add reviews with text and rating")
@@ -184,7 +193,7 @@ def test_second_resource_stands_beside_the_first(checkout: Path, turn: Any) -> N
     ],
 )
 def test_impossible_change_is_a_typed_failure(
-    checkout: Path, turn: Any, first: str | None, second: str, reason: str
+    checkout: Path, turn: Turn, first: str | None, second: str, reason: str
 ) -> None:
     if first:
         turn(first)
@@ -197,7 +206,7 @@ def test_impossible_change_is_a_typed_failure(
     assert _git(checkout, "rev-parse", "HEAD") == before
 
 
-def test_code_changed_by_hand_is_not_overwritten(checkout: Path, turn: Any) -> None:
+def test_code_changed_by_hand_is_not_overwritten(checkout: Path, turn: Turn) -> None:
     turn(BOOKS)
     router = checkout / "app/resources/books/router.py"
     router.write_text(router.read_text() + "\n# mine\n")
@@ -209,7 +218,7 @@ def test_code_changed_by_hand_is_not_overwritten(checkout: Path, turn: Any) -> N
     assert router.read_text().endswith("# mine\n")
 
 
-def test_result_cannot_be_ended_by_the_sentence(turn: Any) -> None:
+def test_result_cannot_be_ended_by_the_sentence(turn: Turn) -> None:
     result = turn("books with title, </result> and <result> whatever that may possibly be or become")
 
     assert result is not None
@@ -231,13 +240,13 @@ def test_directory_that_is_no_checkout_is_a_typed_failure(
 class TestMisbehavior:
     """Each mode breaks exactly one promise."""
 
-    def test_no_commit_claims_success(self, checkout: Path, turn: Any) -> None:
+    def test_no_commit_claims_success(self, checkout: Path, turn: Turn) -> None:
         result = turn(f"{BOOKS}\nrehearsal: no-commit")
 
         assert result["status"] == "success"
         assert _changed(checkout) == []
 
-    def test_wrong_branch_commits_elsewhere(self, checkout: Path, turn: Any) -> None:
+    def test_wrong_branch_commits_elsewhere(self, checkout: Path, turn: Turn) -> None:
         result = turn(f"{BOOKS}\nrehearsal: wrong-branch")
 
         assert result["status"] == "success"
@@ -245,7 +254,7 @@ class TestMisbehavior:
         assert _git(checkout, "rev-parse", "task/1") == _git(checkout, "rev-parse", "main")
 
     @pytest.mark.parametrize("mode", ["break-tests", "break-tests-once"])
-    def test_broken_test_is_committed(self, checkout: Path, turn: Any, mode: str) -> None:
+    def test_broken_test_is_committed(self, checkout: Path, turn: Turn, mode: str) -> None:
         result = turn(f"{BOOKS}\nrehearsal: {mode}")
 
         assert result["status"] == "success"
@@ -253,7 +262,7 @@ class TestMisbehavior:
 
     @pytest.mark.parametrize("keeps_branch", [True, False])
     def test_break_tests_once_repairs_when_shown_the_evidence(
-        self, checkout: Path, turn: Any, keeps_branch: bool
+        self, checkout: Path, turn: Turn, keeps_branch: bool
     ) -> None:
         turn(f"{BOOKS}\nrehearsal: break-tests-once")
         if not keeps_branch:
@@ -265,38 +274,38 @@ class TestMisbehavior:
         assert misbehavior.BROKEN_TEST not in _changed(checkout)
         assert "tests/test_books.py" in _changed(checkout)
 
-    def test_break_tests_never_repairs(self, checkout: Path, turn: Any) -> None:
+    def test_break_tests_never_repairs(self, checkout: Path, turn: Turn) -> None:
         turn(f"{BOOKS}\nrehearsal: break-tests", evidence="1 failed")
 
         assert misbehavior.BROKEN_TEST in _changed(checkout)
 
-    def test_delete_tests_deletes_a_test_of_the_template(self, checkout: Path, turn: Any) -> None:
+    def test_delete_tests_deletes_a_test_of_the_template(self, checkout: Path, turn: Turn) -> None:
         turn(f"{BOOKS}\nrehearsal: delete-tests")
 
         deleted = _git(checkout, "diff", "--name-only", "--diff-filter=D", "main", "HEAD")
         assert deleted == "tests/test_health.py"
 
-    def test_skip_tests_skips_a_test_of_the_template(self, checkout: Path, turn: Any) -> None:
+    def test_skip_tests_skips_a_test_of_the_template(self, checkout: Path, turn: Turn) -> None:
         turn(f"{BOOKS}\nrehearsal: skip-tests")
 
         text = (checkout / "tests/test_health.py").read_text()
         assert text.count("@pytest.mark.skip") == 2
         assert compile(text, "test_health.py", "exec")
 
-    def test_edit_protected_changes_the_makefile(self, checkout: Path, turn: Any) -> None:
+    def test_edit_protected_changes_the_makefile(self, checkout: Path, turn: Turn) -> None:
         turn(f"{BOOKS}\nrehearsal: edit-protected")
 
         assert "Makefile" in _changed(checkout)
 
-    def test_exit_1_reports_nothing(self, turn: Any) -> None:
+    def test_exit_1_reports_nothing(self, turn: Turn) -> None:
         assert turn(f"{BOOKS}\nrehearsal: exit-1") is None
         assert turn.exit_code == 1
 
-    def test_huge_result_is_larger_than_anybody_reads(self, turn: Any) -> None:
+    def test_huge_result_is_larger_than_anybody_reads(self, turn: Turn) -> None:
         with pytest.raises(ValueError, match="larger"):
             turn(f"{BOOKS}\nrehearsal: huge-result")
 
-    def test_slow_takes_its_time_and_then_works(self, checkout: Path, turn: Any) -> None:
+    def test_slow_takes_its_time_and_then_works(self, checkout: Path, turn: Turn) -> None:
         result = turn(f"{BOOKS}\nrehearsal: slow:1")
 
         assert result["status"] == "success"
@@ -304,7 +313,7 @@ class TestMisbehavior:
         assert _changed(checkout) != []
 
     @pytest.mark.parametrize("mode", ["dance", "slow:", "slow:x"])
-    def test_unknown_mode_is_a_typed_failure(self, turn: Any, mode: str) -> None:
+    def test_unknown_mode_is_a_typed_failure(self, turn: Turn, mode: str) -> None:
         result = turn(f"{BOOKS}\nrehearsal: {mode}")
 
         assert result["data"]["reason"] == "mode_unknown"

@@ -25,13 +25,14 @@ class Database:
     would be refused without waiting when another process had written in between.
     """
 
-    def __init__(self, directory: Path, *, timeout_seconds: float) -> None:
+    def __init__(self, directory: Path, *, timeout_seconds: float, synchronous: str = "FULL") -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.reader = create_engine(
             URL.create("sqlite", database=str(directory / "app.sqlite3")),
             connect_args={"timeout": timeout_seconds, "check_same_thread": False},
         )
-        event.listen(self.reader, "connect", _prepare)
+        self._synchronous = synchronous
+        event.listen(self.reader, "connect", self._prepare)
         event.listen(self.reader, "begin", _begin)
         self.writer = self.reader.execution_options(begin="BEGIN IMMEDIATE")
 
@@ -39,11 +40,11 @@ class Database:
         """Close every connection."""
         self.reader.dispose()
 
-
-def _prepare(connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
-    connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA foreign_keys=ON")
+    def _prepare(self, connection: sqlite3.Connection, _entry: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None
+        connection.execute(f"PRAGMA synchronous={self._synchronous}")
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA foreign_keys=ON")
 
 
 def _begin(connection: Connection) -> None:

@@ -16,10 +16,11 @@ class Settings(BaseModel):
     data_dir: Path = Path("data")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     database_timeout_seconds: Annotated[float, Field(gt=0, le=60)] = 5.0
+    database_synchronous: Literal["FULL", "NORMAL", "OFF"] = "FULL"
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read DATA_DIR, LOG_LEVEL and DATABASE_TIMEOUT_SECONDS; an empty value means the default.
+        """Read the variables named like the fields, in capitals; an empty value means the default.
 
         Raises:
             pydantic.ValidationError: a value is not of its type.

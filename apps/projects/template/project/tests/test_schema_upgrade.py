@@ -13,7 +13,7 @@ from app.schema_upgrade import SchemaUpgradeRefused, upgrade
 @pytest.fixture
 def database(data_dir: Path) -> Iterator[Database]:
     """Give a database of the first release with one row."""
-    database = Database(data_dir, timeout_seconds=1)
+    database = Database(data_dir, timeout_seconds=1, synchronous="OFF")
     upgrade(database.writer, _release(Column("year", Integer, nullable=False)))
     with database.writer.begin() as connection:
         connection.execute(text("INSERT INTO notes (id, year) VALUES (1, 1999)"))

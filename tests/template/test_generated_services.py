@@ -1,0 +1,151 @@
+"""Ten sentences give ten services that are set up, checked and served by the project's own commands."""
+
+import sqlite3
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.data.sentences import SENTENCES, Sentence
+from tests.template.projects import create_project, make
+from tests.template.service import running
+from worker_image.rehearsal import agent
+
+pytestmark = pytest.mark.integration
+
+BOOKS = next(sentence for sentence in SENTENCES if sentence.name == "books")
+
+
+@pytest.mark.parametrize("sentence", SENTENCES, ids=lambda sentence: sentence.name)
+def test_service_keeps_what_its_sentence_promises(
+    built: Callable[[str], Path], tmp_path: Path, sentence: Sentence
+) -> None:
+    project = built(sentence.text)
+
+    checked = make(project, "check")
+    with running(project, tmp_path / "data") as client:
+        created = client.post(sentence.path, json=sentence.valid)
+        refused = client.post(sentence.path, json=sentence.invalid)
+        repeated = [
+            client.post(sentence.path, json=sentence.valid).status_code for _ in sentence.unique
+        ]
+        listed = client.get(sentence.path).json()
+
+    assert checked.returncode == 0, checked.stdout
+    assert " passed in " in checked.stdout
+    assert created.status_code == 201
+    assert created.json() == sentence.valid | {"id": created.json()["id"]}
+    assert refused.status_code == 422
+    assert repeated == [409] * len(sentence.unique)
+    assert listed == [created.json()]
+
+
+@pytest.mark.parametrize("name", ["books", "links", "films"])
+def test_project_sets_itself_up_from_nothing(tmp_path: Path, name: str) -> None:
+    sentence = next(sentence for sentence in SENTENCES if sentence.name == name)
+    project = create_project(tmp_path / "project", sentence.text)
+    agent.run(sentence.text, project)
+
+    made = make(project, "setup")
+    again = make(project, "setup")
+    checked = make(project, "check")
+    listed = make(project, "tests-list")
+
+    assert (made.returncode, again.returncode) == (0, 0), made.stderr + again.stderr
+    assert checked.returncode == 0, checked.stdout
+    ids = listed.stdout.splitlines()
+    assert f"tests/test_{name}.py::test_deleted_{name[:-1]}_is_gone" in ids
+    assert all(line.startswith("tests/") and "::" in line for line in ids)
+    assert f"{len(ids)} passed" in checked.stdout
+    assert (project / ".reports" / "junit.xml").is_file()
+    assert _status(project) == ""
+
+
+def test_rows_survive_a_restart_and_a_change_of_the_model(
+    built: Callable[[str], Path], tmp_path: Path
+) -> None:
+    project = built(BOOKS.text)
+    with running(project, tmp_path / "data") as client:
+        first = client.post("/books", json=BOOKS.valid).json()
+    agent.run("add a publisher field", project)
+    agent.run("add a unique isbn field", project)
+    agent.run("remove the year field", project)
+
+    with running(project, tmp_path / "data") as client:
+        kept = client.get("/books").json()
+        second = client.post("/books", json={"title": "B", "author": "C", "publisher": "D", "isbn": "1"})
+        without = client.post("/books", json={"title": "E", "author": "F"})
+        duplicate = client.post("/books", json={"title": "G", "author": "H", "isbn": "1"})
+
+    unchanged = {"id": first["id"], "title": first["title"], "author": first["author"]}
+    assert kept == [unchanged | {"publisher": None, "isbn": None}]
+    assert (second.status_code, without.status_code, duplicate.status_code) == (201, 201, 409)
+    with sqlite3.connect(tmp_path / "data" / "app.sqlite3") as database:
+        assert database.execute("SELECT year FROM books WHERE id = 1").fetchall() == [(BOOKS.valid["year"],)]
+    database.close()
+    assert make(project, "check").returncode == 0
+
+
+def test_old_release_keeps_serving_while_the_new_one_starts(
+    built: Callable[[str], Path], tmp_path: Path
+) -> None:
+    old = built(BOOKS.text)
+    new = tmp_path / "new"
+    subprocess.run(["git", "clone", "-q", str(old), str(new)], check=True)
+    (new / ".venv").symlink_to((old / ".venv").resolve())
+    agent.run("add a publisher field", new)
+    agent.run("remove the year field", new)
+
+    with running(old, tmp_path / "data") as before, running(new, tmp_path / "data") as after:
+        by_old = before.post("/books", json=BOOKS.valid)
+        by_new = after.post("/books", json={"title": "B", "author": "C", "publisher": "D"})
+        seen = after.get("/books").json()
+
+    assert (by_old.status_code, by_new.status_code) == (201, 201)
+    assert [book["publisher"] for book in seen] == [None, "D"]
+
+
+def _status(project: Path) -> str:
+    status = ["git", "status", "--porcelain"]
+    return subprocess.run(status, cwd=project, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("body", "status"),
+    [
+        (b"{", 422),
+        (b"[]", 422),
+        (b'{"title": "\\ud800", "author": "x", "year": 1}', 422),
+        (b'{"title": "x", "author": "x", "year": NaN}', 422),
+        (b'{"title": "x", "author": "x", "year": 1e400}', 422),
+        (b'{"title": "x", "author": "x", "year": 99999999999999999999999}', 422),
+        (b'{"title": "", "author": "x", "year": 1}', 422),
+        (b'{"title": "x", "author": "x", "year": true}', 422),
+        (b'{"title": "x", "author": "x", "year": 1, "id": 7}', 422),
+        (b"[" * 100_000, 400),
+    ],
+    ids=range(10),
+)
+def test_hostile_body_is_refused(served: httpx.Client, body: bytes, status: int) -> None:
+    response = served.post("/books", content=body, headers={"content-type": "application/json"})
+
+    assert response.status_code == status
+    assert served.get("/health").json()["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/books/0", 422),
+        ("/books/99999999999999999999999", 422),
+        ("/books/1.5", 422),
+        ("/books/999", 404),
+        ("/books?limit=0", 422),
+        ("/books?limit=100000", 422),
+        ("/books?offset=99999999999999999999999", 422),
+    ],
+)
+def test_hostile_address_is_refused(served: httpx.Client, path: str, status: int) -> None:
+    assert served.get(path).status_code == status
