@@ -50,6 +50,9 @@ def _up(stack: Stack, *, adopt: bool) -> None:
     began = time.monotonic()
     try:
         stack.start(adopt=adopt)
+        if stack.admin_notice:
+            # Shown once, so at once: what follows may fail.
+            print(stack.admin_notice.rstrip(), flush=True)
         stack.wait_ready()
         _announce(stack, seconds=time.monotonic() - began)
         signal.pause()
@@ -74,8 +77,6 @@ def _announce(stack: Stack, *, seconds: float) -> None:
         password_file = stack.var_dir / "run" / "flower.password"
         print(f"  Flower   {stack.flower_url}/  (user admin, password in {password_file})")
     print(f"  logs     {stack.var_dir / 'run' / 'logs'}")
-    if stack.admin_notice:
-        print(stack.admin_notice.rstrip())
     sys.stdout.flush()
 
 

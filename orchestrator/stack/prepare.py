@@ -13,31 +13,31 @@ class CommandFailed(RuntimeError):
     """A command of the set-up failed; the message ends with what it printed."""
 
 
-def prepare_database(env: Mapping[str, str], *, var_dir: Path, root: Path, remember: bool) -> bool:
-    """Apply the migrations unless nothing changed since the last time.
+def prepare_database(env: Mapping[str, str], *, var_dir: Path, root: Path, remember: bool) -> str:
+    """Apply the migrations and make the first administrator, unless nothing changed since the last time.
 
     Args:
-        env: environment of ``manage.py``.
+        env: environment of the command.
         var_dir: state directory.
         root: the checkout.
         remember: the database is our own: a stamp beside its data spares the next start the command.
 
     Returns:
-        Whether the migrations ran.
+        What it printed: the administrator's first password, or nothing.
 
     Raises:
-        CommandFailed: they failed.
+        CommandFailed: it failed.
 
     """
     # Beside the data, so that it goes when the data goes.
     stamp = var_dir / "postgres" / "migrated"
     code = _digest(root)
     if remember and stamp.exists() and stamp.read_text() == code:
-        return False
-    run_manage("migrate", "--no-input", "--verbosity", "0", env=env, root=root)
+        return ""
+    printed = _run("orchestrator.stack.database", env=env, root=root)
     if remember:
         stamp.write_text(code)
-    return True
+    return printed
 
 
 def _digest(root: Path) -> str:
@@ -49,16 +49,6 @@ def _digest(root: Path) -> str:
     return digest.hexdigest()
 
 
-def run_manage(*arguments: str, env: Mapping[str, str], root: Path) -> str:
-    """Run a ``manage.py`` command and return what it printed.
-
-    Raises:
-        CommandFailed: it exited with another code than 0.
-
-    """
-    return _run([sys.executable, str(root / "manage.py"), *arguments], env=env, root=root)
-
-
 def stop_units(env: Mapping[str, str], *, var_dir: Path, root: Path) -> None:
     """Stop every detached unit (worker, check, local deployment) of this state directory.
 
@@ -68,14 +58,15 @@ def stop_units(env: Mapping[str, str], *, var_dir: Path, root: Path) -> None:
     """
     units = var_dir / "units"
     if units.exists():
-        _run([sys.executable, "-m", "apps.units", "stop-all", "--root", str(units)], env=env, root=root)
+        _run("apps.units", "stop-all", "--root", str(units), env=env, root=root)
 
 
-def _run(argv: list[str], *, env: Mapping[str, str], root: Path) -> str:
+def _run(module: str, *arguments: str, env: Mapping[str, str], root: Path) -> str:
+    argv = [sys.executable, "-m", module, *arguments]
     result = subprocess.run(
         argv, env=dict(env), cwd=root, capture_output=True, text=True, timeout=COMMAND_SECONDS
     )
     if result.returncode != 0:
         output = (result.stdout + result.stderr).strip()[-2_000:]
-        raise CommandFailed(f"{' '.join(argv[1:3])} exited {result.returncode}:\n{output}")
+        raise CommandFailed(f"{module} exited {result.returncode}:\n{output}")
     return result.stdout

@@ -14,7 +14,7 @@ from orchestrator.embedded import Embedded, ServerFailed, read_env_file
 from orchestrator.embedded.launcher import URL_NAMES
 from orchestrator.embedded.places import write_private
 from orchestrator.embedded.processes import log_tail, spawn
-from orchestrator.stack.prepare import prepare_database, run_manage, stop_units
+from orchestrator.stack.prepare import prepare_database, stop_units
 from orchestrator.stack.state import StackFailed, StackState, choose_ports
 from orchestrator.stack.supervisor import TOKEN_VARIABLE, Supervisor, end_group, stop_children, sweep
 from orchestrator.stack.table import BOT, FLOWER, ChildSpec, Ports, default_table
@@ -97,9 +97,9 @@ class Stack:
             self.ports = choose_ports(earlier.ports, web_port=self._wanted_web_port)
         self.embedded.start()
         env = self.child_env()
-        is_new = self._table is None and prepare_database(
-            env, var_dir=self.var_dir, root=ROOT, remember="postgres" in self._names
-        )
+        if self._table is None:
+            is_ours = "postgres" in self._names
+            self.admin_notice = prepare_database(env, var_dir=self.var_dir, root=ROOT, remember=is_ours)
         token = earlier.token if adopt else secrets.token_hex(16)
         # Recorded before the first process exists: whoever cleans up after us finds them all by the token.
         self._state.write(token=token, ports=self.ports)
@@ -108,8 +108,6 @@ class Stack:
         )
         self._supervisor.start(adopt=adopt)
         self._keep_servers()
-        if is_new:
-            self.admin_notice = run_manage("ensure_admin", env=env, root=ROOT)
 
     def _specs(self) -> list[ChildSpec]:
         if self._table is not None:

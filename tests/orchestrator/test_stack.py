@@ -16,7 +16,7 @@ import pytest
 
 from orchestrator.embedded.processes import Identity, free_port, is_port_free
 from orchestrator.stack import ChildSpec, CommandFailed, Ports, Stack, StackFailed
-from orchestrator.stack.prepare import prepare_database, run_manage, stop_units
+from orchestrator.stack.prepare import prepare_database, stop_units
 from orchestrator.stack.table import default_table
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -350,7 +350,7 @@ def test_command_line_up_prints_where_and_stops_on_sigterm(var_dir: Path) -> Non
     down = subprocess.run([*argv, "down"], env=env, cwd=ROOT, capture_output=True, text=True, timeout=60)
 
     assert up.returncode == 1
-    assert "manage.py migrate exited" in up.stderr
+    assert "orchestrator.stack.database exited 1" in up.stderr
     assert (down.returncode, down.stdout) == (0, "stopped\n")
 
 
@@ -379,7 +379,8 @@ def fake_checkout(root: Path, *, code: str) -> Path:
     (root / "requirements" / "base.txt").write_text("nothing\n")
     for package in ("apps", "orchestrator"):
         (root / package).mkdir()
-    (root / "manage.py").write_text(code)
+    (root / "orchestrator" / "stack").mkdir()
+    (root / "orchestrator" / "stack" / "database.py").write_text(code)
     return root
 
 
@@ -394,14 +395,14 @@ def test_migrations_run_again_only_after_a_change(var_dir: Path) -> None:
     (root / "apps" / "models.py").write_text("changed = True\n")
     third = prepare_database(**options)
 
-    assert (first, second, third) == (True, False, True)
+    assert (first, second, third) == ("ran\n", "", "ran\n")
 
 
 def test_failing_command_says_what_it_printed(var_dir: Path) -> None:
     root = fake_checkout(var_dir / "checkout", code="raise SystemExit('no such table')")
 
-    with pytest.raises(CommandFailed, match=r"manage.py migrate exited 1:\nno such table"):
-        run_manage("migrate", env={"PATH": os.defpath}, root=root)
+    with pytest.raises(CommandFailed, match=r"stack.database exited 1:\nno such table"):
+        prepare_database({"PATH": os.defpath}, var_dir=var_dir, root=root, remember=False)
 
 
 def test_units_of_this_state_directory_are_stopped_and_no_others(var_dir: Path) -> None:
