@@ -82,18 +82,22 @@ async def run_agent(
             run.stop_clock()
             return
         reading = asyncio.gather(stdout.read_into(run.stdout), stderr.read_into(run.stderr))
-        grace_seconds = STOP_GRACE_SECONDS
         try:
-            async with asyncio.timeout(timeout_seconds):
-                run.exit_code = await process.wait()
-        except TimeoutError:
-            run.is_timeout = True
-            grace_seconds = processes.TERM_GRACE_SECONDS
+            await _wait(run, process, timeout_seconds)
         finally:
+            grace_seconds = processes.TERM_GRACE_SECONDS if run.is_timeout else STOP_GRACE_SECONDS
             run.stop_clock()
             await processes.end_tree(process.pid, owned=others, grace_seconds=grace_seconds)
             await process.wait()
             await _drain(reading)
+
+
+async def _wait(run: AgentRun, process: asyncio.subprocess.Process, timeout_seconds: float) -> None:
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            run.exit_code = await process.wait()
+    except TimeoutError:
+        run.is_timeout = True
 
 
 class _Pipe:
