@@ -1,6 +1,9 @@
 """Django's configuration of this app."""
 
+from typing import Any
+
 from django.apps import AppConfig
+from django.db.models.signals import post_migrate
 
 
 class GraphConfig(AppConfig):
@@ -11,7 +14,11 @@ class GraphConfig(AppConfig):
     verbose_name = "Graph"
 
     def ready(self) -> None:
-        """Listen to the facts that the lower apps announce."""
-        from apps.graph import receivers
+        """Listen to the facts that the lower apps announce; keep the flow engine's tables up to date."""
+        from apps.graph import checkpoints, receivers
+
+        def set_up(**_: Any) -> None:
+            checkpoints.setup()
 
         receivers.connect()
+        post_migrate.connect(set_up, sender=self, weak=False, dispatch_uid="graph.checkpoints")

@@ -64,10 +64,17 @@ class Run(Lifecycle):
     worker_attempts = models.PositiveSmallIntegerField(default=0)
     reworks = models.PositiveSmallIntegerField(default=0)
     drives = models.PositiveIntegerField(default=0, help_text="How often a process drove it.")
+    troubles = models.PositiveSmallIntegerField(
+        default=0, help_text="Drives in a row that were begun and did not reach a wait or the end."
+    )
+    progress_id = models.BigIntegerField(default=0, help_text="The agent's last line that was copied.")
     deadline_at = models.DateTimeField()
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     created_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    forgotten_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the flow engine's private memory of it was deleted."
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -84,17 +91,18 @@ class Run(Lifecycle):
 
 
 class Step(models.Model):
-    """One visit of a node; history, written once."""
+    """One visit of a node, from the end of the visit before it; history, written once."""
 
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="steps")
     seq = models.PositiveIntegerField()
     node = models.CharField(max_length=60)
-    waiting_for = models.CharField(max_length=80, blank=True, help_text="Set when the visit ended in a wait.")
+    waiting_for = models.CharField(max_length=80, blank=True, help_text="What the visit waited for.")
     data = models.JSONField(default=dict)
     started_at = models.DateTimeField()
     finished_at = models.DateTimeField()
 
     class Meta:
+        ordering: ClassVar = ["run", "seq"]
         constraints: ClassVar = [models.UniqueConstraint(fields=["run", "seq"], name="step_seq_per_run")]
 
     def __str__(self) -> str:

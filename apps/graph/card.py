@@ -1,0 +1,194 @@
+"""The live card of a task: one pure presenter that terminal, chat, admin and REST all render."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from django.utils import translation
+
+from apps.graph import card_text
+from apps.projects.models import Task, TaskEvent, TaskEventKind, TaskStatus
+from apps.projects.serializers import WIRE_STATUS
+
+SHOWN_PROGRESS_LINES = 5
+
+K = TaskEventKind
+#: An event that begins something is shown until one that ends it takes its place.
+ENDED_BY: Mapping[str, frozenset[str]] = {
+    K.WORKER_REQUESTED: frozenset({K.WORKER_READY, K.NEW_ATTEMPT}),
+    K.TURN_STARTED: frozenset({K.TURN_FINISHED, K.NEW_ATTEMPT}),
+    K.CHECKS_STARTED: frozenset({K.CHECKS_PASSED, K.CHECKS_FAILED}),
+    K.QUESTION_ASKED: frozenset({K.QUESTION_ANSWERED}),
+    K.CANCEL_REQUESTED: frozenset({K.CANCELED}),
+}
+#: Phases without an end of their own: they last until the next event.
+PHASES = frozenset({K.INSTALLING, K.STARTING})
+FAULTS = frozenset({K.CHECKS_FAILED, K.FAILED, K.CRASHED, K.CANCELED})
+ENDS = frozenset({K.SUCCEEDED, K.FAILED, K.CRASHED, K.CANCELED})
+
+
+class LineState(StrEnum):
+    """How a line looks."""
+
+    DONE = "done"
+    ACTIVE = "active"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One line; it stands for exactly one event of the timeline."""
+
+    event_id: int
+    task_id: UUID
+    seq: int
+    kind: str
+    text: str
+    state: str
+    at: datetime
+    seconds: float | None  # how long it took; None while it lasts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Card:
+    """Everything a person is shown of a task at one moment."""
+
+    task_id: UUID
+    title: str
+    status: str  # the wire's word
+    agent: str
+    lines: tuple[Line, ...]
+    url: str
+    failure: dict[str, Any] | None
+    elapsed_seconds: float
+    accounting: dict[str, float]  # agent, installation, checks, smoke, overhead; in seconds
+
+
+def present(
+    task: Task,
+    events: Sequence[TaskEvent],
+    *,
+    language: str,
+    now: datetime,
+    follower: Task | None = None,
+    follower_events: Sequence[TaskEvent] = (),
+) -> Card:
+    """Draw the card of a task and of the deployment that follows it.
+
+    Args:
+        task: whose card.
+        events: its timeline in order.
+        language: of the texts; ``en`` and ``ru`` are known.
+        now: the moment of drawing, which an unfinished task is measured against.
+        follower: the task that deploys its result, if there is one.
+        follower_events: the follower's timeline in order.
+
+    """
+    all_events = [*events, *follower_events]
+    last = follower if follower is not None and task.status == TaskStatus.SUCCEEDED else task
+    elapsed = _elapsed(task, last, all_events, now)
+    # The engineering task's own end is the middle of the story when a deployment follows.
+    shown = [
+        event for event in all_events if last is task or (event.task_id, event.kind) != (task.pk, K.SUCCEEDED)
+    ]
+    with translation.override(language):
+        return Card(
+            task_id=task.pk,
+            title=card_text.title(task.type, task.spec),
+            status=WIRE_STATUS[TaskStatus(last.status)],
+            agent=_agent(all_events),
+            lines=tuple(_lines(shown, is_over=last.status in Task.final_statuses())),
+            url=next((event.data.get("url", "") for event in all_events if event.kind == K.DEPLOYED), ""),
+            failure=last.failure,
+            elapsed_seconds=elapsed,
+            accounting=_account(all_events, elapsed),
+        )
+
+
+def _lines(events: Sequence[TaskEvent], *, is_over: bool) -> list[Line]:
+    progress = [event.pk for event in events if event.kind == K.AGENT_PROGRESS]
+    dropped = set(progress[:-SHOWN_PROGRESS_LINES])
+    lines = []
+    for position, event in enumerate(events):
+        later = events[position + 1 :]
+        if event.pk in dropped or _is_replaced(event, later):
+            continue
+        lines.append(_line(event, events[:position], later, is_over=is_over))
+    return lines
+
+
+def _line(
+    event: TaskEvent, before: Sequence[TaskEvent], later: Sequence[TaskEvent], *, is_over: bool
+) -> Line:
+    return Line(
+        event_id=event.pk,
+        task_id=event.task_id,
+        seq=event.seq,
+        kind=event.kind,
+        text=card_text.sentence(event.kind, event.data),
+        state=_state(event, later, is_over=is_over),
+        at=event.occurred_at,
+        seconds=_seconds(event, before, later),
+    )
+
+
+def _is_replaced(event: TaskEvent, later: Sequence[TaskEvent]) -> bool:
+    ends = ENDED_BY.get(event.kind, frozenset())
+    return any(other.kind in ends and other.task_id == event.task_id for other in later)
+
+
+def _state(event: TaskEvent, later: Sequence[TaskEvent], *, is_over: bool) -> LineState:
+    if event.kind in FAULTS or (event.kind == K.TURN_FINISHED and event.data.get("code")):
+        return LineState.FAILED
+    # Whatever was begun and has no end of its own when the task is over, broke off.
+    if event.kind in ENDED_BY:
+        return LineState.FAILED if is_over else LineState.ACTIVE
+    steps = [other for other in later if other.kind != K.AGENT_PROGRESS]
+    if event.kind in PHASES and (not steps or steps[0].kind in ENDS):
+        return LineState.FAILED if is_over else LineState.ACTIVE
+    return LineState.DONE
+
+
+def _seconds(event: TaskEvent, before: Sequence[TaskEvent], later: Sequence[TaskEvent]) -> float | None:
+    known = event.data.get("seconds")
+    if isinstance(known, int | float):
+        return float(known)
+    if event.kind in PHASES:
+        return _between(event, later[0]) if later else None
+    begins = {kind for kind, ends in ENDED_BY.items() if event.kind in ends}
+    began = [other for other in before if other.kind in begins and other.task_id == event.task_id]
+    return _between(began[-1], event) if began else None
+
+
+def _between(first: TaskEvent, second: TaskEvent) -> float:
+    return round(max(0.0, (second.occurred_at - first.occurred_at).total_seconds()), 3)
+
+
+def _agent(events: Sequence[TaskEvent]) -> str:
+    agents = [str(event.data["agent"]) for event in events if event.data.get("agent")]
+    return card_text.agent_label(agents[-1]) if agents else ""
+
+
+def _elapsed(task: Task, last: Task, events: Sequence[TaskEvent], now: datetime) -> float:
+    began = events[0].occurred_at if events else task.created_at
+    is_over = last.status in Task.final_statuses()
+    until = last.finished_at or now if is_over else now
+    return round(max(0.0, (until - began).total_seconds()), 3)
+
+
+def _account(events: Sequence[TaskEvent], elapsed: float) -> dict[str, float]:
+    parts = {
+        "agent": _total(events, "seconds", {K.TURN_FINISHED}),
+        "installation": _total(events, "install_seconds", {K.CHECKS_PASSED, K.CHECKS_FAILED, K.SMOKE_PASSED}),
+        "checks": _total(events, "seconds", {K.CHECKS_PASSED, K.CHECKS_FAILED}),
+        "smoke": _total(events, "seconds", {K.SMOKE_PASSED}),
+    }
+    return {**parts, "overhead": round(max(0.0, elapsed - sum(parts.values())), 3)}
+
+
+def _total(events: Sequence[TaskEvent], name: str, kinds: set[TaskEventKind]) -> float:
+    found = [event.data.get(name) for event in events if event.kind in kinds]
+    return round(sum(float(number) for number in found if isinstance(number, int | float)), 3)

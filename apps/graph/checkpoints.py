@@ -1,0 +1,94 @@
+"""LangGraph's private memory: its tables, in a schema of their own, and the connections to them.
+
+Each process has one small pool, made at its first use: a connection must not be
+shared with a forked child. The database is the one Django is connected to, so a
+test database keeps its own checkpoints.
+"""
+
+import atexit
+import os
+from functools import cache
+
+from django.db import connection
+from langgraph.checkpoint.postgres import PostgresSaver
+from psycopg import Connection, conninfo
+from psycopg.rows import DictRow, dict_row
+from psycopg_pool import ConnectionPool
+
+SCHEMA = "langgraph"
+POOL_TIMEOUT_SECONDS = 10.0
+
+Pool = ConnectionPool[Connection[DictRow]]
+
+
+def saver() -> PostgresSaver:
+    """Return this process's checkpointer."""
+    return _saver(os.getpid(), _address())
+
+
+def setup() -> None:
+    """Create or upgrade LangGraph's tables; harmless to repeat."""
+    pool = _pool(os.getpid(), _address())
+    with pool.connection() as raw:
+        raw.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+    saver().setup()
+
+
+def has_thread(thread_id: str) -> bool:
+    """Tell whether a thread has a checkpoint: passing the input again would start it from the top."""
+    with _pool(os.getpid(), _address()).connection() as raw:
+        found = raw.execute("SELECT 1 FROM checkpoints WHERE thread_id = %s LIMIT 1", [thread_id])
+        return found.fetchone() is not None
+
+
+def delete_thread(thread_id: str) -> None:
+    """Forget a thread; one that is not there is forgotten already."""
+    saver().delete_thread(thread_id)
+
+
+def close() -> None:
+    """Close this process's connections; the next use opens new ones."""
+    pid = os.getpid()
+    for known in [key for key in _pools if key[0] == pid]:
+        _pools.pop(known).close()
+    _saver.cache_clear()
+
+
+def _address() -> str:
+    settings = connection.settings_dict
+    return conninfo.make_conninfo(
+        dbname=settings["NAME"],
+        user=settings["USER"],
+        password=settings["PASSWORD"],
+        host=settings["HOST"],
+        port=settings["PORT"],
+        connect_timeout=5,
+        options=f"-c search_path={SCHEMA}",
+    )
+
+
+_pools: dict[tuple[int, str], Pool] = {}
+
+
+def _pool(pid: int, address: str) -> Pool:
+    pool = _pools.get((pid, address))
+    if pool is None:
+        pool = _pools[pid, address] = ConnectionPool(
+            address,
+            kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row},
+            min_size=1,
+            max_size=4,
+            timeout=POOL_TIMEOUT_SECONDS,
+            # A restarted server leaves dead connections behind; ask before handing one out.
+            check=ConnectionPool.check_connection,
+            open=True,
+        )
+    return pool
+
+
+@cache
+def _saver(pid: int, address: str) -> PostgresSaver:
+    return PostgresSaver(_pool(pid, address))
+
+
+atexit.register(close)

@@ -1,0 +1,256 @@
+"""Driving runs: one claim, one stretch of nodes to the next wait, one park.
+
+What makes a ``kill -9`` harmless at every line: only the holder of the run's
+lock acts; every effect has a key made of the checkpointed state; a visit's
+number is part of that state, so its Step is written once; the outcome is on the
+row before the flow ends; run, task, timeline and follower become final in one
+transaction. Whoever holds the lock next repeats what was not saved.
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from typing import Any
+from uuid import UUID
+
+from django.db import DatabaseError, InterfaceError
+from django.db.models import F
+from django.utils import timezone
+from langchain_core.runnables import RunnableConfig
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from psycopg import Error as DriverError
+
+from apps.enqueue import advisory_lock
+from apps.errors import Unavailable
+from apps.failures import Failure
+from apps.graph import checkpoints, ending, holdings, progress
+from apps.graph.flows import FLOWS
+from apps.graph.models import UNFINISHED, Run, RunStatus, Step
+from apps.graph.state import RunState
+from apps.graph.topology import Compiled, compile_flow
+from apps.graph.waits import UNAVAILABLE, is_over
+from apps.lifecycle import IllegalTransition
+
+logger = logging.getLogger(__name__)
+
+#: Drives in a row that may end in an exception or a dead process.
+MAX_TROUBLES = 5
+#: Looks at one run before the others get their turn.
+MAX_LOOKS = 10
+#: What a canceled run held has this long to end.
+CANCEL_PATIENCE = timedelta(seconds=120)
+RECURSION_LIMIT = 200
+INTERRUPT = "__interrupt__"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Advance:
+    """What an advance leaves to be done."""
+
+    again: bool = False  # this run has something to do at once
+    started: UUID | None = None  # a run that was created on the way
+
+
+def advance(*, run_id: UUID) -> Advance:
+    """Bring a run to its next wait or its end; harmless to repeat, at any moment, from anywhere."""
+    started: UUID | None = None
+    for _ in range(MAX_LOOKS):
+        with advisory_lock("run", run_id) as is_ours:
+            if not is_ours:
+                return Advance(started=started)
+            started = _look(run_id) or started
+        # Only now, with the lock free: whoever was sent away by it has left this to us.
+        if not _is_due(run_id):
+            return Advance(started=started)
+    return Advance(again=True, started=started)
+
+
+def _look(run_id: UUID) -> UUID | None:
+    run = Run.objects.filter(pk=run_id).first()
+    if run is None:
+        return None
+    try:
+        return _step(run, timezone.now())
+    except IllegalTransition:
+        logger.info("Run %s was moved by someone else", run_id)
+        return None
+
+
+def _step(run: Run, now: datetime) -> UUID | None:
+    if run.status not in UNFINISHED:
+        ending.forget(run)
+        return None
+    if run.status == RunStatus.CANCELING:
+        _cancel(run, now)
+        return None
+    trouble = _find_trouble(run)
+    if trouble is not None:
+        ending.fail(run, trouble, status=RunStatus.CRASHED)
+    elif run.outcome is not None:
+        return _end(run)
+    elif run.deadline_at <= now:
+        _claim(run)
+        ending.fail(run, ending.timeout(run))
+    elif run.status == RunStatus.WAITING and not is_over(run, now=now):
+        progress.observe(run)
+        Run.objects.filter(pk=run.pk).update(heartbeat_at=now)
+    else:
+        return _drive(run)
+    return None
+
+
+def _find_trouble(run: Run) -> Failure | None:
+    flow = FLOWS.get(run.flow)
+    if flow is None or flow.version != run.flow_version:
+        message = f"The run began with version {run.flow_version} of its flow, which is gone."
+        return ending.crashed("flow_version_changed", message)
+    if run.troubles >= MAX_TROUBLES:
+        message = f"The run was begun {run.troubles} times in a row without reaching its next wait."
+        return ending.crashed("run_stuck", message)
+    return None
+
+
+def _claim(run: Run) -> None:
+    # The counter is raised before the drive it bounds.
+    Run.transition(
+        run.pk,
+        to=RunStatus.RUNNING,
+        drives=F("drives") + 1,
+        troubles=F("troubles") + 1,
+        heartbeat_at=timezone.now(),
+    )
+
+
+def _drive(run: Run) -> UUID | None:
+    _claim(run)
+    try:
+        waiting_for = _stream(run)
+    except Unavailable as error:
+        logger.warning("Run %s has to wait: %s", run.pk, error.message)
+        _park(run, f"{UNAVAILABLE}:{error.error_code}")
+    except (DatabaseError, InterfaceError, DriverError):
+        # The database went away or refused: nothing can be written now, the sweep comes back.
+        raise
+    except Exception:
+        # Bounded by ``troubles``: the next looks try again, then the run crashes.
+        logger.exception("A node of run %s failed", run.pk)
+    else:
+        if waiting_for is not None:
+            _park(run, waiting_for)
+        else:
+            return _end(run.reload())
+    return None
+
+
+def _end(run: Run) -> UUID | None:
+    if run.status in (RunStatus.PENDING, RunStatus.WAITING):
+        _claim(run)
+    if run.outcome is None:
+        fault = ending.crashed("outcome_missing", "The flow ended without an outcome.")
+        started = ending.fail(run, fault, status=RunStatus.CRASHED)
+    else:
+        started = ending.settle(run)
+    ending.forget(run)
+    return started
+
+
+def _park(run: Run, waiting_for: str) -> None:
+    Run.transition(
+        run.pk,
+        to=RunStatus.WAITING,
+        expect=RunStatus.RUNNING,
+        waiting_for=waiting_for,
+        troubles=0,
+        heartbeat_at=timezone.now(),
+    )
+
+
+def _stream(run: Run) -> str | None:
+    """Drive the graph; return what it waits for, or None when it has ended."""
+    graph = _compiled(run.flow)
+    thread = str(run.pk)
+    config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": RECURSION_LIMIT}
+    # A parked run has a checkpoint. Any other is asked, because the input again would start from the top.
+    resumes = run.status == RunStatus.WAITING or checkpoints.has_thread(thread)
+    begin: RunState = {"run_id": thread, "task_id": str(run.task_id), "visit": 0}
+    log = _StepLog(run)
+    chunks: Iterator[Any] = graph.stream(
+        None if resumes else begin, config, stream_mode="updates", durability="exit"
+    )
+    waiting_for: str | None = None
+    for chunk in chunks:
+        for node, update in chunk.items():
+            if node == INTERRUPT:
+                waiting_for = str(update[0].value)
+            else:
+                log.write(node, update)
+    return waiting_for
+
+
+class _StepLog:
+    """Writes each ended visit once: its number comes from the checkpointed state."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._waited_for = run.waiting_for
+        self._since: datetime | None = None
+
+    def write(self, node: str, update: RunState) -> None:
+        now = timezone.now()
+        failure = update.get("failure") or {}
+        step = Step(
+            run=self._run,
+            seq=update["visit"],
+            node=node,
+            waiting_for=self._waited_for,
+            data={"verdict": update["verdict"], **({"code": failure["code"]} if failure else {})},
+            started_at=self._since or self._previous_end(update["visit"]),
+            finished_at=now,
+        )
+        Step.objects.bulk_create([step], ignore_conflicts=True)
+        self._waited_for, self._since = "", now
+
+    def _previous_end(self, visit: int) -> datetime:
+        previous = Step.objects.filter(run=self._run, seq__lt=visit).order_by("-seq").first()
+        return previous.finished_at if previous else self._run.created_at
+
+
+def _cancel(run: Run, now: datetime) -> None:
+    holdings.cancel(run)
+    held = holdings.find_unfinished(run)
+    if held is None:
+        ending.cancel(run)
+        ending.forget(run)
+    elif run.status_changed_at + CANCEL_PATIENCE <= now:
+        message = f"What the run held did not end after it was canceled: {held.kind}."
+        ending.fail(run, ending.crashed("cancel_incomplete", message), status=RunStatus.CRASHED)
+    else:
+        Run.objects.filter(pk=run.pk, status=RunStatus.CANCELING).update(
+            waiting_for=str(held), heartbeat_at=now
+        )
+
+
+def _is_due(run_id: UUID) -> bool:
+    run = Run.objects.filter(pk=run_id).first()
+    if run is None:
+        return False
+    match run.status:
+        case RunStatus.WAITING:
+            return is_over(run, now=timezone.now())
+        case RunStatus.CANCELING:
+            return not run.waiting_for or is_over(run, now=timezone.now())
+        case RunStatus.PENDING | RunStatus.RUNNING:
+            return False
+        case _:
+            return run.forgotten_at is None
+
+
+@cache
+def _graph(flow: str, saver: BaseCheckpointSaver[Any]) -> Compiled:
+    return compile_flow(FLOWS[flow], saver)
+
+
+def _compiled(flow: str) -> Compiled:
+    return _graph(flow, checkpoints.saver())

@@ -1,0 +1,79 @@
+"""What a run holds outside of itself, found by the rows the lower apps wrote.
+
+Not by the run's own state: a process may die after a row was written and before
+the state was saved, and a cancel must find that row all the same.
+"""
+
+from collections.abc import Iterator
+
+from django.db.models import QuerySet
+
+from apps.errors import Conflict
+from apps.graph.models import Question, QuestionStatus, Run
+from apps.graph.state import Wait
+from apps.infra import selectors as infra_selectors
+from apps.infra import services as infra
+from apps.infra.models import ServiceDeployment
+from apps.projects import services as projects
+from apps.projects.models import MergeRequest, MergeRequestStatus
+from apps.workers import services as workers
+from apps.workers.models import Verification, Worker
+
+
+def cancel(run: Run) -> None:
+    """Ask for the end of everything a run holds; what cannot be canceled any more is left to end."""
+    for worker in _workers(run).exclude(status__in=Worker.final_statuses()):
+        workers.cancel_worker(worker_id=worker.pk)
+    _cancel_others(run)
+
+
+def release(run: Run) -> None:
+    """Let the workers of a run that ended by itself go, and end what it left unused."""
+    for worker in _workers(run).exclude(status__in=Worker.final_statuses()):
+        workers.release_worker(worker_id=worker.pk)
+    _cancel_others(run)
+
+
+def find_unfinished(run: Run) -> Wait | None:
+    """Return one thing that is not yet proven ended, or None."""
+    return next(_unfinished(run), None)
+
+
+def _cancel_others(run: Run) -> None:
+    for check in Verification.objects.filter(task_id=run.task_id).exclude(
+        status__in=Verification.final_statuses()
+    ):
+        workers.cancel_verification(verification_id=check.pk)
+    for change in MergeRequest.objects.filter(
+        task_id=run.task_id, status__in=[MergeRequestStatus.PENDING, MergeRequestStatus.OPEN]
+    ):
+        try:
+            projects.withdraw_change(merge_request_id=change.pk)
+        except Conflict:
+            # It was merged or refused at this moment: that stands.
+            continue
+    for deployment in ServiceDeployment.objects.filter(task_id=run.task_id).exclude(
+        status__in=infra_selectors.SETTLED
+    ):
+        infra.cancel_deployment(deployment_id=deployment.pk)
+    for question in run.questions.filter(status=QuestionStatus.OPEN):
+        Question.try_transition(question.pk, to=QuestionStatus.WITHDRAWN)
+
+
+def _unfinished(run: Run) -> Iterator[Wait]:
+    for worker in _workers(run):
+        if worker.removed_at is None:
+            yield Wait("removal", str(worker.pk))
+    checks = Verification.objects.filter(task_id=run.task_id)
+    for check in checks.exclude(status__in=Verification.final_statuses()):
+        yield Wait("verification", str(check.pk))
+    changes = MergeRequest.objects.filter(task_id=run.task_id)
+    for change in changes.exclude(status__in=MergeRequest.final_statuses()):
+        yield Wait("merge", str(change.pk))
+    deployments = ServiceDeployment.objects.filter(task_id=run.task_id)
+    for deployment in deployments.exclude(status__in=infra_selectors.SETTLED):
+        yield Wait("deployment", str(deployment.pk))
+
+
+def _workers(run: Run) -> QuerySet[Worker]:
+    return Worker.objects.filter(run_id=run.pk)

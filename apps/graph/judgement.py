@@ -1,0 +1,79 @@
+"""What outcomes of the lower apps mean for a run: pure, table-tested."""
+
+from dataclasses import dataclass
+
+from apps.failures import Failure, FailureKind
+from apps.graph.state import RunState, Verdict
+
+#: The agent had its say, or another try would meet the same wall.
+FINAL_CODES = frozenset({"agent_reported_failure", "agent_missing", "sentence_not_understood"})
+#: The agent's place broke, not its work.
+PLACE_CODES = frozenset({"workspace_unavailable", "snapshot_refused"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """What an agent says it has done."""
+
+    status: str
+    commit_sha: str
+    branch: str
+    bundle_name: str
+    failure: Failure | None
+
+
+def judge_turn(claim: Claim, *, base_sha: str, branch: str) -> Failure | None:
+    """Return why a finished turn is not a change that can be proposed, or None."""
+    if claim.status != "succeeded":
+        return claim.failure or _failure(
+            "turn", FailureKind.PLATFORM, f"turn_{claim.status}", "The turn has ended."
+        )
+    if not claim.commit_sha or claim.commit_sha == base_sha:
+        if claim.branch and claim.branch != branch:
+            message = f"The work is on branch {claim.branch} instead of {branch}."
+            return _failure("turn", FailureKind.PRODUCT, "wrong_branch", message)
+        message = f"The agent reported success, but branch {branch} has no new commit."
+        return _failure("turn", FailureKind.PRODUCT, "no_commit", message)
+    if not claim.bundle_name:
+        message = "The agent reported success, but its commits were not handed over."
+        return _failure("turn", FailureKind.PRODUCT, "no_bundle", message)
+    return None
+
+
+def verdict_on_turn(failure: Failure) -> Verdict:
+    """Decide what a failed turn leads to."""
+    if failure.code in FINAL_CODES:
+        return Verdict.STOP
+    if failure.code in PLACE_CODES or failure.kind is FailureKind.PLATFORM:
+        return Verdict.NEW_ATTEMPT
+    return Verdict.REWORK if failure.kind is FailureKind.PRODUCT else Verdict.STOP
+
+
+def verdict_on_worker(status: str, failure: Failure) -> Verdict:
+    """Decide what the end of a worker leads to: a crash earns another one, its own no does not."""
+    return Verdict.NEW_ATTEMPT if status == "crashed" and failure.code not in FINAL_CODES else Verdict.STOP
+
+
+def verdict_on_work(failure: Failure) -> Verdict:
+    """Decide what refused work leads to: only its own faults go back to the agent."""
+    return Verdict.REWORK if failure.kind is FailureKind.PRODUCT else Verdict.STOP
+
+
+def ended(stage: str, status: str, failure: Failure | None) -> Failure:
+    """Return the failure a row carries, or a typed one that tells how it ended without."""
+    if failure is not None:
+        return failure
+    kind = FailureKind.USER if status == "canceled" else FailureKind.PLATFORM
+    return _failure(stage, kind, f"{stage}_{status}", f"The {stage} ended as {status}.")
+
+
+def final_status(state: RunState) -> str:
+    """Name the status a finished run gets: the work's no is a failure, ours is a crash."""
+    if state["verdict"] == Verdict.OK:
+        return "succeeded"
+    failure = state.get("failure")
+    return "crashed" if failure and failure["kind"] == FailureKind.PLATFORM else "failed"
+
+
+def _failure(stage: str, kind: FailureKind, code: str, message: str) -> Failure:
+    return Failure(stage=stage, kind=kind, code=code, message=message)

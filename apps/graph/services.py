@@ -1,0 +1,144 @@
+"""Requests to this app: start, cancel and retry a task, answer a question."""
+
+from uuid import UUID
+
+from django.db import transaction
+from django.utils import timezone
+
+from apps.enqueue import enqueue
+from apps.errors import Conflict, Invalid, NotFound
+from apps.graph import starting, tasks
+from apps.graph.models import Question, QuestionStatus, Run, RunStatus
+from apps.projects import services as projects
+from apps.projects import timeline
+from apps.projects.models import Task, TaskEventKind, TaskStatus
+
+MAX_ANSWER_CHARACTERS = 10_000
+RETRYABLE = frozenset({TaskStatus.FAILED, TaskStatus.CRASHED, TaskStatus.CANCELED})
+
+
+class NotRetryable(Conflict):
+    """Only a task that failed, crashed or was canceled can be tried again."""
+
+    code = "not_retryable"
+
+
+class AlreadyAnswered(Conflict):
+    """The question is not open any more."""
+
+    code = "question_closed"
+
+
+@transaction.atomic
+def start_task(*, task_id: UUID) -> UUID:
+    """Start a task; starting one that runs returns the run it has.
+
+    Returns:
+        The run's id.
+
+    Raises:
+        IllegalTransition: the task has ended.
+        NotFound: there is no such task.
+
+    """
+    run_id, is_new = starting.open_run(task_id)
+    if is_new:
+        enqueue(tasks.advance_run, run_id=str(run_id))
+    return run_id
+
+
+@transaction.atomic
+def cancel_task(*, task_id: UUID) -> None:
+    """Cancel a task at whatever point it is; canceling it again changes nothing.
+
+    Raises:
+        IllegalTransition: the task has ended.
+        NotFound: there is no such task.
+
+    """
+    task = starting.lock_task(task_id)
+    if task.status in (TaskStatus.CANCELING, TaskStatus.CANCELED):
+        return
+    if task.status == TaskStatus.PENDING:
+        projects.cancel_pending_task(task_id=task_id)
+        timeline.record(task_id=task_id, key="end", kind=TaskEventKind.CANCELED)
+        return
+    projects.mark_task_canceling(task_id=task_id)
+    timeline.record(task_id=task_id, key="cancel_requested", kind=TaskEventKind.CANCEL_REQUESTED)
+    run_id = starting.find_unfinished(task_id)
+    if run_id is None:
+        raise NotFound(f"Task {task_id} is running without a run.")
+    Run.transition(run_id, to=RunStatus.CANCELING)
+    enqueue(tasks.advance_run, run_id=str(run_id))
+
+
+@transaction.atomic
+def retry_task(*, task_id: UUID, requested_by_id: int | None) -> UUID:
+    """Try a task again as a new one, started at once; while one retry runs, that is the answer.
+
+    Returns:
+        The new task's id.
+
+    Raises:
+        NotFound: there is no such task.
+        NotRetryable: it has not failed.
+
+    """
+    task = starting.lock_task(task_id)
+    if task.status not in RETRYABLE:
+        raise NotRetryable(details={"status": task.status})
+    running = task.retries.exclude(status__in=Task.final_statuses()).first()
+    if running is not None:
+        return running.pk
+    new_id = projects.create_task(
+        project_id=task.project_id,
+        type=task.type,
+        spec=task.spec,
+        requested_by_id=requested_by_id,
+        deploy_after=task.deploy_after,
+        follows_id=task.follows_id,
+        retry_of_id=task.pk,
+    )
+    start_task(task_id=new_id)
+    return new_id
+
+
+@transaction.atomic
+def answer_question(*, question_id: UUID, text: str) -> None:
+    """Answer a question; a secret goes into the project's secrets and nowhere else.
+
+    Raises:
+        AlreadyAnswered: the question is not open.
+        Invalid: the answer is empty, too long, or none of the options.
+        NotFound: there is no such question.
+
+    """
+    question = Question.objects.select_related("run__task").filter(pk=question_id).first()
+    if question is None:
+        raise NotFound(f"There is no question {question_id}.")
+    task = starting.lock_task(question.run.task_id)
+    _check_answer(question, text)
+    if question.secret_key:
+        projects.set_secret(project_id=task.project_id, key=question.secret_key, value=text)
+    answered = Question.try_transition(
+        question_id,
+        to=QuestionStatus.ANSWERED,
+        answer="" if question.secret_key else text,
+        answered_at=timezone.now(),
+    )
+    if not answered:
+        raise AlreadyAnswered(details={"status": question.reload().status})
+    timeline.record(
+        task_id=task.pk,
+        key=f"question_answered:{question_id}",
+        kind=TaskEventKind.QUESTION_ANSWERED,
+        data={"question": str(question_id), "secret": question.secret_key},
+    )
+    enqueue(tasks.advance_run, run_id=str(question.run_id))
+
+
+def _check_answer(question: Question, text: str) -> None:
+    if not text.strip() or len(text) > MAX_ANSWER_CHARACTERS:
+        raise Invalid("The answer is empty or too long.", details={"text": f"1 to {MAX_ANSWER_CHARACTERS}"})
+    if question.options and text not in question.options:
+        raise Invalid("The answer is none of the options.", details={"text": "one of the options"})

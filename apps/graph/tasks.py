@@ -1,0 +1,45 @@
+"""Celery tasks of this app: by id, one call each."""
+
+import logging
+from datetime import timedelta
+from uuid import UUID
+
+from celery import shared_task
+from django.db.models import Q
+from django.utils import timezone
+
+from apps.enqueue import enqueue
+from apps.graph import executor
+from apps.graph.models import UNFINISHED, Run
+
+logger = logging.getLogger(__name__)
+
+#: A run that nobody has looked at for so long is looked at by the sweep.
+STALE_AFTER = timedelta(seconds=4)
+
+
+@shared_task(name="graph.advance_run")
+def advance_run(*, run_id: str) -> None:
+    """Bring a run to its next wait or its end."""
+    done = executor.advance(run_id=UUID(run_id))
+    if done.again:
+        enqueue(advance_run, run_id=run_id)
+    if done.started is not None:
+        enqueue(advance_run, run_id=str(done.started))
+
+
+@shared_task(name="periodic.sweep_graph")
+def sweep_graph() -> None:
+    """Enqueue every run that nobody has looked at lately: the guarantee behind all hints."""
+    for run_id in find_neglected():
+        enqueue(advance_run, run_id=str(run_id))
+
+
+def find_neglected() -> list[UUID]:
+    """Return unfinished runs without a recent look, and final ones whose memory was not deleted yet."""
+    before = timezone.now() - STALE_AFTER
+    unfinished = Q(status__in=UNFINISHED) & (Q(heartbeat_at=None) | Q(heartbeat_at__lt=before))
+    unforgotten = ~Q(status__in=UNFINISHED) & Q(forgotten_at=None)
+    return list(
+        Run.objects.filter(unfinished | unforgotten).order_by("created_at").values_list("pk", flat=True)
+    )

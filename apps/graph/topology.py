@@ -1,0 +1,71 @@
+"""The translation of a flow to LangGraph.
+
+LangGraph runs an interrupted node again from its top, so an effect and a wait
+never share a node. Nodes know nothing of LangGraph: one that has to wait
+returns a ``Wait``, and ``visit`` turns that into an interrupt.
+"""
+
+from collections.abc import Hashable
+from functools import partial
+from typing import Any, Protocol
+
+from langgraph.checkpoint.base import BaseCheckpointSaver
+from langgraph.graph import END, START, StateGraph
+from langgraph.graph.state import CompiledStateGraph
+from langgraph.types import interrupt
+
+from apps.errors import OrchestratorError, Unavailable
+from apps.failures import Failure
+from apps.graph import routing
+from apps.graph.flow import Flow
+from apps.graph.state import Node, RunState, Verdict, Wait
+
+Compiled = CompiledStateGraph[RunState, None, RunState, RunState]
+
+
+def compile_flow(flow: Flow, saver: BaseCheckpointSaver[Any]) -> Compiled:
+    """Build the graph of a flow."""
+    builder: StateGraph[RunState, None, RunState, RunState] = StateGraph(RunState)
+    for name, stop in flow.stops.items():
+        builder.add_node(name, visit(name, stop.node))
+    builder.add_edge(START, flow.start)
+    for name, stop in flow.stops.items():
+        if name == routing.FINISH:
+            builder.add_edge(name, END)
+            continue
+        targets = {stop.ok, routing.FINISH, stop.again, routing.REWORK, routing.REQUEST_REMOVAL}
+        known: dict[Hashable, str] = {target: target for target in targets if target in flow.stops}
+        builder.add_conditional_edges(name, partial(routing.next_node, ok=stop.ok, again=stop.again), known)
+    return builder.compile(checkpointer=saver)
+
+
+class Visit(Protocol):
+    """A node as LangGraph calls it."""
+
+    def __call__(self, state: RunState) -> RunState:
+        """Return the update of the state."""
+        ...
+
+
+def visit(name: str, node: Node) -> Visit:
+    """Wrap a node: count its visit, wait while it says so, and let its refusals end the run.
+
+    ``while``, not ``if``: a spurious wake-up must wait again.
+    """
+
+    def run(state: RunState) -> RunState:
+        while isinstance(answer := _ask(name, node, state), Wait):
+            interrupt(str(answer))
+        return {"verdict": Verdict.OK, **answer, "visit": state["visit"] + 1}
+
+    return run
+
+
+def _ask(name: str, node: Node, state: RunState) -> RunState | Wait:
+    try:
+        return node(state)
+    except Unavailable:
+        raise
+    except OrchestratorError as error:
+        stage = name.removeprefix("request_").removeprefix("await_")
+        return {"verdict": Verdict.STOP, "failure": Failure.from_error(error, stage=stage).as_json()}
