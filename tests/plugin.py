@@ -40,6 +40,7 @@ def _start() -> Callable[[], None]:
     var_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
     os.environ["VAR_DIR"] = str(var_dir)
     os.environ.update(_PLACEHOLDERS)
+    (var_dir / "static").mkdir()  # WhiteNoise warns about a missing one, and warnings are errors
     if _only_units() or _is_xdist_controller():
         return lambda: shutil.rmtree(var_dir)
     embedded = Embedded(var_dir)

@@ -12,7 +12,7 @@ from signal import SIGTERM
 
 from orchestrator.embedded import Embedded, ServerFailed, read_env_file
 from orchestrator.embedded.launcher import URL_NAMES
-from orchestrator.embedded.places import write_private
+from orchestrator.embedded.places import private_dir, write_private
 from orchestrator.embedded.processes import log_tail, spawn
 from orchestrator.stack.prepare import prepare_database, stop_units
 from orchestrator.stack.state import StackFailed, StackState, choose_ports
@@ -95,6 +95,7 @@ class Stack:
         if not adopt:
             self._stop_leftovers()
             self.ports = choose_ports(earlier.ports, web_port=self._wanted_web_port)
+        private_dir(self.var_dir / "static")
         self.embedded.start()
         env = self.child_env()
         if self._table is None:
