@@ -10,6 +10,7 @@ from worker_image.rehearsal.naming import word_set
 from worker_image.rehearsal.spec import Field, Kind
 
 _CONTAINERS: Final = word_set(
+    "watchlist wishlist "
     "inventory catalog catalogue list collection library registry register directory database log "
     "journal diary tracker manager archive index table store shop board planner calendar organizer "
     "organiser book app application service api system tool website site bot backend server program "
@@ -66,6 +67,10 @@ def split_introduction(sentence: str) -> tuple[str, str]:
     if match is None:
         return sentence, ""
     tail = sentence[match.end() :]
+    inner = _INTRODUCTION.search(tail)
+    if inner and field_phrases.is_short(tail[: inner.start()]):
+        # "a pet shop: pets with name and age": what is kept stands behind the first mark.
+        return tail[: inner.start()], tail[inner.end() :]
     deeper = _LIST_START.match(tail)
     return sentence[: match.start()], tail[deeper.end() :] if deeper else tail
 
@@ -141,7 +146,7 @@ _ARTICLES: Final = word_set(
 )
 _NAMELESS: Final = word_set("it them this that etc so on everything stuff more others other things")
 _COUNTED: Final = re.compile(r"^(?:the\s+)?(number|count|quantity|amount)\s+of\s+(.+)$")
-_RELATION: Final = re.compile(r"^(\w+)\s+of\s+(?:the\s+|a\s+|an\s+)?(\w+)$")
+_RELATION: Final = re.compile(r"^(?:an?\s+|the\s+)?(\w+)\s+of\s+(?:the\s+|a\s+|an\s+)?(\w+)$")
 _ANNOTATION: Final = re.compile(r"\b(?:as|of\s+type|type)\s+(?:an?\s+)?(\w+)$")
 _UNIT: Final = (
     (re.compile(r"\sin\s+(?:seconds|minutes|hours|days|weeks|months|years|pieces)\b"), Kind.COUNT),
@@ -159,6 +164,8 @@ def read_field(phrase: str) -> Field | None:
     words, flags = field_phrases.take_modifiers(phrase, _MODIFIERS)
     text = re.sub(r"\bin stock\b", "in_stock", " ".join(words))
     kind: Kind | None = None
+    if text.endswith(" datetime"):
+        text, kind = text.removesuffix(" datetime"), Kind.DATETIME
     if re.search(r"\b(?:true|yes)\s*(?:/|or)\s*(?:false|no)\b", text):
         text, kind = re.sub(r"\b(?:true|yes)\s*(?:/|or)\s*(?:false|no)\b", "", text), Kind.BOOLEAN
     if _WHETHER.match(text):
@@ -194,6 +201,10 @@ def _name_words(text: str, kind: Kind | None) -> tuple[list[str], Kind | None]:
     return tokens, kind
 
 
+_POLITENESS: Final = re.compile(
+    r"^(?:(?:now|and|then|also|could you|can you|i want to|i would like to|i'd like to|we need to|"
+    r"we want to|you need to|let's|lets|let us)[\s,]+)+"
+)
 _ADDITION: Final = re.compile(
     r"^(?:also\s+)?(?:add|include|introduce|append|extend\s+\w+\s+with)\s+(?P<what>.+)$"
 )
@@ -201,6 +212,9 @@ _REMOVAL: Final = re.compile(r"^(?:remove|delete|drop|get\s+rid\s+of|take\s+away
 _TARGET: Final = re.compile(
     r"\s+(?:to|for|on|in|from|of)\s+(?:(?:each|every|the|all|our|my|a|an)\s+)*(?P<word>[a-z_-]+)"
     r"(?:\s+(?:resource|service|table|model|records?|entries|entity))?$"
+)
+_NAMED: Final = re.compile(
+    r"^.*?\b(?:fields?|columns?|attributes?|propert(?:y|ies))\s+(?:called|named|for)\s+"
 )
 _FIELD_WORD: Final = re.compile(r"\b(?:fields?|columns?|attributes?|property|properties)\b")
 
@@ -212,14 +226,14 @@ def read_change(sentence: str, known: frozenset[str]) -> tuple[str, str, str | N
         sentence: in lower case.
         known: plurals of the resources that exist.
     """
-    text = re.sub(r"^(?:please|now|and|then|also|could\s+you|can\s+you)[\s,]+", "", sentence)
+    text = _POLITENESS.sub("", sentence)
     for verb, pattern in (("add", _ADDITION), ("remove", _REMOVAL)):
         match = pattern.match(text)
         if match is None:
             continue
         what, target = _take_target(match["what"], known)
         if target or _FIELD_WORD.search(what) or (verb == "remove" and known):
-            named = re.sub(r"^.*?\b(?:called|named)\s+", "", what) if _FIELD_WORD.search(what) else what
+            named = _NAMED.sub("", what)
             return verb, _keep_modifiers(what, named), target
     return None
 
@@ -232,11 +246,11 @@ def _keep_modifiers(what: str, named: str) -> str:
 
 
 def _take_target(what: str, known: frozenset[str]) -> tuple[str, str | None]:
-    match = _TARGET.search(what)
+    match = _TARGET.search(what) or re.match(r"to\s+(?:the\s+)?(?P<word>[a-z_-]+)(?=\s)", what)
     if match:
         plural = naming.resource_names(naming.singularize(match["word"].replace("-", "_")))[1]
         if plural in known:
-            return what[: match.start()], plural
+            return what[: match.start()] or what[match.end() :], plural
     return what, None
 
 

@@ -26,6 +26,11 @@ def split_list(tail: str, separators: str, stop: str) -> list[str]:
     return [part for part in (part.strip(" .!?\"'«»“”`*-") for part in parts) if part]
 
 
+def is_short(text: str) -> bool:
+    """Tell whether words can be the name of one thing rather than a list."""
+    return "," not in text and 1 <= len(text.split()) <= 2
+
+
 def take_modifiers(phrase: str, modifiers: Mapping[str, str]) -> tuple[list[str], frozenset[str]]:
     """Take words like "optional" out of a phrase; returns the other words and the flags."""
     words = phrase.split()

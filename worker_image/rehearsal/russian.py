@@ -33,6 +33,10 @@ def split_introduction(sentence: str) -> tuple[str, str]:
     if match is None:
         return sentence, ""
     head, tail = sentence[: match.start()], sentence[match.end() :]
+    inner = _INTRODUCTION.search(tail)
+    if inner and field_phrases.is_short(tail[: inner.start()]):
+        # "библиотека: книги с названием": what is kept stands behind the first mark.
+        return tail[: inner.start()], tail[inner.end() :]
     deeper = _LIST_START.match(tail)
     return head, tail[deeper.end() :] if deeper else tail
 
@@ -153,6 +157,7 @@ def _begins(word: str, stem: str) -> bool:
     return word.startswith(stem) and word.removeprefix(stem) in ENDINGS
 
 
+_POLITENESS: Final = re.compile(r"^(?:(?:теперь|и|также|еще|нужно|надо|хочу|хотим|давай|давайте)[\s,]+)+")
 _ADDITION: Final = re.compile(r"^(?:добав(?:ь|ьте|ить)|включи(?:ть)?|введи(?:те)?)\s+(?P<what>.+)$")
 _REMOVAL: Final = re.compile(r"^(?:удали(?:те|ть)?|убери(?:те)?|убрать)\s+(?P<what>.+)$")
 _TARGET: Final = re.compile(
@@ -169,7 +174,7 @@ def read_change(sentence: str, known: frozenset[str]) -> tuple[str, str, str | N
         sentence: in lower case.
         known: plurals of the resources that exist.
     """
-    text = re.sub(r"^(?:пожалуйста|теперь|и|также|ещ?е)[\s,]+", "", sentence)
+    text = _POLITENESS.sub("", sentence)
     for verb, pattern in (("add", _ADDITION), ("remove", _REMOVAL)):
         match = pattern.match(text)
         if match is None:
@@ -181,11 +186,11 @@ def read_change(sentence: str, known: frozenset[str]) -> tuple[str, str, str | N
 
 
 def _take_target(what: str, known: frozenset[str]) -> tuple[str, str | None]:
-    match = _TARGET.search(what)
-    if match:
-        found = read_resource(match["word"])
-        if found and found[1] in known:
-            return what[: match.start()], found[1]
+    in_front = re.match(r"(?:(?:к|ко|в|во|для)\s+)?(?P<word>[а-яa-z_]+)(?=\s)", what)
+    for match in (_TARGET.search(what), in_front):
+        found = read_resource(match["word"]) if match else None
+        if match and found and found[1] in known:
+            return what[: match.start()] or what[match.end() :], found[1]
     return what, None
 
 

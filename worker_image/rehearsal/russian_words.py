@@ -41,10 +41,10 @@ RESOURCES: Final[dict[str, str]] = {
 # Beginnings of the words of a field -> (name, type or None for what the name suggests).
 FIELDS: Final[dict[tuple[str, ...], tuple[str, Kind | None]]] = {
     ("год", "выпуск"): ("release_year", Kind.YEAR), ("год", "издан"): ("year", Kind.YEAR),
-    ("год", "рожден"): ("birth_year", Kind.YEAR), ("дата", "прием"): ("hire_date", None),
-    ("дата", "рожден"): ("birth_date", None), ("дата", "выпуск"): ("release_date", None),
-    ("дата", "начал"): ("start_date", None), ("дата", "окончан"): ("end_date", None),
-    ("дата", "покупк"): ("purchase_date", None), ("дата", "заказ"): ("order_date", None),
+    ("год", "рожден"): ("birth_year", Kind.YEAR), ("дат", "прием"): ("hire_date", None),
+    ("дат", "рожден"): ("birth_date", None), ("дат", "выпуск"): ("release_date", None),
+    ("дат", "начал"): ("start_date", None), ("дат", "окончан"): ("end_date", None),
+    ("дат", "покупк"): ("purchase_date", None), ("дат", "заказ"): ("order_date", None),
     ("врем", "начал"): ("starts_at", None), ("номер", "телефон"): ("phone", None),
     ("электронн", "почт"): ("email", None), ("электронн", "адрес"): ("email", None),
     ("адрес", "электронн", "почт"): ("email", None), ("срок", "выполнен"): ("due_date", None),
@@ -67,6 +67,7 @@ FIELDS: Final[dict[tuple[str, ...], tuple[str, Kind | None]]] = {
     ("жанр",): ("genre", None), ("категор",): ("category", None), ("статус",): ("status", None),
     ("тип",): ("type", None), ("вид",): ("type", None), ("издател",): ("publisher", None),
     ("артикул",): ("sku", None), ("код",): ("code", Kind.TEXT), ("должност",): ("position", None),
+    ("врем", "приготовлен"): ("cooking_time", None), ("гост",): ("guests", None),
     ("издательств",): ("publisher", None), ("им",): ("name", None),
     ("отдел",): ("department", None), ("город",): ("city", None), ("стран",): ("country", None),
     ("язык",): ("language", None), ("длительност",): ("duration", None),
