@@ -1,0 +1,91 @@
+"""`kill -9` of any one process at any stage: the run still ends once, with one merge and one listener.
+
+`make test` kills every kind of process once, at a stage drawn by a seed (CHAOS_SEED repeats a draw);
+`CHAOS=all` (`make chaos`) kills every kind at every stage and writes var/chaos/latest.json.
+"""
+
+import json
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from orchestrator.env import ROOT
+from tests.journeys.victims import KINDS, kill
+from tests.journeys.world import World, eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+
+SENTENCE = "an inventory of books with title, author and year\nrehearsal: slow:2"
+#: Named stages of a run: the event that opens it → the event that closes it.
+STAGES = {
+    "acknowledged": "scaffolded",
+    "scaffolded": "worker_requested",
+    "worker_requested": "worker_ready",
+    "worker_ready": "turn_started",
+    "turn_started": "turn_finished",
+    "turn_finished": "checks_started",
+    "checks_started": "checks_passed",
+    "checks_passed": "merged",
+    "merged": "port_allocated",
+    "port_allocated": "deployed",
+}
+RECOVERY_SECONDS = 30.0
+
+SEED = int(os.environ.get("CHAOS_SEED") or time.strftime("%Y%m%d"))
+_draw = random.Random(SEED)
+#: The stages whose length is a matter of milliseconds are hit by chance only; the seeded draw takes the others.
+_LONG = ("acknowledged", "worker_requested", "turn_started", "checks_started", "port_allocated")
+SEEDED = [(kind, _draw.choice(_LONG if kind != "wrapper" else ("turn_started",))) for kind in KINDS]
+ALL = [(kind, stage) for kind in KINDS for stage in STAGES]
+PAIRS = ALL if os.environ.get("CHAOS") == "all" else SEEDED
+
+
+@pytest.mark.parametrize(("kind", "stage"), PAIRS, ids=lambda value: str(value))
+def test_run_ends_once_after_kill(world: World, kind: str, stage: str) -> None:
+    task = world.begin(SENTENCE)
+    assert world.reaches(task["id"], stage, seconds=90, poll_seconds=0.01)
+
+    killed = kill(world, kind, task["id"])
+    landed = STAGES[stage] not in world.kinds(task["id"])
+    world.stack.wait_ready(60)
+    back = time.monotonic()
+    card = world.wait(task["id"], seconds=120)
+    seconds = time.monotonic() - back
+
+    _record(kind, stage, killed=killed, landed=landed, seconds=seconds, status=card["status"])
+    if not killed:
+        pytest.skip(f"no {kind} lives in stage {stage}")
+    assert card["status"] == "completed", card["failure"]
+    assert seconds <= RECOVERY_SECONDS
+    _assert_once(world, task, card)
+    if not landed:
+        pytest.skip(f"the stage {stage} was over before {kind} was dead; the run survived all the same")
+
+
+def _assert_once(world: World, task: dict[str, Any], card: dict[str, Any]) -> None:
+    ended = [
+        kind for kind in world.kinds(task["id"]) if kind in {"succeeded", "failed", "crashed", "canceled"}
+    ]
+    assert ended == ["succeeded", "succeeded"]  # the change, and the deployment that follows it
+    assert len(world.merges(task["project_id"])) == 1
+    port = httpx.URL(card["url"]).port or 0
+    assert eventually(lambda: len(world.listeners(port)) == 1, seconds=10)
+    live = world.rows(
+        "SELECT count(*) FROM infra_servicedeployment WHERE project_id = %s", task["project_id"]
+    )
+    assert live == [(1,)]
+    assert httpx.get(f"{card['url']}books").json() == []
+
+
+def _record(kind: str, stage: str, **found: Any) -> None:
+    """Add one line to the matrix that `make chaos` prints."""
+    path = Path(ROOT) / "var" / "chaos" / "latest.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    matrix = json.loads(path.read_text()) if path.exists() else {}
+    matrix[f"{kind} at {stage}"] = {**found, "seconds": round(found["seconds"], 1), "seed": SEED}
+    path.write_text(json.dumps(matrix, indent=1, sort_keys=True))
