@@ -14,7 +14,7 @@ from rich.live import Live
 
 from orchestrator.env import ROOT
 from orchestrator.stack import Stack, StackFailed
-from orchestrator.stack.prepare import run_manage
+from orchestrator.stack.prepare import run_module
 from worker_image.cli.api import Api, ApiError
 from worker_image.cli.card_view import draw
 from worker_image.cli.credentials import Credentials
@@ -71,7 +71,7 @@ def _stack(console: Console, *, keep: bool) -> Iterator[Api]:
             console.print(
                 f"PostgreSQL, broker, channel, web, Celery and beat are up ({seconds:.1f} s): {stack.web_url}"
             )
-        token = run_manage("personal_token", PERSON, env=stack.child_env(), root=ROOT).strip()
+        token = run_module("manage", "personal_token", PERSON, env=stack.child_env(), root=ROOT).strip()
         yield Api(Credentials(url=stack.web_url, token=token))
         if is_ours and keep:
             stack.hand_over()

@@ -34,7 +34,7 @@ def prepare_database(env: Mapping[str, str], *, var_dir: Path, root: Path, remem
     code = _digest(root)
     if remember and stamp.exists() and stamp.read_text() == code:
         return ""
-    printed = _run("orchestrator.stack.database", env=env, root=root)
+    printed = run_module("orchestrator.stack.database", env=env, root=root)
     if remember:
         stamp.write_text(code)
     return printed
@@ -58,10 +58,16 @@ def stop_units(env: Mapping[str, str], *, var_dir: Path, root: Path) -> None:
     """
     units = var_dir / "units"
     if units.exists():
-        _run("apps.units", "stop-all", "--root", str(units), env=env, root=root)
+        run_module("apps.units", "stop-all", "--root", str(units), env=env, root=root)
 
 
-def _run(module: str, *arguments: str, env: Mapping[str, str], root: Path) -> str:
+def run_module(module: str, *arguments: str, env: Mapping[str, str], root: Path) -> str:
+    """Run ``python -m module`` at the root of the checkout and return what it printed.
+
+    Raises:
+        CommandFailed: it exited with another code than 0.
+
+    """
     argv = [sys.executable, "-m", module, *arguments]
     result = subprocess.run(
         argv, env=dict(env), cwd=root, capture_output=True, text=True, timeout=COMMAND_SECONDS

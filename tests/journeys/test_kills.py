@@ -38,7 +38,7 @@ RECOVERY_SECONDS = 30.0
 
 SEED = int(os.environ.get("CHAOS_SEED") or time.strftime("%Y%m%d"))
 _draw = random.Random(SEED)
-#: The stages whose length is a matter of milliseconds are hit by chance only; the seeded draw takes the others.
+#: The stages that last milliseconds are hit by chance only; the seeded draw takes the others.
 _LONG = ("acknowledged", "worker_requested", "turn_started", "checks_started", "port_allocated")
 SEEDED = [(kind, _draw.choice(_LONG if kind != "wrapper" else ("turn_started",))) for kind in KINDS]
 ALL = [(kind, stage) for kind in KINDS for stage in STAGES]

@@ -1,4 +1,4 @@
-"""The kinds of processes that die in the journeys, and how each is found: by recorded pid, never by name alone."""
+"""The kinds of processes that die in the journeys; each is found by its recorded pid."""
 
 import os
 import signal

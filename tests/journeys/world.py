@@ -1,4 +1,4 @@
-"""A whole running system for journeys: started by its own supervisor, spoken to over REST, looked at from outside."""
+"""A running system for journeys: its own supervisor, REST as a person, and eyes on rows and processes."""
 
 import os
 import secrets
@@ -16,7 +16,7 @@ import psycopg
 
 from orchestrator.env import ROOT
 from orchestrator.stack import Stack
-from orchestrator.stack.prepare import run_manage
+from orchestrator.stack.prepare import run_module
 from worker_image.cli.api import Api, ApiError
 from worker_image.cli.credentials import Credentials
 from worker_image.cli.task_commands import begin
@@ -37,7 +37,7 @@ class World:
 
     def as_person(self, name: str) -> Api:
         """Return the API as another person sees it."""
-        token = run_manage("personal_token", name, env=self.stack.child_env(), root=ROOT).strip()
+        token = run_module("manage", "personal_token", name, env=self.stack.child_env(), root=ROOT).strip()
         return Api(Credentials(url=self.stack.web_url, token=token))
 
     def begin(self, sentence: str, *, name: str = "", deploy: bool = True) -> dict[str, Any]:
