@@ -79,7 +79,7 @@ def open_change(change: MergeRequest, tools: Tools) -> Opened:
             _check_head(change, imported.report.head_sha)
             with step("push"):
                 _push(change, repository, imported, tools)
-            with step("export checkout"), storage.file_errors():
+            with step("export checkout"):
                 bundles.make_bundle(
                     imported.repository,
                     sha=change.head_sha,

@@ -44,9 +44,10 @@ class Tools:
 
 @contextlib.contextmanager
 def step(name: str) -> Iterator[None]:
-    """Name the step in every error of ours that leaves it."""
+    """Name the step in every error that leaves it, the file system's refusals among them."""
     try:
-        yield
+        with storage.file_errors():
+            yield
     except OrchestratorError as error:
         error.details.setdefault("step", name)
         raise

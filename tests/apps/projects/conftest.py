@@ -6,7 +6,11 @@ from typing import Any
 
 import pytest
 from celery.signals import before_task_publish
-from django.db import connections
+from django.conf import settings
+from django.db import connection
+
+# Makes this the current Celery application: tasks are then sent to the tests' broker.
+from orchestrator.celery import app as celery_app
 
 
 @pytest.fixture
@@ -18,6 +22,7 @@ def enqueued(broker: Any) -> Iterator[list[tuple[str, dict[str, Any]]]]:
         messages.append((sender, body[1]))
 
     before_task_publish.connect(note, weak=False, dispatch_uid="enqueued")
+    assert celery_app.conf.broker_url == settings.REDIS_URL
     yield messages
     before_task_publish.disconnect(dispatch_uid="enqueued")
 
@@ -36,7 +41,7 @@ def run_together() -> Callable[[Callable[[], Any], int], list[Any]]:
             except Exception as error:
                 answers.append(error)
             finally:
-                connections.close_all()
+                connection.close()
 
         threads = [threading.Thread(target=call) for _ in range(count)]
         for thread in threads:
