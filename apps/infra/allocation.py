@@ -1,5 +1,7 @@
 """Ports: given out under a row lock, freed only when the release's processes are proven gone."""
 
+from collections.abc import Iterable
+
 from apps.errors import Unavailable
 from apps.infra.models import PortAllocation, Server, ServerStatus, ServiceDeployment
 
@@ -11,7 +13,7 @@ class NoCapacity(Unavailable):
 
 
 def choose_server() -> Server:
-    """Return the active server with the fewest allocations, locked until the transaction ends.
+    """Return the first active server with room; the active ones are locked until the transaction ends.
 
     Raises:
         NoCapacity: every active server is full, or there is none.
@@ -23,20 +25,24 @@ def choose_server() -> Server:
     raise NoCapacity()
 
 
-def allocate(deployment: ServiceDeployment, *, server: Server, unusable: frozenset[int] = frozenset()) -> int:
-    """Give a deployment the lowest free port of a server whose row the caller has locked.
+def allocate(deployment: ServiceDeployment, *, server: Server, after: int | None = None) -> int:
+    """Give a deployment a free port of a server whose row the caller has locked.
 
     Args:
         deployment: the row that will own the port; an earlier allocation of it is replaced.
         server: locked by the current transaction.
-        unusable: ports that were found to be taken by strangers.
+        after: a port that a stranger holds: the search goes on above it and comes
+            back from below, so that several strangers cannot send us to and fro.
 
     Raises:
-        NoCapacity: no port is left.
+        NoCapacity: no port is left; the earlier allocation stays if the caller's transaction does.
     """
     PortAllocation.objects.filter(deployment=deployment).delete()
-    taken = set(server.allocations.values_list("port", flat=True)) | unusable
-    for port in range(server.port_range_start, server.port_range_end + 1):
+    taken = set(server.allocations.values_list("port", flat=True)) | {after}
+    first, end = server.port_range_start, server.port_range_end + 1
+    turn = first if after is None else min(max(after + 1, first), end)
+    ports: Iterable[int] = (*range(turn, end), *range(first, turn))
+    for port in ports:
         if port not in taken:
             PortAllocation.objects.create(
                 server=server,

@@ -127,7 +127,7 @@ class ServiceDeployment(Lifecycle):
     setup_command = models.CharField(max_length=500)
     run_command = models.CharField(max_length=500)
     health_path = models.CharField(max_length=200)
-    data_directory = models.CharField(max_length=100, blank=True)
+    data_directory = models.CharField(max_length=200, blank=True)
     environment = EncryptedTextField(default="{}", help_text="The project's secrets as JSON, encrypted.")
     url = models.CharField(max_length=500, blank=True, help_text="Set when it answered.")
     evidence = models.JSONField(null=True, blank=True, help_text="What the smoke test observed.")

@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx
 
-_BODY_CHARACTERS = 500
+_BODY_BYTES = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,16 +36,32 @@ class ProbeResult:
 
 
 def probe(url: str, *, timeout_seconds: float = 2.0) -> ProbeResult:
-    """Ask a URL once, without following redirects; a refusal or silence is a result, not an error."""
+    """Ask a URL once, without following redirects; a refusal or silence is a result, not an error.
+
+    The service is a stranger's: only the beginning of its answer is read, and
+    no more of it after the time is over.
+    """
     began = time.monotonic()
+    client = httpx.Client(timeout=timeout_seconds, follow_redirects=False, trust_env=False)
     try:
-        answer = httpx.get(url, timeout=timeout_seconds, follow_redirects=False, trust_env=False)
-    except httpx.HTTPError as error:
+        with client, client.stream("GET", url) as answer:
+            body = _beginning(answer, until=began + timeout_seconds)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         seconds = time.monotonic() - began
         return ProbeResult(url=url, status=None, seconds=seconds, body="", error=type(error).__name__)
     return ProbeResult(
         url=url,
         status=answer.status_code,
         seconds=time.monotonic() - began,
-        body=answer.text[:_BODY_CHARACTERS],
+        body=body,
     )
+
+
+def _beginning(answer: httpx.Response, *, until: float) -> str:
+    content = b""
+    # As it is sent: a small compressed body may be an endless one.
+    for part in answer.iter_raw():
+        content += part[:_BODY_BYTES]
+        if len(content) >= _BODY_BYTES or time.monotonic() > until:
+            break
+    return content[:_BODY_BYTES].decode(errors="replace")

@@ -18,8 +18,8 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
-from apps.failures import Failure, FailureKind
-from apps.infra import allocation, releases, signals
+from apps.errors import Invalid, NotFound, OrchestratorError, Unavailable
+from apps.infra import allocation, releases, settling
 from apps.infra.models import DeploymentStatus, PortAllocation, Server, ServiceDeployment
 from apps.infra.probe import ProbeResult, probe
 from apps.infra.targets.base import DeployTarget, JobPhase, JobState
@@ -27,6 +27,8 @@ from apps.infra.targets.base import DeployTarget, JobPhase, JobState
 logger = logging.getLogger(__name__)
 
 MAX_INSTALLS = 3
+#: How often a release that has not answered yet is started: a port may be taken under its hands.
+MAX_FIRST_STARTS = 5
 START_SECONDS = 45
 #: How long one step asks a starting service before it hands over to the next step.
 _ASK_SECONDS = 2.0
@@ -34,7 +36,6 @@ _ASK_PAUSE_SECONDS = 0.05
 #: A service that ends sooner than this after its start is not started again at once.
 _QUICK_EXIT = timedelta(seconds=10)
 _RESTART_PAUSE = timedelta(seconds=20)
-_LOG_BYTES = 8_000
 
 
 def reconcile_deployment(*, deployment_id: str | UUID, target: DeployTarget) -> bool:
@@ -47,34 +48,54 @@ def reconcile_deployment(*, deployment_id: str | UUID, target: DeployTarget) -> 
         IllegalTransition: somebody moved the row meanwhile.
         TargetUnavailable: the place does not answer; nothing is known.
     """
-    row = ServiceDeployment.objects.select_related("server").get(pk=deployment_id)
+    row = ServiceDeployment.objects.select_related("server").filter(pk=deployment_id).first()
+    if row is None:
+        return False  # a job nobody owns has ended; the sweep removes it
     ServiceDeployment.objects.filter(pk=row.pk).update(observed_at=timezone.now())
     match row.status:
         case DeploymentStatus.PENDING:
             return _claim(row)
-        case DeploymentStatus.INSTALLING:
-            return _install(row, target)
-        case DeploymentStatus.STARTING:
-            return _start(row, target)
+        case DeploymentStatus.INSTALLING | DeploymentStatus.STARTING:
+            return _bring_up(row, target)
         case DeploymentStatus.LIVE:
             return _keep_alive(row, target)
         case DeploymentStatus.STOPPING:
-            return _stop(row, target, to=DeploymentStatus.STOPPED)
+            settling.stop(row, target, to=DeploymentStatus.STOPPED)
         case DeploymentStatus.CANCELING:
-            return _stop(row, target, to=DeploymentStatus.CANCELED)
-    if row.removed_at is None:
-        _clean_up(row, target)
+            settling.stop(row, target, to=DeploymentStatus.CANCELED)
+        case _ if row.removed_at is None:
+            settling.clean_up(row, target)
     return False
-
-
-def _announce(row: ServiceDeployment) -> None:
-    transaction.on_commit(lambda: signals.deployment_changed.send_robust(None, deployment_id=row.pk))
 
 
 def _claim(row: ServiceDeployment) -> bool:
     ServiceDeployment.transition(row.pk, to=DeploymentStatus.INSTALLING, installs=F("installs") + 1)
-    _announce(row)
+    settling.announce(row)
     return True
+
+
+def _bring_up(row: ServiceDeployment, target: DeployTarget) -> bool:
+    """Take a step towards live; a release that cannot be begun ends, at the latest when it is late."""
+    installing = row.status == DeploymentStatus.INSTALLING
+    try:
+        return _install(row, target) if installing else _start(row, target)
+    except (Invalid, NotFound) as error:
+        _give_up(row, target, error)
+    except Unavailable as error:
+        if not _is_late(row):
+            raise
+        _give_up(row, target, error)
+    return False
+
+
+def _give_up(row: ServiceDeployment, target: DeployTarget, error: OrchestratorError) -> None:
+    text = f"The release could not be brought up: {error.message}"
+    settling.fail(row, target, error.error_code, text, job=_present_job(row), platform=True)
+
+
+def _present_job(row: ServiceDeployment) -> str:
+    installing = row.status == DeploymentStatus.INSTALLING
+    return releases.install_name(row) if installing else releases.service_name(row)
 
 
 def _install(row: ServiceDeployment, target: DeployTarget) -> bool:
@@ -87,11 +108,12 @@ def _install(row: ServiceDeployment, target: DeployTarget) -> bool:
         return _install_again(row, target)
     if state.phase is JobPhase.RUNNING:
         if _is_late(row):
-            _fail(row, target, "install_timeout", "The installation did not end in time.", job=job.name)
+            message = "The installation did not end in time."
+            settling.fail(row, target, "install_timeout", message, job=job.name)
         return False
     if state.exit_code != 0:
         message = f"The set-up command ended with exit code {state.exit_code}."
-        _fail(row, target, "setup_failed", message, job=job.name)
+        settling.fail(row, target, "setup_failed", message, job=job.name)
         return False
     ServiceDeployment.transition(
         row.pk,
@@ -101,14 +123,14 @@ def _install(row: ServiceDeployment, target: DeployTarget) -> bool:
         deadline_at=timezone.now() + timedelta(seconds=START_SECONDS),
         evidence={"install_seconds": _seconds(state)},
     )
-    _announce(row)
+    settling.announce(row)
     return True
 
 
 def _install_again(row: ServiceDeployment, target: DeployTarget) -> bool:
     if row.installs >= MAX_INSTALLS:
         text = f"The installation was lost {row.installs} times without an exit code."
-        _fail(row, target, "install_lost", text, job=releases.install_name(row), platform=True)
+        settling.fail(row, target, "install_lost", text, job=releases.install_name(row), platform=True)
         return False
     target.end(releases.install_name(row))
     target.discard(releases.release_of(row))
@@ -125,20 +147,16 @@ def _start(row: ServiceDeployment, target: DeployTarget) -> bool:
     state = target.inspect(name)
     if state is None:
         if not target.is_port_free(_port_of(row)):
+            if _is_late(row):
+                text = "Strangers hold the ports that were tried."
+                settling.fail(row, target, "ports_taken", text, job=name, platform=True)
+                return False
             _move_to_another_port(row)
             return True
         target.begin(releases.service_job(row, port=_port_of(row)))
         state = target.inspect(name)
     if state is None or state.phase is not JobPhase.RUNNING:
-        code = state.exit_code if state else None
-        _fail(
-            row,
-            target,
-            "service_exited",
-            f"The service ended before it answered (exit code {code}).",
-            job=name,
-        )
-        return False
+        return _not_running(row, target, state)
     port = _port_of(row)
     answer = _ask(releases.base_url(row, port=port).rstrip("/") + row.health_path)
     still = target.inspect(name)
@@ -148,9 +166,37 @@ def _start(row: ServiceDeployment, target: DeployTarget) -> bool:
         return False
     if _is_late(row):
         text = f"{row.health_path} did not answer 200 in time; last: {answer.status or answer.error}."
-        _fail(row, target, "smoke_failed", text, job=name)
+        settling.fail(row, target, "smoke_failed", text, job=name)
         return False
     return True
+
+
+def _not_running(row: ServiceDeployment, target: DeployTarget, state: JobState | None) -> bool:
+    """Tell a release that ended by itself from one that was lost or whose port was taken under its hands."""
+    name = releases.service_name(row)
+    ended_by_itself = state is not None and state.phase is JobPhase.EXITED
+    if ended_by_itself and target.is_port_free(_port_of(row)):
+        code = state.exit_code if state else None
+        text = f"The service ended before it answered (exit code {code})."
+        settling.fail(row, target, "service_exited", text, job=name)
+        return False
+    if row.starts >= MAX_FIRST_STARTS:
+        text = f"The service was lost {row.starts} times before it answered."
+        settling.fail(row, target, "service_lost", text, job=name, platform=True)
+        return False
+    logger.warning("Service %s was lost before it answered and is started again", name)
+    _start_again(row, target)
+    return True
+
+
+def _start_again(row: ServiceDeployment, target: DeployTarget) -> None:
+    name = releases.service_name(row)
+    log = settling.read_log(row, target, name)
+    # First this: whatever is left of the old process must not hold the port of the new one.
+    target.end(name)
+    ServiceDeployment.objects.filter(pk=row.pk, status=row.status).update(
+        starts=F("starts") + 1, log_tail=log
+    )
 
 
 def _ask(url: str) -> ProbeResult:
@@ -166,16 +212,18 @@ def _move_to_another_port(row: ServiceDeployment) -> None:
     with transaction.atomic():
         server = Server.objects.select_for_update().get(pk=row.server_id)
         taken = _port_of(row)
-        port = allocation.allocate(row, server=server, unusable=frozenset({taken}))
+        port = allocation.allocate(row, server=server, after=taken)
     logger.warning("Port %s is taken by a stranger; deployment %s moves to %s", taken, row.pk, port)
 
 
 def _go_live(row: ServiceDeployment, answer: ProbeResult, state: JobState, *, port: int) -> None:
     now = timezone.now()
+    smoke = answer.as_json()
+    smoke["body"] = releases.presentable(row, answer.body)
     evidence = {
         **(row.evidence or {}),
         "start_seconds": round((now - state.started_at).total_seconds(), 3),
-        "smoke": answer.as_json(),
+        "smoke": smoke,
         "commit_sha": row.commit_sha,
     }
     with transaction.atomic():
@@ -192,7 +240,7 @@ def _go_live(row: ServiceDeployment, answer: ProbeResult, state: JobState, *, po
             evidence=evidence,
             deadline_at=None,
         )
-        _announce(row)
+        settling.announce(row)
 
 
 def _keep_alive(row: ServiceDeployment, target: DeployTarget) -> bool:
@@ -208,63 +256,8 @@ def _keep_alive(row: ServiceDeployment, target: DeployTarget) -> bool:
     if lived < _QUICK_EXIT and timezone.now() - ended < _RESTART_PAUSE:
         return False
     logger.warning("Service %s ended (exit code %s) and is started again", name, state.exit_code)
-    ServiceDeployment.objects.filter(pk=row.pk, status=row.status).update(
-        starts=F("starts") + 1, log_tail=target.logs(name, tail_bytes=_LOG_BYTES)
-    )
-    target.end(name)
+    _start_again(row, target)
     return True
-
-
-def _stop(row: ServiceDeployment, target: DeployTarget, *, to: DeploymentStatus) -> bool:
-    _remove_processes(row, target)
-    ServiceDeployment.transition(row.pk, to=to, finished_at=timezone.now())
-    _announce(row)
-    _clean_up(row, target)
-    return False
-
-
-def _fail(
-    row: ServiceDeployment,
-    target: DeployTarget,
-    code: str,
-    message: str,
-    *,
-    job: str,
-    platform: bool = False,
-) -> None:
-    log = target.logs(job, tail_bytes=_LOG_BYTES)
-    failure = Failure(
-        stage="deploy",
-        kind=FailureKind.PLATFORM if platform else FailureKind.PRODUCT,
-        code=code,
-        message=message,
-        retryable=platform,
-        details={"log_tail": log[-2_000:]},
-    )
-    ServiceDeployment.transition(
-        row.pk,
-        to=DeploymentStatus.CRASHED if platform else DeploymentStatus.FAILED,
-        failure=failure.as_json(),
-        log_tail=log,
-        finished_at=timezone.now(),
-    )
-    _announce(row)
-    _clean_up(row, target)
-
-
-def _remove_processes(row: ServiceDeployment, target: DeployTarget) -> None:
-    mine = [name for name, owner in target.list_jobs().items() if owner == str(row.pk)]
-    for name in mine:
-        target.end(name)
-
-
-def _clean_up(row: ServiceDeployment, target: DeployTarget) -> None:
-    """Remove what a settled release left; its port is freed only after its processes are gone."""
-    _remove_processes(row, target)
-    target.discard(releases.release_of(row))
-    with transaction.atomic():
-        PortAllocation.objects.filter(deployment=row).delete()
-        ServiceDeployment.objects.filter(pk=row.pk).update(removed_at=timezone.now())
 
 
 def _is_late(row: ServiceDeployment) -> bool:

@@ -5,7 +5,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.enqueue import enqueue
@@ -34,16 +34,28 @@ def request_deployment(*, idempotency_key: str, request: DeploymentRequest) -> U
         NoCapacity: no server has room.
         DeploymentUnderWay: another release of this service is not settled yet.
     """
-    known = ServiceDeployment.objects.filter(idempotency_key=idempotency_key).first()
+    known = _find_known(idempotency_key)
     if known is not None:
-        return known.pk
+        return known
     if not request.health_path.startswith("/"):
         raise Invalid("The health path must begin with a slash.", details={"health": request.health_path})
+    try:
+        with transaction.atomic():
+            deployment = _create(idempotency_key, request)
+    except (allocation.NoCapacity, DeploymentUnderWay, IntegrityError) as error:
+        # Perhaps our own twin was first while we waited for the servers' rows.
+        known = _find_known(idempotency_key)
+        if known is not None:
+            return known
+        if isinstance(error, IntegrityError):
+            raise DeploymentUnderWay() from error
+        raise
+    enqueue(tasks.reconcile_deployment, deployment_id=str(deployment.pk))
+    return deployment.pk
+
+
+def _create(idempotency_key: str, request: DeploymentRequest) -> ServiceDeployment:
     server = allocation.choose_server()
-    # The lock on the server makes a second look sufficient.
-    known = ServiceDeployment.objects.filter(idempotency_key=idempotency_key).first()
-    if known is not None:
-        return known.pk
     if _find_coming(request) is not None:
         raise DeploymentUnderWay()
     deployment = ServiceDeployment.objects.create(
@@ -65,8 +77,13 @@ def request_deployment(*, idempotency_key: str, request: DeploymentRequest) -> U
         deadline_at=timezone.now() + timedelta(seconds=settings.INFRA_DEPLOYMENT_DEADLINE_SECONDS),
     )
     allocation.allocate(deployment, server=server)
-    enqueue(tasks.reconcile_deployment, deployment_id=str(deployment.pk))
-    return deployment.pk
+    return deployment
+
+
+def _find_known(idempotency_key: str) -> UUID | None:
+    return (
+        ServiceDeployment.objects.filter(idempotency_key=idempotency_key).values_list("pk", flat=True).first()
+    )
 
 
 def _find_coming(request: DeploymentRequest) -> ServiceDeployment | None:

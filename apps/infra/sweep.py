@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.errors import Unavailable
 from apps.infra.models import DeploymentStatus, ServiceDeployment
 from apps.infra.targets.base import DeployTarget
 
@@ -42,7 +43,15 @@ def remove_orphans(*, target: DeployTarget) -> int:
     rows = ServiceDeployment.objects.filter(pk__in=set(jobs.values()), removed_at=None)
     owned = {str(pk) for pk in rows.values_list("pk", flat=True)}
     orphans = [name for name, deployment_id in jobs.items() if deployment_id not in owned]
-    for name in orphans:
-        logger.warning("Stopping %s: no deployment owns it", name)
+    return sum(_end(name, target) for name in orphans)
+
+
+def _end(name: str, target: DeployTarget) -> bool:
+    logger.warning("Stopping %s: no deployment owns it", name)
+    try:
         target.end(name)
-    return len(orphans)
+    except Unavailable as error:
+        # One that resists must not shelter the others; the next sweep comes back to it.
+        logger.warning("%s could not be stopped yet: %s", name, error)
+        return False
+    return True

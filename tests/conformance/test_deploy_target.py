@@ -1,0 +1,437 @@
+"""What every deploy target must do, checked on the one in memory and on processes of this machine."""
+
+import hashlib
+import os
+import shutil
+import socket
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from apps import storage
+from apps.infra.targets import base
+from apps.infra.targets.local import LocalTarget
+from apps.units import layout, toolchain
+from apps.units.environment import base_environment
+from apps.units.supervisor import Units
+from tests.fakes_target import FakeTarget, ForbiddenCall
+
+pytestmark = pytest.mark.service
+
+SERVE = """\
+import http.server, os, pathlib
+data = pathlib.Path(os.environ["DATA_DIR"]) / "visits"
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        visits = int(data.read_text()) + 1 if data.exists() else 1
+        data.write_text(str(visits))
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(str(visits).encode())
+http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
+"""
+
+
+class Stage(Protocol):
+    """A target, and the means to play the machine around it."""
+
+    target: base.DeployTarget
+    serve: str
+
+    def lose(self, name: str) -> None: ...
+
+
+class FakeStage:
+    serve = "serve"
+
+    def __init__(self) -> None:
+        self.fake = FakeTarget()
+        self.target: base.DeployTarget = self.fake
+
+    def lose(self, name: str) -> None:
+        self.fake.lose(name)
+
+
+class LocalStage:
+    serve = "python3 serve.py"
+
+    def __init__(self, place: Path) -> None:
+        self.units = Units(place / "units", cache=place / "cache")
+        tools = toolchain.prepare(place / "bin")
+        self.target: base.DeployTarget = LocalTarget(
+            units=self.units,
+            releases=place / "releases",
+            data=place / "data",
+            environment=base_environment(tools, outer={}),
+        )
+
+    def lose(self, name: str) -> None:
+        state = self.target.inspect(name)
+        assert state is not None
+        if state.phase is base.JobPhase.RUNNING:
+            self.units.stop_all(grace_seconds=1)
+        directory = self.units.directory / name
+        wait_for(lambda: (directory / layout.EXIT).exists())
+        wait_for(lambda: not layout.is_locked(str(directory), layout.SHIM_LOCK))
+        (directory / layout.EXIT).unlink()
+
+
+class Source:
+    """A release in the storage: a git bundle, and its commit."""
+
+    def __init__(self, directory: Path) -> None:
+        work, bundle = directory / "source", directory / "source.bundle"
+        work.mkdir()
+        (work / "serve.py").write_text(SERVE)
+        git(work, "init", "--quiet", "--initial-branch=main")
+        git(work, "add", ".")
+        git(work, "commit", "--quiet", "--message=first")
+        self.sha = git(work, "rev-parse", "HEAD")
+        git(work, "bundle", "create", "--quiet", str(bundle), "main")
+        self.name = storage.workspace_name(project_id=uuid4(), sha=self.sha)
+        self.sha256 = hashlib.sha256(bundle.read_bytes()).hexdigest()
+        storage.save_bundle(bundle, name=self.name)
+
+
+def git(directory: Path, *arguments: str) -> str:
+    author = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+    done = subprocess.run(["git", *author, *arguments], cwd=directory, check=True, capture_output=True)
+    return done.stdout.decode().strip()
+
+
+def wait_for(condition: Callable[[], object], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def ask(port: int) -> str:
+    return httpx.get(f"http://127.0.0.1:{port}/health", trust_env=False).text
+
+
+def answers(port: int) -> bool:
+    try:
+        ask(port)
+    except httpx.HTTPError:
+        return False
+    return True
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    directory = Path(tempfile.mkdtemp(prefix="target-", dir="/tmp"))
+    directory.chmod(0o711)
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def source(place: Path) -> Source:
+    return Source(place)
+
+
+@pytest.fixture(params=["fake", "local"])
+def stage(request: pytest.FixtureRequest, place: Path) -> Iterator[Stage]:
+    result: Stage = FakeStage() if request.param == "fake" else LocalStage(place)
+    yield result
+    for name in result.target.list_jobs():
+        result.target.end(name)
+
+
+@pytest.fixture
+def release() -> base.Release:
+    return base.Release(name="release-1", project="books-1", service="backend", data_directory="data")
+
+
+@pytest.fixture
+def install(source: Source, release: base.Release) -> Callable[..., base.Job]:
+    def make(command: str = "true", **changes: Any) -> base.Job:
+        job = base.Job(
+            name="install-1",
+            release=release,
+            command=command,
+            timeout_seconds=60,
+            bundle_name=source.name,
+            bundle_sha256=source.sha256,
+            commit_sha=source.sha,
+            deployment_id="deployment-1",
+        )
+        return replace(job, **changes)
+
+    return make
+
+
+@pytest.fixture
+def service(release: base.Release) -> Callable[..., base.Job]:
+    def make(command: str, *, port: int, **changes: Any) -> base.Job:
+        job = base.Job(
+            name="service-1",
+            release=release,
+            command=command,
+            environment={"PORT": str(port)},
+            timeout_seconds=60,
+            deployment_id="deployment-1",
+        )
+        return replace(job, **changes)
+
+    return make
+
+
+def ended(target: base.DeployTarget, name: str) -> base.JobState:
+    def is_over() -> bool:
+        state = target.inspect(name)
+        return state is not None and state.phase is not base.JobPhase.RUNNING
+
+    wait_for(is_over)
+    state = target.inspect(name)
+    assert state is not None
+    return state
+
+
+def installed(stage: Stage, job: base.Job) -> None:
+    stage.target.begin(job)
+    assert ended(stage.target, job.name).exit_code == 0
+
+
+def test_unknown_job_is_none_and_has_no_log(stage: Stage) -> None:
+    assert stage.target.inspect("install-1") is None
+    assert stage.target.logs("install-1", tail_bytes=100) == ""
+
+
+@pytest.mark.parametrize(("command", "code"), [("true", 0), ("exit 3", 3)])
+def test_installation_ends_with_the_code_of_its_command(stage: Stage, install, command, code) -> None:
+    stage.target.begin(install(command))
+
+    state = ended(stage.target, "install-1")
+
+    assert (state.phase, state.exit_code) == (base.JobPhase.EXITED, code)
+    assert state.finished_at is not None
+    assert state.finished_at >= state.started_at
+
+
+def test_finished_installation_is_adopted_and_not_run_again(stage: Stage, install) -> None:
+    stage.target.begin(install("exit 3"))
+    first = ended(stage.target, "install-1")
+
+    stage.target.begin(install("exit 3"))
+
+    assert stage.target.inspect("install-1") == first
+
+
+def test_running_job_is_adopted(stage: Stage, install) -> None:
+    stage.target.begin(install("sleep 60"))
+    first = stage.target.inspect("install-1")
+
+    stage.target.begin(install("sleep 60"))
+
+    assert first is not None
+    assert first.phase is base.JobPhase.RUNNING
+    assert stage.target.inspect("install-1") == first
+
+
+def test_simultaneous_begins_make_one_job(stage: Stage, install) -> None:
+    job = install("sleep 60")
+    threads = [threading.Thread(target=stage.target.begin, args=(job,)) for _ in range(3)]
+
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert stage.target.list_jobs() == {"install-1": "deployment-1"}
+
+
+def test_service_answers_on_its_port_until_it_is_ended(stage: Stage, install, service) -> None:
+    port = free_port()
+    installed(stage, install())
+
+    stage.target.begin(service(stage.serve, port=port))
+    wait_for(lambda: answers(port))
+    was_free = stage.target.is_port_free(port)
+    stage.target.end("service-1")
+
+    assert not was_free
+    assert not answers(port)
+    assert stage.target.is_port_free(port)
+    assert stage.target.inspect("service-1") is None
+
+
+def test_lost_job_has_no_exit_code(stage: Stage, install) -> None:
+    stage.target.begin(install("sleep 60"))
+
+    stage.lose("install-1")
+
+    state = stage.target.inspect("install-1")
+    assert state is not None
+    assert (state.phase, state.exit_code) == (base.JobPhase.LOST, None)
+
+
+def test_ended_job_can_be_begun_anew_over_what_the_first_left(stage: Stage, install) -> None:
+    stage.target.begin(install())
+    ended(stage.target, "install-1")
+    stage.target.end("install-1")
+
+    stage.target.begin(install())
+
+    assert ended(stage.target, "install-1").exit_code == 0
+
+
+def test_end_and_discard_are_safe_before_and_after(stage: Stage, install, release) -> None:
+    stage.target.end("install-1")
+    stage.target.discard(release)
+    stage.target.begin(install("sleep 60"))
+
+    stage.target.end("install-1")
+    stage.target.end("install-1")
+    stage.target.discard(release)
+    stage.target.discard(release)
+
+    assert stage.target.inspect("install-1") is None
+    assert stage.target.list_jobs() == {}
+
+
+def test_every_job_is_listed_with_its_deployment(stage: Stage, install, service) -> None:
+    installed(stage, install())
+
+    stage.target.begin(service("sleep 60", port=free_port(), deployment_id="deployment-2"))
+
+    assert stage.target.list_jobs() == {"install-1": "deployment-1", "service-1": "deployment-2"}
+
+
+def test_port_of_a_stranger_is_not_free(stage: Stage) -> None:
+    with socket.socket() as stranger:
+        stranger.bind(("127.0.0.1", 0))
+        stranger.listen()
+        port = stranger.getsockname()[1]
+
+        taken = stage.target.is_port_free(port)
+
+    assert not taken
+    assert stage.target.is_port_free(port)
+
+
+def test_secrets_do_not_show_in_a_job(service) -> None:
+    assert "sesame" not in repr(service("serve", port=1024, environment={"TOKEN": "sesame"}))
+
+
+class TestLocal:
+    """What only this machine's target promises."""
+
+    @pytest.fixture
+    def local(self, place: Path) -> Iterator[LocalStage]:
+        stage = LocalStage(place)
+        yield stage
+        for name in stage.target.list_jobs():
+            stage.target.end(name)
+
+    def test_data_are_kept_from_release_to_release(self, local, install, service) -> None:
+        port, second = (
+            free_port(),
+            base.Release(name="release-2", project="books-1", service="backend", data_directory="data"),
+        )
+        installed(local, install())
+        local.target.begin(service(local.serve, port=port))
+        wait_for(lambda: answers(port))
+        before = int(ask(port))
+        local.target.end("service-1")
+        local.target.discard(install().release)
+
+        installed(local, install(name="install-2", release=second))
+        local.target.begin(service(local.serve, port=port, name="service-2", release=second))
+        wait_for(lambda: answers(port))
+
+        assert int(ask(port)) > before
+
+    def test_installation_that_was_lost_half_way_is_begun_on_clean_ground(
+        self, local, install, place
+    ) -> None:
+        leftover = place / "releases" / "release-1"
+        leftover.mkdir(parents=True)
+        (leftover / "half-written").write_text("by a process that is gone")
+
+        installed(local, install())
+
+        assert not (leftover / "half-written").exists()
+        assert (leftover / "serve.py").exists()
+
+    def test_bundle_that_is_missing_is_not_found(self, local, install) -> None:
+        absent = storage.workspace_name(project_id=uuid4(), sha="a" * 40)
+
+        with pytest.raises(storage.BundleMissing):
+            local.target.begin(install(bundle_name=absent))
+
+        assert local.target.inspect("install-1") is None
+
+    def test_damaged_bundle_is_unavailable(self, local, install) -> None:
+        with pytest.raises(base.TargetUnavailable):
+            local.target.begin(install(bundle_sha256="0" * 64))
+
+    def test_signal_shows_as_a_negative_exit_code(self, local, install) -> None:
+        local.target.begin(install("kill -9 $$"))
+
+        assert ended(local.target, "install-1").exit_code == -9
+
+    def test_logs_are_read_from_their_end(self, local, install) -> None:
+        local.target.begin(install("echo first; echo second; exit 4"))
+        ended(local.target, "install-1")
+
+        assert local.target.logs("install-1", tail_bytes=7) == "second\n"
+
+    def test_files_nobody_may_write_and_deep_trees_are_discarded(self, local, install, place) -> None:
+        deep = "i=0; while [ $i -lt 1500 ]; do mkdir d && cd d; i=$((i+1)); done; chmod 0 ."
+        local.target.begin(install(deep))
+        ended(local.target, "install-1")
+        local.target.end("install-1")
+
+        local.target.discard(install().release)
+
+        assert not (place / "releases" / "release-1").exists()
+
+    def test_installation_sees_no_secret_of_ours(self, local, install) -> None:
+        local.target.begin(install("env"))
+        ended(local.target, "install-1")
+
+        log = local.target.logs("install-1", tail_bytes=100_000)
+
+        assert "SECRET_KEY" not in log
+        assert os.environ["SECRET_KEY"] not in log
+
+
+class TestFake:
+    """What tests may rely on."""
+
+    def test_target_that_is_down_answers_nothing(self) -> None:
+        fake = FakeTarget(is_down=True)
+
+        for verb in (lambda: fake.inspect("x"), fake.list_jobs, lambda: fake.end("x")):
+            with pytest.raises(base.TargetUnavailable):
+                verb()
+
+    def test_service_without_an_installation_fails_the_test(self, service) -> None:
+        with pytest.raises(ForbiddenCall):
+            FakeTarget().begin(service("serve", port=free_port()))
+
+    def test_lost_answer_leaves_the_work_done(self, install) -> None:
+        fake = FakeTarget(fails_after={"begin"})
+
+        with pytest.raises(base.TargetUnavailable):
+            fake.begin(install())
+
+        assert fake.begun == ["install-1"]
