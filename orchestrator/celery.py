@@ -8,6 +8,8 @@ from celery import Celery
 from celery.signals import setup_logging, worker_ready
 from kombu import Queue
 
+from apps.workers import bootsteps
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings.base")
 
 QUEUES = ("scaffold", "build", "workers", "graph", "provision", "servers", "bot", "periodic", "ingest")
@@ -25,6 +27,7 @@ app.conf.task_routes = {
     "ingest.*": {"queue": "ingest"},
 }
 app.autodiscover_tasks()
+bootsteps.install(app)
 
 
 @setup_logging.connect

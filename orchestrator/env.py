@@ -1,7 +1,8 @@
 """The only reader of the environment.
 
 Values come from the process environment, else from ``.env`` beside manage.py,
-else from ``var/embedded.env`` which the embedded stack writes. A variable
+else from ``var/embedded.env`` which the embedded stack writes, and
+``var/installers.env`` (package registries) which the set-up writes. A variable
 without an honest default is required: a start without it stops and names it.
 """
 
@@ -35,7 +36,8 @@ class Env:
         dotenv = _read_file(ROOT / ".env")
         var_dir = Path(os.environ.get("VAR_DIR") or dotenv.get("VAR_DIR") or ROOT / "var")
         filled = {key: value for key, value in dotenv.items() if value}
-        self._values = {**_read_file(var_dir / "embedded.env"), **filled, **os.environ}
+        written = {**_read_file(var_dir / "installers.env"), **_read_file(var_dir / "embedded.env")}
+        self._values = {**written, **filled, **os.environ}
 
     def str(self, name: builtins.str, default: builtins.str | None = None) -> builtins.str:
         """Return a text, or stop the start when it is required and missing."""

@@ -158,6 +158,7 @@ def warm_cache(var_dir: Path) -> None:
     if stamp.exists() and stamp.read_text() == wanted:
         return
     cache.mkdir(parents=True, exist_ok=True)
+    remember_index_configuration(var_dir)
     step("package cache of generated projects", lambda: fill_cache(cache))
     stamp.write_text(wanted)
 
@@ -171,6 +172,18 @@ def fill_cache(cache: Path) -> None:
         run_uv(uv, "venv", *options, "--no-project", "--python", sys.executable, str(venv))
         python = str(venv / "bin" / "python")
         run_uv(uv, "pip", "sync", *options, "--require-hashes", "--python", python, str(PROJECT_REQUIREMENTS))
+    compile_bytecode(cache)
+
+
+def compile_bytecode(cache: Path) -> None:
+    """Put bytecode beside the cached sources, so that no fresh environment compiles them again.
+
+    It is marked as never checked against its source: uv copies files without their times, which the
+    usual check compares. The source is pinned by hash, so the two cannot drift apart.
+    """
+    argv = [sys.executable, "-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash"]
+    # Some packages ship sources for other versions of Python on purpose; those stay uncompiled.
+    subprocess.run([*argv, str(cache / "archive-v0")], capture_output=True)
 
 
 def compile_requirements(*options: str) -> None:
@@ -205,6 +218,16 @@ def index_configuration() -> dict[str, str]:
         # As pip does: look at every registry. Every package is pinned by hash, so none can be swapped.
         found["UV_INDEX_STRATEGY"] = "unsafe-best-match"
     return found
+
+
+def remember_index_configuration(var_dir: Path) -> None:
+    """Keep the registries this set-up used for the units, whose packages must come from the same ones."""
+    lines = "".join(f"{name}={value}\n" for name, value in sorted(index_configuration().items()))
+    path = var_dir / "installers.env"
+    # A registry's address may carry a password.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(lines)
 
 
 def pip_settings() -> dict[str, str]:

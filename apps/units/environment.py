@@ -25,6 +25,7 @@ PASSED_THROUGH = frozenset(
         "UV_DEFAULT_INDEX",
         "UV_INDEX",
         "UV_INDEX_URL",
+        "UV_INDEX_STRATEGY",
         "UV_EXTRA_INDEX_URL",
         "UV_FIND_LINKS",
         "UV_NO_INDEX",

@@ -180,6 +180,9 @@ def running(*, without: tuple[str, ...] = ("flower",)) -> Iterator[World]:
     warm_cache = ROOT / "var" / "cache"
     if warm_cache.exists():
         shutil.copytree(warm_cache, var_dir / "cache", symlinks=True, copy_function=os.link)
+    registries = ROOT / "var" / "installers.env"
+    if registries.exists():
+        shutil.copy2(registries, var_dir)
     stack = Stack(var_dir, env, without=without)
     try:
         stack.start()
