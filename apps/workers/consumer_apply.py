@@ -159,7 +159,8 @@ def _apply_lifecycle(worker_id: UUID, boot: str, body: WorkerLifecycleEvent, fac
 
 def stop(worker_id: UUID, failure: Failure) -> bool:
     """Decide that a worker must end, unless that was decided before; the reconciler makes it true."""
-    waiting = Worker.objects.filter(pk=worker_id, stop_failure__isnull=True, status__in=ACTIVE)
+    unfinished = [WorkerStatus.PENDING, *ACTIVE]
+    waiting = Worker.objects.filter(pk=worker_id, stop_failure__isnull=True, status__in=unfinished)
     return bool(waiting.update(stop_failure=failure.as_json()))
 
 

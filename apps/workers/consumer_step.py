@@ -6,10 +6,12 @@ import threading
 from collections.abc import Callable
 from typing import Any, Final
 
-from celery import Celery, bootsteps
+from celery import bootsteps
 from django.conf import settings
 
+from apps.units.watch import ExitWatcher, OnExit
 from apps.workers.channel import connect, get_channel
+from apps.workers.composition import get_units
 from apps.workers.consumer import Pace, ResultConsumer
 from apps.workers.consumer_followups import FollowUps
 
@@ -19,11 +21,6 @@ QUEUE: Final = "ingest"
 #: EX_SOFTWARE: the supervisor starts the process again.
 EXIT_CODE: Final = 70
 _STOP_SECONDS: Final = 5.0
-
-
-def install(app: Celery) -> None:
-    """Add the steps to an app; they start only in a worker that consumes ``ingest``."""
-    app.steps["worker"].add(ResultConsumerStep)
 
 
 class Lifeline:
@@ -106,6 +103,41 @@ class ResultConsumerStep(bootsteps.StartStopStep):
             self._lifeline.stop()
         if self._follow_ups is not None:
             self._follow_ups.stop(_STOP_SECONDS)
+
+    def terminate(self, parent: Any) -> None:
+        """End without waiting for the pool."""
+        self.stop(parent)
+
+
+class ExitWatcherStep(bootsteps.StartStopStep):
+    """Watches for units that end, and sends the Celery task each of them names."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._lifeline: Lifeline | None = None
+
+    def include_if(self, parent: Any) -> bool:
+        """Tell whether this worker is the one that watches."""
+        return QUEUE in parent.app.amqp.queues.consume_from
+
+    def start(self, parent: Any) -> None:
+        """Start the thread."""
+        send = parent.app.send_task
+
+        def announce(_name: str, on_exit: OnExit) -> None:
+            # Raising makes the watcher try again.
+            send(on_exit[0], kwargs=dict(on_exit[1]), retry=False)
+
+        watcher = ExitWatcher(get_units(), announce)
+        self._lifeline = Lifeline("exit-watcher", watcher.run)
+        self._lifeline.start()
+
+    def stop(self, _parent: Any) -> None:
+        """End."""
+        if self._lifeline is not None:
+            self._lifeline.stop()
 
     def terminate(self, parent: Any) -> None:
         """End without waiting for the pool."""

@@ -32,7 +32,6 @@ class ContainerEnd:
 
     exit_code: int | None = None
     oom_killed: bool | None = None
-    existed: bool = True
 
 
 #: Why a turn has no success → whose move it is, whether another attempt may help.
@@ -122,10 +121,8 @@ def worker_ending(
 def _death(end: ContainerEnd) -> Failure:
     if end.oom_killed:
         code, message = "out_of_memory", "The worker used more memory than it may."
-    elif not end.existed:
-        code, message = "container_lost", "The worker's container is gone and nobody knows how it ended."
     elif end.exit_code is None:
-        code, message = "worker_killed", "The worker was killed, or nobody could record how it ended."
+        code, message = "container_lost", "The worker's container is gone and nobody recorded how it ended."
     elif end.exit_code == WrapperExit.MISCONFIGURED:
         code, message = "worker_misconfigured", "The worker's environment lacks something it needs."
     else:

@@ -205,3 +205,14 @@ def list_progress(*, turn_id: UUID, after_id: int = 0) -> list[ProgressLine]:
 
 def _failure(record: dict[str, Any] | None) -> Failure | None:
     return None if record is None else Failure.from_json(record)
+
+
+def bundle_names_in_use() -> set[str]:
+    """Return the names in the shared storage that rows of this app still need."""
+    workers = Worker.objects.exclude(status__in=_WORKER_FINAL)
+    checks = Verification.objects.exclude(status__in=_VERIFICATION_FINAL)
+    return {
+        *workers.values_list("workspace_name", flat=True),
+        *workers.exclude(snapshots=None).values_list("snapshots__name", flat=True),
+        *checks.values_list("bundle_name", flat=True),
+    } - {""}

@@ -1,23 +1,94 @@
 """Celery tasks of this app: thin, by id, repeatable."""
 
-from celery import shared_task
+import logging
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from celery import Task, shared_task
+
+from apps.enqueue import advisory_lock, enqueue
+from apps.errors import Unavailable
+from apps.lifecycle import IllegalTransition
+from apps.workers import (
+    composition,
+    reconciler,
+    reconciler_orphans,
+    reconciler_turns,
+    reconciler_verifications,
+    sweep,
+)
+from apps.workers.reconciler import FollowUps
+
+logger = logging.getLogger(__name__)
 
 
-@shared_task(name="workers.reconcile_worker", queue="workers")
+@shared_task(name="workers.reconcile_worker")
 def reconcile_worker(*, worker_id: str) -> None:
-    """Take one step for a worker."""
+    """Take one step that brings a worker's row and its container together."""
+    _step(
+        "worker",
+        worker_id,
+        lambda: reconciler.reconcile_worker(worker_id=UUID(worker_id), hands=composition.get_hands()),
+    )
 
 
-@shared_task(name="workers.reconcile_turn", queue="workers")
+@shared_task(name="workers.reconcile_turn")
 def reconcile_turn(*, turn_id: str) -> None:
-    """Take one step for a turn."""
+    """Take one step that brings a turn to its worker, or ends it at its deadline."""
+    _step(
+        "turn",
+        turn_id,
+        lambda: reconciler_turns.reconcile_turn(turn_id=UUID(turn_id), hands=composition.get_hands()),
+    )
 
 
-@shared_task(name="workers.reconcile_verification", queue="workers")
+@shared_task(name="workers.reconcile_verification")
 def reconcile_verification(*, verification_id: str) -> None:
-    """Take one step for a verification."""
+    """Take one step that brings a verification's row and its unit together."""
+    _step(
+        "verification",
+        verification_id,
+        lambda: reconciler_verifications.reconcile_verification(
+            verification_id=UUID(verification_id), hands=composition.get_hands()
+        ),
+    )
 
 
-@shared_task(name="periodic.sweep_workers", queue="periodic")
+@shared_task(name="workers.remove_orphans")
+def remove_orphans() -> None:
+    """Remove what no active row owns any more."""
+    reconciler_orphans.remove_orphans(hands=composition.get_hands())
+
+
+@shared_task(name="periodic.sweep_workers")
 def sweep_workers() -> None:
-    """Enqueue every row that is not final."""
+    """Enqueue the rows that nobody has looked at lately."""
+    _follow(sweep.list_due())
+    enqueue(remove_orphans)
+
+
+def _step(kind: str, row_id: str, take: Callable[[], FollowUps]) -> None:
+    with advisory_lock(kind, row_id) as obtained:
+        if not obtained:
+            return
+        try:
+            follow_ups = take()
+        except IllegalTransition as error:
+            logger.info("%s %s was moved by someone else: %s", kind, row_id, error)
+            return
+        except Unavailable as error:
+            # The sweep comes back to it; the row's deadline bounds how often.
+            logger.warning("%s %s has to wait: %s", kind, row_id, error)
+            return
+    _follow(follow_ups)
+
+
+def _follow(follow_ups: FollowUps) -> None:
+    tasks: dict[str, Task[Any, Any]] = {
+        "worker": reconcile_worker,
+        "turn": reconcile_turn,
+        "verification": reconcile_verification,
+    }
+    for follow_up in follow_ups:
+        enqueue(tasks[follow_up.kind], **{f"{follow_up.kind}_id": str(follow_up.id)})

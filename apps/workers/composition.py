@@ -1,0 +1,125 @@
+"""Where settings become objects of this app: the runtime, the channel, the limits, a worker's container."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cache
+
+from django.conf import settings
+
+from apps.units import toolchain
+from apps.units.supervisor import Units
+from apps.workers.channel import Channel, get_channel, worker_url
+from apps.workers.container_config import PROVIDER_VARIABLES, WorkerContainerConfig
+from apps.workers.credentials import credentials_of
+from apps.workers.models import Worker
+from apps.workers.runtime.base import ContainerRuntime, ContainerSpec
+from apps.workers.runtime.process import ProcessRuntime
+from worker_image.contract import AuthMode
+
+#: Words on every container of ours: whose it is and what for.
+OWNER_LABEL = "codegen-orchestrator"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Bounds of the reconcilers, in seconds and pieces."""
+
+    max_concurrent: int
+    spawn_seconds: float
+    stop_grace_seconds: float
+    idle_seconds: float
+    report_seconds: float
+    verification_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hands:
+    """Everything outside the database that a reconciler may touch."""
+
+    runtime: ContainerRuntime
+    channel: Channel
+    limits: Limits
+    describe: Callable[[Worker], ContainerSpec]
+
+
+@cache
+def get_units() -> Units:
+    """Return the units of this machine."""
+    return Units(settings.UNITS_DIR)
+
+
+@cache
+def get_runtime() -> ContainerRuntime:
+    """Return the runtime that WORKERS_RUNTIME names.
+
+    Raises:
+        ValueError: there is no such runtime.
+
+    """
+    if settings.WORKERS_RUNTIME != "process":
+        raise ValueError(f"WORKERS_RUNTIME={settings.WORKERS_RUNTIME} is not known")
+    tools = toolchain.prepare(settings.TOOLS_DIR)
+    return ProcessRuntime(get_units(), tools=tools, outer=settings.UNITS_OUTER_ENVIRONMENT)
+
+
+def get_hands() -> Hands:
+    """Return what the reconcilers of this installation work with."""
+    return Hands(runtime=get_runtime(), channel=get_channel(), limits=get_limits(), describe=container_spec)
+
+
+def get_limits() -> Limits:
+    """Return the configured bounds."""
+    return Limits(
+        max_concurrent=settings.WORKERS_MAX_CONCURRENT,
+        spawn_seconds=settings.WORKERS_SPAWN_DEADLINE_SECONDS,
+        stop_grace_seconds=settings.WORKERS_STOP_GRACE_SECONDS,
+        idle_seconds=900,
+        report_seconds=90,
+        verification_seconds=settings.WORKERS_VERIFICATION_DEADLINE_SECONDS,
+    )
+
+
+def container_spec(worker: Worker) -> ContainerSpec:
+    """Return the container that a worker's row describes, its secrets derived anew."""
+    credentials = credentials_of(worker.pk)
+    key, url = _provider(worker.agent_type)
+    config: Mapping[str, str] = worker.config
+    container = WorkerContainerConfig(
+        worker_id=str(worker.pk),
+        worker_type=worker.worker_type,
+        agent_type=worker.agent_type,
+        auth_mode=config.get("auth_mode") or AuthMode.NONE,
+        api_key=key,
+        provider_url=url,
+        token=credentials.token,
+        allowed_commands=tuple(worker.allowed_commands),
+        session_id=worker.session_id,
+        env_vars=worker.config.get("env_vars") or {},
+        labels=labels_of(worker),
+    )
+    return container.to_spec(
+        redis_url=worker_url(worker.pk, credentials.password),
+        api_url=settings.WORKERS_API_URL,
+        stop_grace_seconds=settings.WORKERS_STOP_GRACE_SECONDS,
+    )
+
+
+def labels_of(worker: Worker) -> dict[str, str]:
+    """Return the words by which a stranger finds out whose container this is."""
+    words = {"project": worker.project_id, "task": worker.task_id, "run": worker.run_id}
+    known = {name: str(value) for name, value in words.items() if value is not None}
+    return {"owner": OWNER_LABEL, "worker": str(worker.pk), **known}
+
+
+def known_secrets(worker: Worker) -> list[str]:
+    """Return every secret that was in a worker's environment."""
+    credentials = credentials_of(worker.pk)
+    return [credentials.token, credentials.password, _provider(worker.agent_type)[0] or ""]
+
+
+def _provider(agent_type: str) -> tuple[str | None, str | None]:
+    names = PROVIDER_VARIABLES.get(agent_type)
+    if names is None:
+        return None, None
+    key_name, url_name = names
+    return getattr(settings, key_name), getattr(settings, url_name) if url_name else None

@@ -1,0 +1,155 @@
+"""What a worker's container is: its environment, its mounts, its limits. Pure."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from apps.errors import Invalid
+from apps.workers.runtime.base import ContainerSpec, Network
+from worker_image import contract
+from worker_image.contract import AgentType, AuthMode, WorkerCapability
+
+COMMAND: Final = ("orchestrator-worker",)
+SESSION_MOUNT: Final = "/home/worker/.claude"
+DOCKER_SOCKET: Final = "/var/run/docker.sock"
+#: The longest that any container lives: a Product Owner that nobody stopped.
+DEADLINE_SECONDS: Final = 24 * 3_600
+MEMORY_BYTES: Final = 2 * 1024**3
+CPUS: Final = 1.0
+PIDS_LIMIT: Final = 256
+
+#: Agent → variable of its key, variable of its provider's address.
+PROVIDER_VARIABLES: Final[Mapping[str, tuple[str, str | None]]] = {
+    AgentType.CLAUDE: ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
+    AgentType.FACTORY: ("FACTORY_API_KEY", None),
+    AgentType.CODEX: ("OPENAI_API_KEY", "OPENAI_BASE_URL"),
+}
+
+
+class ContainerConfigInvalid(Invalid):
+    """The worker's container cannot be described like this."""
+
+    code = "container_config_invalid"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WorkerContainerConfig:
+    """One worker's container.
+
+    Attributes:
+        worker_id: the row's id as text; the container's name derives from it.
+        auth_mode: how its agent gets its provider's credential; no other key ever enters the container.
+        host_claude_dir: the session directory that ``host_session`` mounts.
+        token: what it shows to the API.
+        env_vars: additional variables of its agent.
+
+    """
+
+    worker_id: str
+    worker_type: str
+    agent_type: str
+    capabilities: tuple[str, ...] = ()
+    auth_mode: str = AuthMode.API_KEY
+    host_claude_dir: str | None = None
+    api_key: str | None = field(default=None, repr=False)
+    provider_url: str | None = None
+    token: str = field(default="", repr=False)
+    allowed_commands: tuple[str, ...] = ()
+    session_id: str = ""
+    env_vars: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    image: str | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse a session that is to be mounted from nowhere.
+
+        Raises:
+            ContainerConfigInvalid: naming the field.
+
+        """
+        if self.auth_mode == AuthMode.HOST_SESSION and not self.host_claude_dir:
+            raise ContainerConfigInvalid("host_session needs host_claude_dir")
+        if taken := sorted(contract.RESERVED_ENV & self.env_vars.keys()):
+            raise ContainerConfigInvalid("env_vars sets a reserved name", details={"env_vars": taken})
+
+    @property
+    def container_name(self) -> str:
+        """The name under which every runtime knows it."""
+        return f"worker-{self.worker_id}"
+
+    def to_env_vars(self, *, redis_url: str, api_url: str) -> dict[str, str]:
+        """Return the container's variables.
+
+        Args:
+            redis_url: the channel with the worker's own user.
+            api_url: the REST API as the container reaches it.
+
+        """
+        variables = {
+            **self.env_vars,
+            **self._provider_variables(),
+            contract.ENV_WORKER_ID: self.worker_id,
+            contract.ENV_WORKER_TYPE: str(self.worker_type),
+            contract.ENV_AGENT_TYPE: str(self.agent_type),
+            contract.ENV_REDIS_URL: redis_url,
+            contract.ENV_API_URL: api_url,
+            contract.ENV_WORKER_TOKEN: self.token,
+            contract.ENV_ALLOWED_COMMANDS: json.dumps(list(self.allowed_commands)),
+            contract.ENV_AGENT_VARIABLES: json.dumps(sorted(self.env_vars)),
+        }
+        if self.session_id:
+            variables[contract.ENV_SESSION_ID] = self.session_id
+        return variables
+
+    def to_volume_mounts(self) -> dict[str, dict[str, str]]:
+        """Return what is mounted, as docker's ``volumes``: host path → where and how."""
+        mounts: dict[str, dict[str, str]] = {}
+        if self.auth_mode == AuthMode.HOST_SESSION and self.host_claude_dir:
+            mounts[self.host_claude_dir] = {"bind": SESSION_MOUNT, "mode": "rw"}
+        if WorkerCapability.DOCKER in self.capabilities:
+            mounts[DOCKER_SOCKET] = {"bind": DOCKER_SOCKET, "mode": "rw"}
+        return mounts
+
+    def to_docker_run_kwargs(self) -> dict[str, Any]:
+        """Return the keyword arguments of docker's ``containers.run`` that do not depend on addresses."""
+        return {
+            "name": self.container_name,
+            "labels": dict(self.labels),
+            "volumes": self.to_volume_mounts(),
+            "mem_limit": MEMORY_BYTES,
+            "nano_cpus": int(CPUS * 1_000_000_000),
+            "pids_limit": PIDS_LIMIT,
+            "cap_drop": ["ALL"],
+            "security_opt": ["no-new-privileges"],
+            "detach": True,
+            "init": False,
+        }
+
+    def to_spec(self, *, redis_url: str, api_url: str, stop_grace_seconds: float) -> ContainerSpec:
+        """Return what a runtime is asked to start; the same for the same row, however often."""
+        return ContainerSpec(
+            name=self.container_name,
+            command=COMMAND,
+            environment=self.to_env_vars(redis_url=redis_url, api_url=api_url),
+            labels=self.labels,
+            image=self.image,
+            memory_bytes=MEMORY_BYTES,
+            cpus=CPUS,
+            pids_limit=PIDS_LIMIT,
+            network=Network.EGRESS,
+            deadline_seconds=DEADLINE_SECONDS,
+            stop_grace_seconds=stop_grace_seconds,
+            on_exit=("workers.reconcile_worker", {"worker_id": self.worker_id}),
+            cache=True,
+        )
+
+    def _provider_variables(self) -> dict[str, str]:
+        names = PROVIDER_VARIABLES.get(self.agent_type)
+        if names is None or self.auth_mode != AuthMode.API_KEY:
+            return {}
+        key_name, url_name = names
+        variables = {key_name: self.api_key or ""}
+        if url_name is not None:
+            variables[url_name] = self.provider_url or ""
+        return {name: value for name, value in variables.items() if value}

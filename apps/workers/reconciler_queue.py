@@ -1,0 +1,51 @@
+"""Who may start: as many workers at once as configured, the oldest first."""
+
+from datetime import timedelta
+
+from django.db import connection, transaction
+from django.utils import timezone
+
+from apps.workers.models import ACTIVE, Worker, WorkerStatus
+
+#: A lock of the database that serialises the counting; any fixed number of our own.
+_PLACES_LOCK = 7_201_640_158
+
+
+@transaction.atomic
+def claim_place(worker: Worker, *, places: int, spawn_seconds: float) -> bool:
+    """Move a pending worker to ``starting`` if there is a place for it now.
+
+    Args:
+        worker: the one that wants to start.
+        places: how many workers may exist at once.
+        spawn_seconds: the time it then has to report.
+
+    Raises:
+        IllegalTransition: somebody else moved it.
+
+    """
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_PLACES_LOCK])
+    taken = Worker.objects.filter(status__in=ACTIVE, removed_at=None).count()
+    if position_of(worker) >= places - taken:
+        return False
+    Worker.transition(
+        worker.pk,
+        to=WorkerStatus.STARTING,
+        expect=WorkerStatus.PENDING,
+        deadline_at=timezone.now() + timedelta(seconds=spawn_seconds),
+    )
+    return True
+
+
+def position_of(worker: Worker) -> int:
+    """Return how many pending workers are before this one."""
+    pending = Worker.objects.filter(status=WorkerStatus.PENDING, released_at=None)
+    earlier = pending.filter(created_at__lt=worker.created_at)
+    simultaneous = pending.filter(created_at=worker.created_at, pk__lt=worker.pk)
+    return earlier.count() + simultaneous.count()
+
+
+def next_in_line() -> Worker | None:
+    """Return the pending worker whose turn it is."""
+    return Worker.objects.filter(status=WorkerStatus.PENDING).order_by("created_at", "pk").first()
