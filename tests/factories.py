@@ -189,6 +189,8 @@ def make_deployment(**fields: Any) -> ServiceDeployment:
     }
     if fields.get("status") == DeploymentStatus.LIVE:
         defaults["url"] = "http://127.0.0.1:21000"
+    if "owner_id" not in fields:
+        fields["owner_id"] = make_user().pk
     if "server" not in fields:
         fields["server"] = make_server()
     return ServiceDeployment.objects.create(project_id=project_id, **{**defaults, **fields})
