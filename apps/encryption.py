@@ -54,6 +54,6 @@ class EncryptedTextField(TextField):
         if value is None:
             return None
         try:
-            return cipher().decrypt(value.encode("ascii")).decode()
+            return cipher().decrypt(value.encode()).decode()
         except InvalidToken as error:
             raise UndecryptableSecret() from error

@@ -6,14 +6,32 @@ lost. So a broker that does not answer must neither fail nor delay the request.
 
 import hashlib
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
-from celery import Task
+from celery import Task, current_app
 from django.db import connection, transaction
+from kombu import Connection, pools
 
 logger = logging.getLogger(__name__)
+
+#: The longest that one try of a broker may take, to connect or to answer.
+BROKER_SECONDS = 1.0
+_ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
+
+
+@cache
+def _broker(_pid: int) -> Connection:
+    """Return this process's way to the broker: impatient, unlike that of a worker that waits for work."""
+    options = {
+        "max_retries": 0,
+        "socket_timeout": BROKER_SECONDS,
+        "socket_connect_timeout": BROKER_SECONDS,
+    }
+    return current_app.connection_for_write(transport_options=options)
 
 
 def enqueue(task: "Task[Any, Any]", **ids: Any) -> None:
@@ -27,7 +45,11 @@ def enqueue(task: "Task[Any, Any]", **ids: Any) -> None:
 
     def send() -> None:
         try:
-            task.apply_async(kwargs=ids, retry=False)
+            with pools.producers[_broker(os.getpid())].acquire(
+                block=True, timeout=BROKER_SECONDS
+            ) as producer:
+                # One more try, at once: a pooled connection may have died with an earlier broker.
+                task.apply_async(kwargs=ids, producer=producer, retry=True, retry_policy=_ONCE_MORE)
         except Exception as error:
             # The sweep repeats it; the reader of the log sees why it is late.
             logger.warning("Could not enqueue %s: %s", task.name, error)

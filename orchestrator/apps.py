@@ -11,8 +11,11 @@ class OrchestratorConfig(AppConfig):
     verbose_name = "Orchestrator"
 
     def ready(self) -> None:
-        """Register the system checks and the creation of periodic entries."""
-        from orchestrator import checks, openapi, schedule
+        """Register the system checks, the periodic entries, and the Celery application."""
+        from orchestrator import celery, checks, openapi, schedule
+
+        # In every thread of every process, else a web thread would send to an application of no settings.
+        celery.app.set_default()
 
         checks.register_all()
         schedule.connect()

@@ -37,7 +37,8 @@ class Env:
         var_dir = Path(os.environ.get("VAR_DIR") or dotenv.get("VAR_DIR") or ROOT / "var")
         filled = {key: value for key, value in dotenv.items() if value}
         written = {**_read_file(var_dir / "installers.env"), **_read_file(var_dir / "embedded.env")}
-        self._values = {**written, **filled, **os.environ}
+        given = {key: value for key, value in os.environ.items() if value}
+        self._values = {**written, **filled, **given}
 
     def str(self, name: builtins.str, default: builtins.str | None = None) -> builtins.str:
         """Return a text, or stop the start when it is required and missing."""

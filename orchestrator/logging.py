@@ -12,7 +12,7 @@ _SECRET_KEY: Final = re.compile(
     r"(?i)(pass(word|wd)?|secret|token|api[_-]?key|authorization|cookie|private[_-]?key|credential|fernet|dsn)"
 )
 _HARMLESS_KEY: Final = re.compile(r"(?i)(_tokens|_count|_name|_id|tokens_(used|in|out))$")
-_URL_USERINFO: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
+_URL_USERINFO: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@]+@", re.IGNORECASE)
 _AUTHORIZATION: Final = re.compile(r"(?i)\b(bearer|token|worker|basic)\s+[A-Za-z0-9._~+/=-]{12,}")
 _known_secrets: set[str] = set()
 
