@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
-from celery import Task, current_app
+from celery import Celery, Task
 from django.db import connection, transaction
 from kombu import Connection, pools
 
@@ -24,14 +24,14 @@ _ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interv
 
 
 @cache
-def _broker(_pid: int) -> Connection:
+def _broker(app: Celery, _pid: int) -> Connection:
     """Return this process's way to the broker: impatient, unlike that of a worker that waits for work."""
     options = {
         "max_retries": 0,
         "socket_timeout": BROKER_SECONDS,
         "socket_connect_timeout": BROKER_SECONDS,
     }
-    return current_app.connection_for_write(transport_options=options)
+    return app.connection_for_write(transport_options=options)
 
 
 def enqueue(task: "Task[Any, Any]", **ids: Any) -> None:
@@ -45,9 +45,8 @@ def enqueue(task: "Task[Any, Any]", **ids: Any) -> None:
 
     def send() -> None:
         try:
-            with pools.producers[_broker(os.getpid())].acquire(
-                block=True, timeout=BROKER_SECONDS
-            ) as producer:
+            pool = pools.producers[_broker(task.app, os.getpid())]
+            with pool.acquire(block=True, timeout=BROKER_SECONDS) as producer:
                 # One more try, at once: a pooled connection may have died with an earlier broker.
                 task.apply_async(kwargs=ids, producer=producer, retry=True, retry_policy=_ONCE_MORE)
         except Exception as error:
