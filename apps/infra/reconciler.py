@@ -31,15 +31,22 @@ MAX_INSTALLS = 3
 MAX_FIRST_STARTS = 5
 START_SECONDS = 45
 #: How long one step asks a starting service before it hands over to the next step.
-_ASK_SECONDS = 2.0
+ASK_SECONDS = 2.0
 _ASK_PAUSE_SECONDS = 0.05
 #: A service that ends sooner than this after its start is not started again at once.
 _QUICK_EXIT = timedelta(seconds=10)
 _RESTART_PAUSE = timedelta(seconds=20)
 
 
-def reconcile_deployment(*, deployment_id: str | UUID, target: DeployTarget) -> bool:
+def reconcile_deployment(
+    *, deployment_id: str | UUID, target: DeployTarget, ask_seconds: float = ASK_SECONDS
+) -> bool:
     """Take one step; the caller holds the deployment's advisory lock.
+
+    Args:
+        deployment_id: whose step.
+        target: where it runs.
+        ask_seconds: how long this step may ask a service that has not answered yet.
 
     Returns:
         Whether another step is due at once.
@@ -56,7 +63,7 @@ def reconcile_deployment(*, deployment_id: str | UUID, target: DeployTarget) -> 
         case DeploymentStatus.PENDING:
             return _claim(row)
         case DeploymentStatus.INSTALLING | DeploymentStatus.STARTING:
-            return _bring_up(row, target)
+            return _bring_up(row, target, ask_seconds)
         case DeploymentStatus.LIVE:
             return _keep_alive(row, target)
         case DeploymentStatus.STOPPING:
@@ -74,11 +81,11 @@ def _claim(row: ServiceDeployment) -> bool:
     return True
 
 
-def _bring_up(row: ServiceDeployment, target: DeployTarget) -> bool:
+def _bring_up(row: ServiceDeployment, target: DeployTarget, ask_seconds: float) -> bool:
     """Take a step towards live; a release that cannot be begun ends, at the latest when it is late."""
     installing = row.status == DeploymentStatus.INSTALLING
     try:
-        return _install(row, target) if installing else _start(row, target)
+        return _install(row, target) if installing else _start(row, target, ask_seconds)
     except (Invalid, NotFound) as error:
         _give_up(row, target, error)
     except Unavailable as error:
@@ -142,7 +149,7 @@ def _port_of(row: ServiceDeployment) -> int:
     return PortAllocation.objects.values_list("port", flat=True).get(deployment=row)
 
 
-def _start(row: ServiceDeployment, target: DeployTarget) -> bool:
+def _start(row: ServiceDeployment, target: DeployTarget, ask_seconds: float) -> bool:
     name = releases.service_name(row)
     state = target.inspect(name)
     if state is None:
@@ -158,7 +165,7 @@ def _start(row: ServiceDeployment, target: DeployTarget) -> bool:
     if state is None or state.phase is not JobPhase.RUNNING:
         return _not_running(row, target, state)
     port = _port_of(row)
-    answer = _ask(releases.base_url(row, port=port).rstrip("/") + row.health_path)
+    answer = _ask(releases.base_url(row, port=port).rstrip("/") + row.health_path, ask_seconds)
     still = target.inspect(name)
     # The answer counts only while our process lives: otherwise somebody else gave it.
     if answer.is_healthy and still is not None and still.phase is JobPhase.RUNNING:
@@ -199,8 +206,8 @@ def _start_again(row: ServiceDeployment, target: DeployTarget) -> None:
     )
 
 
-def _ask(url: str) -> ProbeResult:
-    until = time.monotonic() + _ASK_SECONDS
+def _ask(url: str, seconds: float) -> ProbeResult:
+    until = time.monotonic() + seconds
     while True:
         answer = probe(url)
         if answer.is_healthy or time.monotonic() > until:
