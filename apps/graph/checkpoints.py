@@ -8,6 +8,7 @@ test database keeps its own checkpoints.
 import atexit
 import os
 from functools import cache
+from typing import Any
 
 from django.db import connection
 from langgraph.checkpoint.postgres import PostgresSaver
@@ -18,6 +19,8 @@ from psycopg_pool import ConnectionPool
 SCHEMA = "langgraph"
 POOL_TIMEOUT_SECONDS = 10.0
 
+_CONNECTION: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
+
 Pool = ConnectionPool[Connection[DictRow]]
 
 
@@ -27,11 +30,10 @@ def saver() -> PostgresSaver:
 
 
 def setup() -> None:
-    """Create or upgrade LangGraph's tables; harmless to repeat."""
-    pool = _pool(os.getpid(), _address())
-    with pool.connection() as raw:
+    """Create or upgrade LangGraph's tables; harmless to repeat, and leaves no connection open."""
+    with Connection.connect(_address(), **_CONNECTION) as raw:
         raw.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-    saver().setup()
+        PostgresSaver(raw).setup()
 
 
 def has_thread(thread_id: str) -> bool:
@@ -75,7 +77,7 @@ def _pool(pid: int, address: str) -> Pool:
     if pool is None:
         pool = _pools[pid, address] = ConnectionPool(
             address,
-            kwargs={"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row},
+            kwargs=_CONNECTION,
             min_size=1,
             max_size=4,
             timeout=POOL_TIMEOUT_SECONDS,

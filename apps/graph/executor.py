@@ -27,9 +27,10 @@ from apps.errors import Unavailable
 from apps.failures import Failure
 from apps.graph import checkpoints, ending, holdings, progress
 from apps.graph.flows import FLOWS
-from apps.graph.models import UNFINISHED, Run, RunStatus, Step
+from apps.graph.models import UNFINISHED, Run, RunStatus
 from apps.graph.state import RunState
 from apps.graph.topology import Compiled, compile_flow
+from apps.graph.visits import VisitLog
 from apps.graph.waits import UNAVAILABLE, is_over
 from apps.lifecycle import IllegalTransition
 
@@ -175,46 +176,14 @@ def _stream(run: Run) -> str | None:
     # A parked run has a checkpoint. Any other is asked, because the input again would start from the top.
     resumes = run.status == RunStatus.WAITING or checkpoints.has_thread(thread)
     begin: RunState = {"run_id": thread, "task_id": str(run.task_id), "visit": 0}
-    log = _StepLog(run)
     chunks: Iterator[Any] = graph.stream(
-        None if resumes else begin, config, stream_mode="updates", durability="exit"
+        None if resumes else begin, config, context=VisitLog(run), stream_mode="updates", durability="exit"
     )
     waiting_for: str | None = None
     for chunk in chunks:
-        for node, update in chunk.items():
-            if node == INTERRUPT:
-                waiting_for = str(update[0].value)
-            else:
-                log.write(node, update)
+        if INTERRUPT in chunk:
+            waiting_for = str(chunk[INTERRUPT][0].value)
     return waiting_for
-
-
-class _StepLog:
-    """Writes each ended visit once: its number comes from the checkpointed state."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
-        self._waited_for = run.waiting_for
-        self._since: datetime | None = None
-
-    def write(self, node: str, update: RunState) -> None:
-        now = timezone.now()
-        failure = update.get("failure") or {}
-        step = Step(
-            run=self._run,
-            seq=update["visit"],
-            node=node,
-            waiting_for=self._waited_for,
-            data={"verdict": update["verdict"], **({"code": failure["code"]} if failure else {})},
-            started_at=self._since or self._previous_end(update["visit"]),
-            finished_at=now,
-        )
-        Step.objects.bulk_create([step], ignore_conflicts=True)
-        self._waited_for, self._since = "", now
-
-    def _previous_end(self, visit: int) -> datetime:
-        previous = Step.objects.filter(run=self._run, seq__lt=visit).order_by("-seq").first()
-        return previous.finished_at if previous else self._run.created_at
 
 
 def _cancel(run: Run, now: datetime) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
+from langgraph.runtime import Runtime
 from langgraph.types import interrupt
 
 from apps.errors import OrchestratorError, Unavailable
@@ -19,13 +20,16 @@ from apps.failures import Failure
 from apps.graph import routing
 from apps.graph.flow import Flow
 from apps.graph.state import Node, RunState, Verdict, Wait
+from apps.graph.visits import VisitLog
 
-Compiled = CompiledStateGraph[RunState, None, RunState, RunState]
+Compiled = CompiledStateGraph[RunState, VisitLog, RunState, RunState]
 
 
 def compile_flow(flow: Flow, saver: BaseCheckpointSaver[Any]) -> Compiled:
     """Build the graph of a flow."""
-    builder: StateGraph[RunState, None, RunState, RunState] = StateGraph(RunState)
+    builder: StateGraph[RunState, VisitLog, RunState, RunState] = StateGraph(
+        RunState, context_schema=VisitLog
+    )
     for name, stop in flow.stops.items():
         builder.add_node(name, visit(name, stop.node))
     builder.add_edge(START, flow.start)
@@ -42,7 +46,7 @@ def compile_flow(flow: Flow, saver: BaseCheckpointSaver[Any]) -> Compiled:
 class Visit(Protocol):
     """A node as LangGraph calls it."""
 
-    def __call__(self, state: RunState) -> RunState:
+    def __call__(self, state: RunState, *, runtime: Runtime[VisitLog]) -> RunState:
         """Return the update of the state."""
         ...
 
@@ -53,10 +57,12 @@ def visit(name: str, node: Node) -> Visit:
     ``while``, not ``if``: a spurious wake-up must wait again.
     """
 
-    def run(state: RunState) -> RunState:
+    def run(state: RunState, *, runtime: Runtime[VisitLog]) -> RunState:
         while isinstance(answer := _ask(name, node, state), Wait):
             interrupt(str(answer))
-        return {"verdict": Verdict.OK, **answer, "visit": state["visit"] + 1}
+        update: RunState = {"verdict": Verdict.OK, **answer, "visit": state["visit"] + 1}
+        runtime.context.write(name, update)
+        return update
 
     return run
 
