@@ -12,8 +12,10 @@ What makes a report worth something:
   before one line of the change has run; the list is in the driver's memory.
 - Protected files, and files that the tools would prefer to them, come from the
   base: `checkout.verified_tree` is made before anything is run.
-- Checks run before the tests of the change are listed, so nothing but the
-  installation of its dependencies can prepare them.
+- Checks run before anything else of the change, so nothing but the
+  installation of its dependencies can prepare them. Its tests are listed
+  afterwards, and only if the check's own report (JUnit) has not told of every
+  test of the base.
 - After each command every process below the driver is killed, until the kernel
   says that there are no more (the driver is a subreaper). The report is
   written after the last one is dead, over whatever they put in its place.

@@ -1,124 +1,199 @@
-"""Proves one commit: sets it up, lists its tests beside those of its base, runs its check, reports.
+"""The order of a verification: the base speaks first, then the change, then, if need be, the base again."""
 
-The base comes first: it was proven before, so nothing it runs can falsify what is seen of the head.
-"""
-
-import json
-import sys
-import tempfile
+import os
+import shutil
 import time
 from pathlib import Path
-from typing import Any
+from typing import Final
 
-from worker_image.verify.commands import Phases, read_listing
-from worker_image.verify.repository import (
-    GitFailed,
-    Repository,
-    changed_protected,
-    environment_paths,
-    has_same_requirements,
+from worker_image.verify.checkout import Checkout, CheckoutProblem
+from worker_image.verify.processes import Finished, Runner, Stopped
+from worker_image.verify.report import FULL_DISK, MAX_ID_CHARS, MAX_LISTING_BYTES, MAX_TESTS, Report
+from worker_image.verify.results import Results, read_results
+from worker_image.verify.spec import Spec
+
+#: A command that fails with less than this left failed for want of it.
+_LEAST_FREE_BYTES: Final = 8 * 1024 * 1024
+#: What a command does not get from our own environment: it is about the driver, not about the project.
+_PRIVATE: Final = (
+    "PYTHON",
+    "GIT_",
+    "MAKE",
+    "MFLAGS",
+    "GNUMAKEFLAGS",
+    "VIRTUAL_ENV",
+    "INPUT_DIR",
+    "WORKSPACE_DIR",
 )
-from worker_image.verify.tests_seen import JUNIT, Seen, normal, parse_ids, read_junit
-
-_SHOWN_PATHS = 1_000
 
 
-class Verification:
-    """One run of the driver.
+class Problem(Exception):
+    """The verification cannot go on; ``code`` says why."""
+
+    def __init__(self, code: str, detail: str) -> None:
+        super().__init__(detail)
+        self.code = code
+        self.detail = detail
+
+
+def verify(spec: Spec, *, bundle: Path, work: Path, runner: Runner) -> Report:
+    """Run every phase that makes sense and report; nothing that was started is alive afterwards.
 
     Args:
-        request: what to prove.
-        bundle: the repository.
-        directory: where everything happens and the report is left.
+        spec: what is to be proven.
+        bundle: a git bundle with both commits and their whole history.
+        work: an empty directory.
+        runner: starts commands.
 
     """
+    report = Report(spec)
+    try:
+        _Verification(report, bundle=bundle, work=work, runner=runner).run()
+    except Stopped:
+        report.problem, report.stopped_in = "stopped", runner.running or "start"
+    except (Problem, CheckoutProblem) as problem:
+        report.problem, report.detail = problem.code, problem.detail
+    except OSError as error:
+        report.problem = "disk_full" if error.errno in FULL_DISK else "driver_failed"
+        report.detail = f"{runner.running}: {error.strerror}"
+    if report.problem not in (None, "stopped") and _is_full(work):
+        report.problem = "disk_full"
+    return report
 
-    def __init__(self, request: dict[str, Any], bundle: Path, directory: Path) -> None:
-        self._request = request
+
+class _Verification:
+    """One run; each method is a phase that notes itself in the report."""
+
+    def __init__(self, report: Report, *, bundle: Path, work: Path, runner: Runner) -> None:
+        self._report = report
+        self._spec = report.spec
         self._bundle = bundle
-        self._directory = directory
-        self._commands: dict[str, str] = request["commands"]
-        self._repository = Repository(directory / "repository", directory / "project")
-        self._phases = Phases(directory / "project", time.monotonic() + request["deadline_seconds"])
-        self._report: dict[str, Any] = {
-            "v": 1,
-            "base_sha": request["base_sha"],
-            "head_sha": request["head_sha"],
-            "phases": self._phases.done,
+        self._work = work
+        self._runner = runner
+        self._environment = {
+            name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)
         }
 
-    def run(self) -> dict[str, Any]:
-        """Take every step that makes sense after the one before, and return the report."""
-        if self._fetch() and self._prove_base():
-            self._prove_head()
-        return self._report
+    def run(self) -> None:
+        project = self._checkout("project")
+        began = time.monotonic()
+        self._runner.running = "clone"
+        project.clone(("base_missing", self._spec.base_sha), ("head_missing", self._spec.head_sha))
+        tree = project.verified_tree(
+            base_sha=self._spec.base_sha, head_sha=self._spec.head_sha, protected=self._spec.protected
+        )
+        project.check_out(self._spec.base_sha)
+        self._report.tree, self._report.restored = tree.sha, tree.restored
+        self._report.add_clone(time.monotonic() - began)
+        if self._command("setup_base", "setup", project).is_good:
+            self._report.tests_base = self._list_tests("tests_base", project)
+        self._runner.running = "switch"
+        project.replace(tree, head_sha=self._spec.head_sha)
+        if self._command("setup", "setup", project).is_good:
+            self._check(project)
 
-    def _fetch(self) -> bool:
-        began, exit_code = time.monotonic(), 0
-        try:
-            self._repository.unpack(self._bundle)
-            self._base = self._repository.files(self._request["base_sha"])
-            self._head = self._repository.files(self._request["head_sha"])
-            self._repository.show(self._request["base_sha"])
-        except GitFailed as error:
-            print(error, flush=True)
-            exit_code = error.exit_code
-        return self._phases.note(
-            "fetch", "git bundle unbundle", exit_code=exit_code, seconds=time.monotonic() - began
+    def _check(self, project: Checkout) -> None:
+        junit = project.directory / self._spec.junit
+        _discard(junit)
+        checked = self._command("check", "check", project)
+        self._report.results = results = read_results(junit, checked.log)
+        if checked.timed_out:
+            return
+        base = self._report.tests_base
+        if base and results and len(results.of(base)) == len(base):
+            # It has told of every test of the base by name: more than a list of names could say.
+            self._report.tests_head = [*base, *results.names_besides(base)][:MAX_TESTS]
+        else:
+            self._report.tests_head = self._list_tests("tests_head", project)
+        self._report.not_run = _not_run(base, self._report.tests_head, results)
+        if checked.is_good and self._is_doubtful(results):
+            self._ask_base_again()
+
+    def _is_doubtful(self, results: Results | None) -> bool:
+        """Whether only the base can tell if what was left out may be left out."""
+        if results is None:
+            return True
+        return results.skipped > 0 if self._report.not_run is None else bool(self._report.not_run)
+
+    def _ask_base_again(self) -> None:
+        """Run the base's checks where the change has not been: another clone, another home."""
+        again = self._checkout("again")
+        self._runner.running = "clone_again"
+        again.clone()
+        again.check_out(self._spec.base_sha)
+        for variable in ("HOME", "TMPDIR"):
+            directory = self._work / f"again-{variable.lower()}"
+            directory.mkdir(mode=0o700)
+            self._environment[variable] = str(directory)
+        if not self._command("setup_again", "setup", again).is_good:
+            return
+        checked = self._command("check_again", "check", again)
+        self._report.results_base = read_results(again.directory / self._spec.junit, checked.log)
+        self._report.not_run_base = _not_run(
+            self._report.tests_base, self._report.tests_base, self._report.results_base
         )
 
-    def _prove_base(self) -> bool:
-        return self._phases.run("setup_base", self._commands["setup"]) and self._list("base")
+    def _list_tests(self, phase: str, project: Checkout) -> list[str] | None:
+        listed = self._command(phase, "tests", project, output_limit=MAX_LISTING_BYTES)
+        if not listed.is_good or not listed.is_output_complete:
+            return None
+        return _identifiers(listed.output)
 
-    def _prove_head(self) -> None:
-        refused = environment_paths(self._base, self._head)
-        self._report["refused_paths"] = refused[:_SHOWN_PATHS]
-        if refused:
-            return
-        protected = changed_protected(self._base, self._head, self._request["protected"])
-        self._report["protected_changed"] = protected[:_SHOWN_PATHS]
-        self._repository.show(self._request["head_sha"])
-        self._repository.restore(self._request["base_sha"], protected)
-        if not has_same_requirements(self._base, self._head, protected) and not self._phases.run(
-            "setup_head", self._commands["setup"]
-        ):
-            return
-        if self._list("head"):
-            self._check()
+    def _command(self, phase: str, command: str, project: Checkout, *, output_limit: int = 0) -> Finished:
+        self._runner.running = phase
+        finished = self._runner.run(
+            ["sh", "-c", self._spec.commands[command]],
+            directory=project.directory,
+            environment=self._environment,
+            timeout_seconds=self._spec.limits[f"{command}_seconds"],
+            output_limit=output_limit,
+        )
+        self._report.add_phase(phase, finished)
+        if not finished.is_good and _is_full(self._work):
+            raise Problem("disk_full", f"The disk is full after {phase}.")
+        return finished
 
-    def _check(self) -> None:
-        seen = self._run_check("check")
-        if seen is None:
-            return
-        self._report["counts"] = seen.counts()
-        self._report["failed_tests"] = list(seen.failed)
-        known = {normal(test_id) for test_id in self._report["base_tests"]}
-        skipped = [test_id for test_id in seen.skipped if test_id in known]
-        if skipped:
-            # Only then is it worth knowing which tests the base itself skips.
-            self._repository.show(self._request["base_sha"])
-            before = self._run_check("check_base")
-            skipped = [test_id for test_id in skipped if before is None or test_id not in before.skipped]
-        self._report["skipped_tests"] = skipped
-
-    def _run_check(self, name: str) -> Seen | None:
-        junit = self._repository.tree / JUNIT
-        junit.unlink(missing_ok=True)
-        self._phases.run(name, self._commands["check"])
-        return read_junit(junit)
-
-    def _list(self, side: str) -> bool:
-        with tempfile.NamedTemporaryFile(dir=self._directory) as listing:
-            done = self._phases.run(f"tests_{side}", self._commands["tests"], output=listing.file)
-            self._report[f"{side}_tests"] = parse_ids(read_listing(Path(listing.name)))
-        return done
+    def _checkout(self, name: str) -> Checkout:
+        return Checkout(
+            self._work / name,
+            bundle=self._bundle,
+            runner=self._runner,
+            timeout_seconds=self._spec.limits["clone_seconds"],
+        )
 
 
-def main() -> None:
-    """Read the request from the inputs, prove it in the current directory, leave the report there."""
-    inputs, directory = Path(sys.argv[1]).absolute(), Path.cwd()
-    request = json.loads((inputs / "request.json").read_text())
-    report = Verification(request, inputs / "repository.bundle", directory).run()
-    unfinished = directory / "report.json.part"
-    unfinished.write_text(json.dumps(report))
-    unfinished.rename(directory / "report.json")
+def _identifiers(output: bytes) -> list[str] | None:
+    """Return the listed tests, each once and sorted; None if a line is no id."""
+    try:
+        lines = {line.strip() for line in output.decode().split("\n")} - {""}
+    except UnicodeDecodeError:
+        return None
+    if len(lines) > MAX_TESTS or any(len(line) > MAX_ID_CHARS or not line.isprintable() for line in lines):
+        return None
+    return sorted(lines)
+
+
+def _not_run(base: list[str] | None, listed: list[str] | None, results: Results | None) -> list[str] | None:
+    """Return the tests of the base that still exist and were skipped or never reported.
+
+    None if nobody can tell: there is no list, or the runner's report uses other names.
+    """
+    if base is None or listed is None or results is None:
+        return None
+    outcomes = results.of(set(base) | set(listed))
+    if not outcomes:
+        return None
+    present = set(listed)
+    return [name for name in base if name in present and outcomes.get(name, "skipped") == "skipped"]
+
+
+def _discard(path: Path) -> None:
+    """Remove what an earlier command has left in the place of a test report."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _is_full(directory: Path) -> bool:
+    return shutil.disk_usage(directory).free < _LEAST_FREE_BYTES
