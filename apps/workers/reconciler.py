@@ -87,6 +87,9 @@ def _wait_for_place(worker: Worker, hands: Hands, now: datetime) -> FollowUps:
 
 
 def _start(worker: Worker, hands: Hands, now: datetime) -> FollowUps:
+    if worker.deadline_at <= now:
+        message = "The worker's container could not be started in time."
+        return _decide(worker, outcomes.platform_failure("spawn_timeout", message))
     # The user first: a container that starts without one would be refused by the channel.
     hands.channel.admit(worker.pk, worker.password_sha256)
     try:

@@ -159,6 +159,16 @@ def test_worker_that_never_reports_ends_as_spawn_timeout(running: MakeWorker, ha
     assert worker.failure["code"] == "spawn_timeout"
 
 
+def test_start_that_is_never_possible_ends_as_spawn_timeout(hands: Hands, runtime: FakeRuntime) -> None:
+    worker = make_worker(status=WorkerStatus.STARTING, deadline_at=timezone.now())
+
+    settle(worker, hands)
+
+    assert worker.failure is not None
+    assert (worker.status, worker.failure["code"]) == (WorkerStatus.CRASHED, "spawn_timeout")
+    assert runtime.started == []
+
+
 def test_stale_heartbeat_of_a_living_container_is_not_death(running: MakeWorker, hands: Hands) -> None:
     worker = running(heartbeat_at=timezone.now() - timedelta(hours=1))
 
