@@ -32,13 +32,20 @@ class World:
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
+        self._apis: list[Api] = []
         self.api = self.as_person("journey")
         self.database_url = stack.child_env()["DATABASE_URL"]
 
     def as_person(self, name: str) -> Api:
         """Return the API as another person sees it."""
         token = run_module("manage", "personal_token", name, env=self.stack.child_env(), root=ROOT).strip()
-        return Api(Credentials(url=self.stack.web_url, token=token))
+        self._apis.append(Api(Credentials(url=self.stack.web_url, token=token)))
+        return self._apis[-1]
+
+    def close(self) -> None:
+        """Close the connections to the API."""
+        for api in self._apis:
+            api.close()
 
     def begin(self, sentence: str, *, name: str = "", deploy: bool = True) -> dict[str, Any]:
         """Create a project from a sentence and start the work on it; returns the task."""
@@ -187,7 +194,9 @@ def running(*, without: tuple[str, ...] = ("flower",)) -> Iterator[World]:
     try:
         stack.start()
         stack.wait_ready(120)
-        yield World(stack)
+        world = World(stack)
+        yield world
+        world.close()
     finally:
         stack.stop()
         shutil.rmtree(var_dir)

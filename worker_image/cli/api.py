@@ -45,6 +45,10 @@ class Api:
             base_url=credentials.url, headers=headers, timeout=_TIMEOUT_SECONDS, trust_env=False
         )
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
     def speak(self, language: str) -> None:
         """Ask for texts in a language from now on."""
         self._client.headers["Accept-Language"] = language
