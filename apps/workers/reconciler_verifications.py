@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps import storage
 from apps.errors import Invalid, NotFound
 from apps.failures import Failure
-from apps.workers import outcomes, selectors, signals, verification, verification_report, verification_unit
+from apps.workers import outcomes, selectors, signals, verification_judgement, verification_unit
 from apps.workers.composition import Hands
 from apps.workers.models import Verification, VerificationStatus
 from apps.workers.reconciler import LOG_TAIL_BYTES, FollowUp, FollowUps
@@ -23,7 +23,8 @@ from apps.workers.runtime.base import (
     ContainerState,
     Phase,
 )
-from apps.workers.verification import Asked, Ruling
+from apps.workers.verification_judgement import Outcome
+from worker_image.verify.report import MAX_REPORT_BYTES, REPORT_NAME
 
 MAX_ATTEMPTS: Final = 2
 #: Beyond its own deadline, which the runtime enforces, before we end it ourselves.
@@ -46,7 +47,7 @@ def reconcile_verification(*, verification_id: UUID, hands: Hands) -> FollowUps:
     if row.status in _FINAL:
         return []
     if row.status == VerificationStatus.CANCELING:
-        return _conclude(row, hands, now, Ruling(status=VerificationStatus.CANCELED))
+        return _conclude(row, hands, now, VerificationStatus.CANCELED)
     if row.status == VerificationStatus.PENDING:
         return _begin(row, hands, now)
     state = hands.runtime.inspect(row.container_name)
@@ -74,6 +75,8 @@ def _begin(row: Verification, hands: Hands, now: datetime) -> FollowUps:
 
 
 def _start(row: Verification, hands: Hands, now: datetime) -> FollowUps:
+    if row.deadline_at <= now:
+        return _crash(row, hands, now, "verification_not_started", "No place for the checks came in time.")
     seconds = hands.limits.verification_seconds
     with tempfile.TemporaryDirectory(prefix="verification-") as directory:
         try:
@@ -81,7 +84,7 @@ def _start(row: Verification, hands: Hands, now: datetime) -> FollowUps:
             storage.copy_to(row.bundle_name, bundle, sha256=row.bundle_sha256)
             spec = verification_unit.container_spec(row, bundle, Path(directory), seconds=seconds)
             hands.runtime.start(spec)
-        except (Invalid, NotFound) as error:
+        except (Invalid, NotFound, storage.BundleDamaged) as error:
             return _crash(row, hands, now, error.error_code, error.message, retry=False)
     Verification.objects.filter(pk=row.pk).update(observed_at=now)
     return []
@@ -95,37 +98,36 @@ def _watch(row: Verification, hands: Hands, now: datetime) -> FollowUps:
 
 
 def _judge(row: Verification, state: ContainerState, hands: Hands, now: datetime) -> FollowUps:
-    report = _read_report(row, hands)
-    asked = Asked(base_sha=row.base_sha, head_sha=row.head_sha, allow_removed_tests=row.allow_removed_tests)
-    ruling = verification.judge(asked, report, exit_code=state.exit_code, timed_out=state.timed_out)
-    _keep_evidence(row, hands, report)
-    if ruling.status == VerificationStatus.CRASHED and ruling.failure is not None:
-        return _crash(row, hands, now, ruling.failure.code, ruling.failure.message)
-    return _conclude(row, hands, now, ruling)
+    judgement = verification_judgement.judge(
+        _read_report(row, hands),
+        exit_code=state.exit_code,
+        timed_out=state.timed_out,
+        base_sha=row.base_sha,
+        head_sha=row.head_sha,
+        allow_removed_tests=row.allow_removed_tests,
+    )
+    # Written down before the unit, which is the source of it, is destroyed.
+    text = judgement.log_tail or _log(row, hands)
+    evidence = judgement.evidence or None
+    Verification.objects.filter(pk=row.pk).update(evidence=evidence, log_tail=redact(text))
+    if judgement.outcome is Outcome.CRASHED and judgement.failure is not None:
+        return _crash(row, hands, now, judgement.failure.code, judgement.failure.message)
+    status = VerificationStatus(judgement.outcome.value)
+    return _conclude(row, hands, now, status, judgement.failure)
 
 
-def _read_report(row: Verification, hands: Hands) -> verification_report.Report | None:
+def _read_report(row: Verification, hands: Hands) -> bytes | None:
     try:
-        content = hands.runtime.fetch(
-            row.container_name,
-            verification_report.FILE_NAME,
-            limit_bytes=verification_report.MAX_REPORT_BYTES,
-        )
+        return hands.runtime.fetch(row.container_name, REPORT_NAME, limit_bytes=MAX_REPORT_BYTES)
     except (ContainerNotFound, ContainerFileNotFound, ContainerFileRefused):
         return None
-    return verification_report.read_report(content)
 
 
-def _keep_evidence(row: Verification, hands: Hands, report: verification_report.Report | None) -> None:
-    """Write down what will be destroyed with the unit."""
+def _log(row: Verification, hands: Hands) -> str:
     try:
-        text = hands.runtime.logs(row.container_name, tail_bytes=LOG_TAIL_BYTES)
+        return hands.runtime.logs(row.container_name, tail_bytes=LOG_TAIL_BYTES)
     except ContainerNotFound:
-        text = ""
-    known: dict[str, Any] = {"log_tail": redact(text)}
-    if report is not None:
-        known["evidence"] = verification.evidence_of(report, row.commands)
-    Verification.objects.filter(pk=row.pk).update(**known)
+        return ""
 
 
 def _crash(
@@ -134,7 +136,7 @@ def _crash(
     """Try once more after a crash of the platform, under a new name and after the old unit is gone."""
     if not retry or row.attempts >= MAX_ATTEMPTS:
         failure = outcomes.platform_failure(code, message, stage="verification")
-        return _conclude(row, hands, now, Ruling(status=VerificationStatus.CRASHED, failure=failure))
+        return _conclude(row, hands, now, VerificationStatus.CRASHED, failure)
     hands.runtime.remove(row.container_name)
     Verification.objects.filter(pk=row.pk, attempts=row.attempts).update(
         attempts=row.attempts + 1,
@@ -144,15 +146,15 @@ def _crash(
     return [_again(row)]
 
 
-def _conclude(row: Verification, hands: Hands, now: datetime, ruling: Ruling) -> FollowUps:
+def _conclude(
+    row: Verification,
+    hands: Hands,
+    now: datetime,
+    status: VerificationStatus,
+    failure: Failure | None = None,
+) -> FollowUps:
     hands.runtime.remove(row.container_name)
-    Verification.transition(
-        row.pk,
-        to=ruling.status,
-        failure=_as_json(ruling.failure),
-        removed_at=now,
-        finished_at=now,
-    )
+    Verification.transition(row.pk, to=status, failure=_as_json(failure), removed_at=now, finished_at=now)
     signals.announce(signals.verification_changed, verification_id=row.pk)
     return []
 

@@ -8,13 +8,19 @@ from typing import Final
 import worker_image.verify
 from apps.workers.models import Verification
 from apps.workers.runtime.base import ContainerSpec, Network
+from worker_image.verify.spec import BUNDLE_NAME, SPEC_NAME
 
 _DRIVER: Final = "verify.zip"
-_REQUEST: Final = "request.json"
-_BUNDLE: Final = "repository.bundle"
-#: The driver ends before the unit does, so that a check that hangs is told from a unit that was lost.
-_REPORT_SECONDS: Final = 20.0
 _MEMORY_BYTES: Final = 2 * 1024**3
+#: Shares of the whole time that single commands may take; what is left over ends at the unit's deadline.
+_SHARES: Final = {"clone_seconds": 0.2, "setup_seconds": 0.5, "tests_seconds": 0.2, "check_seconds": 0.6}
+#: From the request to end to the end: the driver kills what runs and writes what it knows.
+_REPORT_SECONDS: Final = 10.0
+_START: Final = """\
+import runpy
+
+runpy.run_module("worker_image.verify", run_name="__main__", alter_sys=True)
+"""
 
 
 def container_spec(row: Verification, bundle: Path, directory: Path, *, seconds: float) -> ContainerSpec:
@@ -32,24 +38,25 @@ def container_spec(row: Verification, bundle: Path, directory: Path, *, seconds:
         "head_sha": row.head_sha,
         "commands": row.commands,
         "protected": row.protected,
-        "deadline_seconds": max(1.0, seconds - min(_REPORT_SECONDS, seconds / 2)),
+        "allow_removed_tests": row.allow_removed_tests,
+        "limits": {name: max(1.0, share * seconds) for name, share in _SHARES.items()},
     }
-    (directory / _REQUEST).write_text(json.dumps(request))
+    (directory / SPEC_NAME).write_text(json.dumps(request))
     write_driver(directory / _DRIVER)
     return ContainerSpec(
         name=row.container_name,
-        command=("sh", "-c", f'exec python3 -I "$INPUT_DIR/{_DRIVER}" "$INPUT_DIR"'),
+        command=("sh", "-c", f'exec python3 -I "$INPUT_DIR/{_DRIVER}" --spec {SPEC_NAME}'),
         inputs={
             _DRIVER: directory / _DRIVER,
-            _REQUEST: directory / _REQUEST,
-            _BUNDLE: bundle,
+            SPEC_NAME: directory / SPEC_NAME,
+            BUNDLE_NAME: bundle,
         },
         labels={"owner": "codegen-orchestrator", "verification": str(row.pk), "project": str(row.project_id)},
         memory_bytes=_MEMORY_BYTES,
         network=Network.EGRESS,
         read_only_root=True,
         deadline_seconds=seconds,
-        stop_grace_seconds=2.0,
+        stop_grace_seconds=_REPORT_SECONDS,
         on_exit=("workers.reconcile_verification", {"verification_id": str(row.pk)}),
         cache=True,
     )
@@ -62,4 +69,4 @@ def write_driver(path: Path) -> None:
         archive.writestr("worker_image/__init__.py", "")
         for source in sorted(package.glob("*.py")):
             archive.write(source, f"worker_image/verify/{source.name}")
-        archive.writestr("__main__.py", "from worker_image.verify.driver import main\n\nmain()\n")
+        archive.writestr("__main__.py", _START)
