@@ -89,7 +89,7 @@ def present(
     """
     all_events = [*events, *follower_events]
     last = follower if follower is not None and task.status == TaskStatus.SUCCEEDED else task
-    elapsed = _elapsed(task, last, all_events, now)
+    elapsed = _elapsed(last, all_events, now)
     # The engineering task's own end is the middle of the story when a deployment follows.
     shown = [
         event for event in all_events if last is task or (event.task_id, event.kind) != (task.pk, K.SUCCEEDED)
@@ -172,11 +172,12 @@ def _agent(events: Sequence[TaskEvent]) -> str:
     return card_text.agent_label(agents[-1]) if agents else ""
 
 
-def _elapsed(task: Task, last: Task, events: Sequence[TaskEvent], now: datetime) -> float:
-    began = events[0].occurred_at if events else task.created_at
+def _elapsed(last: Task, events: Sequence[TaskEvent], now: datetime) -> float:
+    if not events:
+        return 0.0
     is_over = last.status in Task.final_statuses()
-    until = last.finished_at or now if is_over else now
-    return round(max(0.0, (until - began).total_seconds()), 3)
+    until = last.finished_at or events[-1].occurred_at if is_over else now
+    return round(max(0.0, (until - events[0].occurred_at).total_seconds()), 3)
 
 
 def _account(events: Sequence[TaskEvent], elapsed: float) -> dict[str, float]:

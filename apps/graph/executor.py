@@ -88,18 +88,16 @@ def _step(run: Run, now: datetime) -> UUID | None:
         return None
     trouble = _find_trouble(run)
     if trouble is not None:
-        ending.fail(run, trouble, status=RunStatus.CRASHED)
-    elif run.outcome is not None:
-        return _end(run)
-    elif run.deadline_at <= now:
+        return ending.fail(run, trouble, status=RunStatus.CRASHED)
+    # A flow that has decided is driven to its end, however late: the outcome stands.
+    if run.outcome is None and run.deadline_at <= now:
         _claim(run)
-        ending.fail(run, ending.timeout(run))
-    elif run.status == RunStatus.WAITING and not is_over(run, now=now):
+        return ending.fail(run, ending.timeout(run))
+    if run.outcome is None and run.status == RunStatus.WAITING and not is_over(run, now=now):
         progress.observe(run)
         Run.objects.filter(pk=run.pk).update(heartbeat_at=now)
-    else:
-        return _drive(run)
-    return None
+        return None
+    return _drive(run)
 
 
 def _find_trouble(run: Run) -> Failure | None:
@@ -146,8 +144,6 @@ def _drive(run: Run) -> UUID | None:
 
 
 def _end(run: Run) -> UUID | None:
-    if run.status in (RunStatus.PENDING, RunStatus.WAITING):
-        _claim(run)
     if run.outcome is None:
         fault = ending.crashed("outcome_missing", "The flow ended without an outcome.")
         started = ending.fail(run, fault, status=RunStatus.CRASHED)

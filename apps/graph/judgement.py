@@ -5,10 +5,8 @@ from dataclasses import dataclass
 from apps.failures import Failure, FailureKind
 from apps.graph.state import RunState, Verdict
 
-#: The agent had its say, or another try would meet the same wall.
-FINAL_CODES = frozenset({"agent_reported_failure", "agent_missing", "sentence_not_understood"})
-#: The agent's place broke, not its work.
-PLACE_CODES = frozenset({"workspace_unavailable", "snapshot_refused"})
+#: Another try would meet the same wall, whatever the failure says of itself.
+FINAL_CODES = frozenset({"agent_reported_failure", "agent_missing", "output_flood"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,9 +23,7 @@ class Claim:
 def judge_turn(claim: Claim, *, base_sha: str, branch: str) -> Failure | None:
     """Return why a finished turn is not a change that can be proposed, or None."""
     if claim.status != "succeeded":
-        return claim.failure or _failure(
-            "turn", FailureKind.PLATFORM, f"turn_{claim.status}", "The turn has ended."
-        )
+        return ended("turn", claim.status, claim.failure)
     if not claim.commit_sha or claim.commit_sha == base_sha:
         if claim.branch and claim.branch != branch:
             message = f"The work is on branch {claim.branch} instead of {branch}."
@@ -42,9 +38,9 @@ def judge_turn(claim: Claim, *, base_sha: str, branch: str) -> Failure | None:
 
 def verdict_on_turn(failure: Failure) -> Verdict:
     """Decide what a failed turn leads to."""
-    if failure.code in FINAL_CODES:
+    if failure.code in FINAL_CODES or not failure.retryable:
         return Verdict.STOP
-    if failure.code in PLACE_CODES or failure.kind is FailureKind.PLATFORM:
+    if failure.kind is FailureKind.PLATFORM:
         return Verdict.NEW_ATTEMPT
     return Verdict.REWORK if failure.kind is FailureKind.PRODUCT else Verdict.STOP
 
@@ -76,4 +72,4 @@ def final_status(state: RunState) -> str:
 
 
 def _failure(stage: str, kind: FailureKind, code: str, message: str) -> Failure:
-    return Failure(stage=stage, kind=kind, code=code, message=message)
+    return Failure(stage=stage, kind=kind, code=code, message=message, retryable=True)

@@ -58,8 +58,10 @@ def effect_key(state: RunState, what: str) -> str:
 
 
 def refused(failure: Failure, verdict: Verdict) -> RunState:
-    """Return the update of a node that does not go on."""
-    return {"verdict": verdict, "failure": failure.as_json()}
+    """Return the update of a node that does not go on; logs stay on the row they belong to."""
+    record = failure.as_json()
+    record["details"] = {name: value for name, value in failure.details.items() if name != "log_tail"}
+    return {"verdict": verdict, "failure": record}
 
 
 def commands_of(project: Project) -> dict[str, str]:

@@ -17,11 +17,15 @@ from tests.factories import make_project, make_server, make_sha, make_task
 
 
 def product_failure(stage: str, code: str) -> dict[str, Any]:
-    return Failure(stage=stage, kind=FailureKind.PRODUCT, code=code, message="The work said no.").as_json()
+    return Failure(
+        stage=stage, kind=FailureKind.PRODUCT, code=code, message="The work said no.", retryable=True
+    ).as_json()
 
 
 def platform_failure(stage: str, code: str) -> dict[str, Any]:
-    return Failure(stage=stage, kind=FailureKind.PLATFORM, code=code, message="It broke.").as_json()
+    return Failure(
+        stage=stage, kind=FailureKind.PLATFORM, code=code, message="It broke.", retryable=True
+    ).as_json()
 
 
 class World:
