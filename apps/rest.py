@@ -1,12 +1,15 @@
 """What every REST view shares: permission, ownership, strict input, pages."""
 
+import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
+from django.conf import settings
 from django.db.models import Model, QuerySet
-from rest_framework import serializers
-from rest_framework.exceptions import PermissionDenied
+from rest_framework import serializers, status
+from rest_framework.exceptions import APIException, ParseError, PermissionDenied
 from rest_framework.pagination import CursorPagination
+from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
@@ -61,6 +64,8 @@ class IsAllowed(BasePermission):
             return False
         commands: Mapping[str, str | tuple[str, ...]] = getattr(view, "commands", {})
         action = getattr(view, "action", None) or (request.method or "").lower()
+        # Django answers HEAD by the view's ``get``.
+        action = "get" if action == "head" else action
         named = commands.get(action, ())
         if restriction_of(request) is None:
             return named != WORKERS_ONLY
@@ -119,6 +124,39 @@ def owned(request: Request, rows: QuerySet[Row], *, by: str) -> QuerySet[Row]:
     if request.user.is_staff and restriction_of(request) is None:
         return rows
     return rows.filter(**{by: request.user.pk})
+
+
+class BodyTooLarge(APIException):
+    """The request's body is too large."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "body_too_large"
+    default_detail = "The request's body is too large."
+
+
+class BoundedJSONParser(JSONParser):
+    """Reads JSON up to Django's limit for bodies; REST framework itself reads any amount."""
+
+    def parse(
+        self,
+        stream: Any,
+        media_type: str | None = None,
+        parser_context: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Return the body's value.
+
+        Raises:
+            BodyTooLarge: it is longer than ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
+            ParseError: it is not JSON, or nested too deeply.
+        """
+        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
+        body = stream.read(limit + 1)
+        if len(body) > limit:
+            raise BodyTooLarge()
+        try:
+            return super().parse(io.BytesIO(body), media_type, dict(parser_context or {}))
+        except RecursionError as error:
+            raise ParseError("JSON parse error - nested too deeply") from error
 
 
 class StrictSerializer(serializers.Serializer[Any]):

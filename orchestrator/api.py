@@ -14,6 +14,9 @@ from apps.errors import Conflict, Invalid, NotFound, OrchestratorError, Unavaila
 
 logger = logging.getLogger(__name__)
 
+_TEXT_CHARACTERS = 4_000
+_NAME_CHARACTERS = 200
+
 STATUS_OF: Mapping[type[OrchestratorError], int] = {
     Invalid: status.HTTP_400_BAD_REQUEST,
     NotFound: status.HTTP_404_NOT_FOUND,
@@ -52,7 +55,19 @@ def _ours(error: OrchestratorError) -> Response:
 
 
 def _answer(code: int, kind: str, message: str, details: Mapping[str, Any]) -> Response:
-    return Response({"error": kind, "message": message, "details": dict(details)}, status=code)
+    body = {"error": kind, "message": _sendable(message), "details": _sendable(dict(details))}
+    return Response(body, status=code)
+
+
+def _sendable(value: Any) -> Any:
+    """Bound what an error repeats of the request, and replace what UTF-8 cannot carry."""
+    if isinstance(value, Mapping):
+        return {_sendable(str(name))[:_NAME_CHARACTERS]: _sendable(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_sendable(item) for item in value]
+    if isinstance(value, str):
+        return value[:_TEXT_CHARACTERS].encode(errors="replace").decode()
+    return value if value is None or isinstance(value, bool | int | float) else _sendable(str(value))
 
 
 def _fields(detail: Any) -> dict[str, Any]:

@@ -15,13 +15,17 @@ from rest_framework.response import Response
 from rest_framework.throttling import AnonRateThrottle
 from rest_framework.views import APIView
 
-from apps.rest import StrictSerializer
+from apps.rest import BoundedJSONParser, StrictSerializer
 
 
 class SignInThrottle(AnonRateThrottle):
     """Few tries per minute and address: a password is not to be guessed."""
 
     rate = "20/min"
+
+    def get_ident(self, request: Request) -> str:
+        """Return the peer's address: a header that anybody can write must not buy more tries."""
+        return str(request.META.get("REMOTE_ADDR"))
 
 
 class SignInSerializer(StrictSerializer):
@@ -44,6 +48,7 @@ class SignInView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
     throttle_classes = (SignInThrottle,)
+    parser_classes = (BoundedJSONParser,)
 
     @extend_schema(request=SignInSerializer, responses={201: TokenSerializer}, auth=[])
     def post(self, request: Request) -> Response:

@@ -22,10 +22,11 @@ from apps.graph.serializers import (
     RunSerializer,
     VerificationSerializer,
 )
+from apps.projects.idempotency import idempotent
 from apps.projects.models import Project, Task
 from apps.projects.selectors import get_task
 from apps.projects.serializers import TaskSerializer
-from apps.rest import owned, require_command, user_id
+from apps.rest import BoundedJSONParser, owned, require_command, user_id
 from apps.workers.models import Verification
 
 
@@ -65,6 +66,7 @@ class TaskActionViewSet(GenericViewSet[Task]):
 
     @extend_schema(request=None, responses={201: TaskSerializer})
     @action(detail=True, methods=["post"])
+    @idempotent
     def retry(self, request: Request, **_: str) -> Response:
         """Begin the same work again as a new task."""
         task = self.get_object()
@@ -103,6 +105,7 @@ class QuestionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
 
     queryset = Question.objects.all()
     serializer_class = QuestionSerializer
+    parser_classes = (BoundedJSONParser,)
     filterset_fields = ("status", "run_id")
     commands: ClassVar = {"list": "task.answer", "retrieve": "task.answer", "answer": "task.answer"}
 

@@ -11,6 +11,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from apps.errors import NotFound
 from apps.projects import selectors, services
 from apps.projects.filters import ProjectFilter, TaskFilter
 from apps.projects.idempotency import idempotent
@@ -25,7 +26,7 @@ from apps.projects.serializers import (
     TaskEventSerializer,
     TaskSerializer,
 )
-from apps.rest import owned, require_command, user_id
+from apps.rest import BoundedJSONParser, owned, require_command, user_id
 
 STATUS_COMMANDS = ("engineering.status", "deploy.status")
 
@@ -36,6 +37,7 @@ class ProjectViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVi
     queryset = Project.objects.all()
     serializer_class = ProjectSerializer
     filterset_class = ProjectFilter
+    parser_classes = (BoundedJSONParser,)
     commands: ClassVar = {
         "list": "project.list",
         "retrieve": "project.get",
@@ -101,6 +103,7 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
     queryset = Task.objects.all()
     serializer_class = TaskSerializer
     filterset_class = TaskFilter
+    parser_classes = (BoundedJSONParser,)
     commands: ClassVar = {
         "list": "project.tasks",
         "retrieve": STATUS_COMMANDS,
@@ -120,9 +123,10 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
         values: dict[str, Any] = body.validated_data
         require_command(request, f"{values['type']}.start")
         # A project the requester may not see does not exist for them.
-        project = get_object_or_404(
-            owned(request, Project.objects.all(), by="owner_id"), pk=values["project_id"]
-        )
+        visible = owned(request, Project.objects.all(), by="owner_id")
+        project = visible.filter(pk=values["project_id"]).first()
+        if project is None:
+            raise NotFound("There is no such project.", details={"project_id": "Not found."})
         task_id = services.create_task(
             project_id=project.pk,
             type=values["type"],

@@ -29,7 +29,7 @@ def replay(*, letter_id: int) -> None:
     DeadLetter.transition(letter_id, to=DeadLetterStatus.REPLAYED)
     if letter.worker_id is None:
         raise StillUnreadable("The entry names no worker.")
-    text = str(json.loads(letter.payload).get(DATA_FIELD, ""))
+    text = _words_of(letter.payload)
     entry = Entry(stream=letter.stream, id=letter.entry_id, data=text.encode())
     try:
         report = consumer_parse.parse(letter.worker_id, entry)
@@ -42,6 +42,14 @@ def replay(*, letter_id: int) -> None:
     transaction.on_commit(lambda: signals.worker_changed.send_robust(None, worker_id=worker_id))
     if turn_id is not None:
         transaction.on_commit(lambda: signals.turn_changed.send_robust(None, turn_id=turn_id))
+
+
+def _words_of(payload: str) -> str:
+    try:
+        fields = json.loads(payload)
+    except ValueError as error:
+        raise StillUnreadable("What was kept of the entry is not JSON.") from error
+    return str(fields.get(DATA_FIELD, "")) if isinstance(fields, dict) else ""
 
 
 def discard(*, letter_id: int) -> None:

@@ -1,5 +1,6 @@
 """REST for a worker's own token: its workspace, its snapshots, its words."""
 
+import io
 from typing import Any, BinaryIO, ClassVar, cast
 from uuid import UUID
 
@@ -8,14 +9,14 @@ from django.http import FileResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import status
-from rest_framework.parsers import BaseParser, JSONParser
+from rest_framework.parsers import BaseParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from apps import storage
 from apps.errors import Invalid
-from apps.rest import WORKERS_ONLY
+from apps.rest import WORKERS_ONLY, BoundedJSONParser
 from apps.workers import messages, snapshots
 from apps.workers.models import Worker
 from apps.workers.serializers import (
@@ -96,7 +97,8 @@ class SnapshotsView(APIView):
             snapshot, is_new = snapshots.store_snapshot(
                 worker=cast(Worker, request.auth),
                 words=_words(request),
-                content=cast(BinaryIO, request.data),
+                # REST framework hands over an empty dict when there is no body.
+                content=cast(BinaryIO, request.data or io.BytesIO()),
                 limit_bytes=limit,
             )
         except snapshots.BundleTooLarge:
@@ -136,7 +138,7 @@ def _words(request: Request) -> snapshots.SnapshotWords:
 class MessagesView(APIView):
     """What a worker says to its person (``orchestrator respond``)."""
 
-    parser_classes = (JSONParser,)
+    parser_classes = (BoundedJSONParser,)
     commands: ClassVar = {"post": "respond"}
 
     @extend_schema(request=WorkerMessageSerializer, responses={201: WorkerMessageAcceptedSerializer})

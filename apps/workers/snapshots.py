@@ -34,6 +34,12 @@ class BundleCorrupted(Invalid):
     code = "bundle_corrupted"
 
 
+class ForeignTurn(Invalid):
+    """This worker has no such turn."""
+
+    code = "foreign_turn"
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SnapshotWords:
     """What a worker says of a bundle: claims, checked only for their form."""
@@ -80,10 +86,14 @@ def store_snapshot(
     Raises:
         BundleTooLarge: nothing was kept.
         BundleCorrupted: the digest differs; nothing was kept.
+        ForeignTurn: the turn it is said to belong to is not this worker's.
         storage.DiskFull: nothing was kept.
     """
+    if words.turn_id is not None and not worker.turns.filter(pk=words.turn_id).exists():
+        raise ForeignTurn(details={"turn_id": str(words.turn_id)})
     known = Snapshot.objects.filter(worker=worker, sha256=words.sha256, reason=words.reason).first()
-    if known is not None:
+    # A bundle that was collected meanwhile is taken in again.
+    if known is not None and storage.find_bundle(known.name) is not None:
         return known, False
     with _received(content, limit_bytes) as (path, digest, size):
         if digest != words.sha256:
