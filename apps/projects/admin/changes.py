@@ -1,0 +1,97 @@
+"""Pages of proposed changes."""
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from apps import admin_display as display
+from apps.admin_base import HistoryAdmin, shown
+from apps.projects.models import MergeRequest
+
+
+@admin.register(MergeRequest)
+class MergeRequestAdmin(HistoryAdmin):
+    """Merge requests: bundles of commits on their way into the default branch."""
+
+    list_display = (
+        "shown_title",
+        "shown_status",
+        "shown_project",
+        "shown_task",
+        "branch",
+        "shown_head",
+        "failure_code",
+        "created_at",
+    )
+    list_select_related = ("project",)
+    list_filter = ("status", "created_at")
+    search_fields = ("id__startswith", "title", "branch", "project__slug", "head_sha", "merge_sha")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("status_label", "shown_project", "shown_task"),
+                    "title",
+                    "shown_failure",
+                )
+            },
+        ),
+        (
+            _("Commits"),
+            {"fields": (("branch", "attempts"), ("shown_base", "shown_head", "shown_merge"))},
+        ),
+        (_("Inspection"), {"fields": ("shown_report", ("bundle_name", "shown_checksum"))}),
+        (_("Times"), {"fields": (("created_at", "merged_at"), ("deadline_at", "heartbeat_at"))}),
+    )
+
+    @shown(_("Title"), ordering="title")
+    def shown_title(self, change: MergeRequest) -> str:
+        """Show the title on one line."""
+        return display.beginning(change.title)
+
+    @shown(_("Project"), ordering="project__slug")
+    def shown_project(self, change: MergeRequest) -> str:
+        """Link to the project."""
+        return display.link("projects_project", change.project_id, change.project.slug)
+
+    @shown(_("Task"))
+    def shown_task(self, change: MergeRequest) -> str:
+        """Link to the task."""
+        return display.link("projects_task", change.task_id)
+
+    @shown(_("Base"))
+    def shown_base(self, change: MergeRequest) -> str:
+        """Show what it is based on."""
+        return display.sha(change.base_sha)
+
+    @shown(_("Head"))
+    def shown_head(self, change: MergeRequest) -> str:
+        """Show the proposed commit."""
+        return display.sha(change.head_sha)
+
+    @shown(_("Merged as"))
+    def shown_merge(self, change: MergeRequest) -> str:
+        """Show the commit that was read back from the forge."""
+        return display.sha(change.merge_sha)
+
+    @shown(_("Bundle's checksum"))
+    def shown_checksum(self, change: MergeRequest) -> str:
+        """Show the checksum of the worker's bundle."""
+        return display.sha(change.bundle_sha256)
+
+    @shown(_("Report"))
+    def shown_report(self, change: MergeRequest) -> str:
+        """Show what the inspection saw."""
+        return display.facts(change.report)
+
+    @shown(_("Failure"))
+    def shown_failure(self, change: MergeRequest) -> str:
+        """Show why it was not merged."""
+        return display.failure(change.failure)
+
+    @shown(_("Failure"))
+    def failure_code(self, change: MergeRequest) -> str:
+        """Show the code of the failure."""
+        return display.failure_word(change.failure)
