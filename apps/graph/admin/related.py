@@ -1,0 +1,118 @@
+"""The rows that carry the evidence of a task, and which line of its timeline each belongs to."""
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.utils.translation import gettext_lazy as _
+
+from apps import admin_display as display
+from apps.admin_base import Words
+from apps.graph.card import Card, Line
+from apps.infra.models import ServiceDeployment
+from apps.projects.models import MergeRequest, TaskEvent, TaskEventKind
+from apps.workers.models import Turn, Verification, Worker
+
+K = TaskEventKind
+_EFFECT = re.compile(r"run-[0-9a-f-]{36}-(?P<what>[a-z]+)-(?P<round>.+)")
+#: kind of event → the effect whose row shows what was observed.
+_EFFECT_OF: Mapping[str, str] = {
+    **dict.fromkeys([K.WORKER_REQUESTED, K.WORKER_READY, K.NEW_ATTEMPT], "worker"),
+    **dict.fromkeys([K.TURN_STARTED, K.TURN_FINISHED], "turn"),
+    **dict.fromkeys([K.CHANGE_ACCEPTED, K.MERGED], "change"),
+    **dict.fromkeys([K.CHECKS_STARTED, K.CHECKS_PASSED, K.CHECKS_FAILED], "verification"),
+    **dict.fromkeys([K.PORT_ALLOCATED, K.INSTALLING, K.STARTING], "deployment"),
+    **dict.fromkeys([K.SMOKE_PASSED, K.DEPLOYED], "deployment"),
+}
+_MARKS = {"done": "✓", "active": "●", "failed": "✕"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Related:
+    """One row that was made for a task."""
+
+    task_id: UUID
+    effect: str  # worker, turn, change, verification, deployment
+    round: str  # which of the task's rounds asked for it
+    title: Words
+    page: str
+    row: Any
+
+    @property
+    def created_at(self) -> datetime:
+        """When it was asked for."""
+        moment: datetime = self.row.created_at
+        return moment
+
+    @property
+    def link(self) -> str:
+        """Its page."""
+        return display.link(self.page, self.row.pk, f"{self.title} {str(self.row.pk)[: display.SHORT_ID]}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TimelineRow:
+    """A line of the card as the task's page draws it."""
+
+    line: Line
+    mark: str
+    seconds: str
+    evidence: str
+
+
+def load(task_ids: Collection[UUID]) -> list[Related]:
+    """Return every row that was made for some tasks, oldest first; one query for each kind of row."""
+    queries: Sequence[tuple[str, Words, str, Any]] = (
+        ("worker", _("Worker"), "workers_worker", Worker.objects),
+        ("turn", _("Turn"), "workers_turn", Turn.objects),
+        ("change", _("Merge request"), "projects_mergerequest", MergeRequest.objects),
+        ("verification", _("Verification"), "workers_verification", Verification.objects),
+        ("deployment", _("Deployment"), "infra_servicedeployment", ServiceDeployment.objects),
+    )
+    found = [
+        Related(
+            task_id=row.task_id,
+            effect=effect,
+            round=_round_of(row.idempotency_key),
+            title=title,
+            page=page,
+            row=row,
+        )
+        for effect, title, page, rows in queries
+        for row in rows.filter(task_id__in=task_ids).only(
+            "id", "task_id", "idempotency_key", "status", "failure", "created_at"
+        )
+    ]
+    return sorted(found, key=lambda related: related.created_at)
+
+
+def timeline(card: Card, related: Iterable[Related]) -> list[TimelineRow]:
+    """Put beside each line of a card the row that proves it."""
+    rounds: dict[tuple[UUID, str, str], Related] = {}
+    for one in related:
+        rounds[one.task_id, one.effect, one.round] = one
+        rounds[one.task_id, one.effect, ""] = one  # the latest, for lines that name no round
+        rounds[one.task_id, one.effect, str(one.row.pk)] = one
+    keys = dict(
+        TaskEvent.objects.filter(pk__in=[line.event_id for line in card.lines]).values_list("pk", "key")
+    )
+    return [_row(line, keys.get(line.event_id, ""), rounds) for line in card.lines]
+
+
+def _row(line: Line, key: str, rounds: Mapping[tuple[UUID, str, str], Related]) -> TimelineRow:
+    effect = _EFFECT_OF.get(line.kind, "")
+    proof = rounds.get((line.task_id, effect, key.partition(":")[2]))
+    return TimelineRow(
+        line=line,
+        mark=_MARKS[line.state],
+        seconds="" if line.seconds is None else display.seconds(line.seconds),
+        evidence=proof.link if proof else "",
+    )
+
+
+def _round_of(idempotency_key: str) -> str:
+    found = _EFFECT.fullmatch(idempotency_key)
+    return found["round"] if found else idempotency_key

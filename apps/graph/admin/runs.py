@@ -1,0 +1,176 @@
+"""Pages of runs with their steps, and of questions."""
+
+from collections.abc import Iterable
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+from typing_extensions import override
+
+from apps import admin_display as display
+from apps.admin_base import HistoryAdmin, Section, shown
+from apps.graph.models import Question, Run
+
+MAX_STEPS_SHOWN = 300
+#: What a run may wait for → the page of that row.
+_PAGES = {
+    "project": "projects_project",
+    "worker": "workers_worker",
+    "removal": "workers_worker",
+    "turn": "workers_turn",
+    "change": "projects_mergerequest",
+    "merge": "projects_mergerequest",
+    "verification": "workers_verification",
+    "deployment": "infra_servicedeployment",
+    "question": "graph_question",
+}
+
+
+def waiting_link(waiting_for: str) -> str:
+    """Link to the row that ``kind:id`` names; a kind without a page is shown as it is."""
+    kind, _colon, name = waiting_for.partition(":")
+    page = _PAGES.get(kind)
+    return (
+        display.link(page, name, f"{kind} {name[: display.SHORT_ID]}") if page else display.code(waiting_for)
+    )
+
+
+@admin.register(Run)
+class RunAdmin(HistoryAdmin):
+    """Runs: executions of flows, and what each of their steps took."""
+
+    list_display = (
+        "short_id",
+        "shown_status",
+        "flow",
+        "shown_project",
+        "shown_task",
+        "shown_waiting",
+        "worker_attempts",
+        "reworks",
+        "failure_code",
+        "created_at",
+    )
+    list_select_related = ("task__project",)
+    list_filter = ("status", "flow", "created_at")
+    search_fields = ("id__startswith", "task__id__startswith", "task__project__slug", "waiting_for")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+    fieldsets = (
+        (
+            None,
+            {
+                "fields": (
+                    ("status_label", "shown_task", "shown_project"),
+                    ("shown_waiting", "flow", "flow_version"),
+                    "shown_failure",
+                )
+            },
+        ),
+        (
+            _("Counters"),
+            {"fields": (("worker_attempts", "reworks"), ("drives", "troubles"))},
+        ),
+        (
+            _("Times"),
+            {
+                "fields": (
+                    ("created_at", "deadline_at", "finished_at"),
+                    ("heartbeat_at", "status_changed_at", "forgotten_at"),
+                )
+            },
+        ),
+        (_("Outcome"), {"fields": ("shown_outcome",)}),
+    )
+
+    @shown(_("Run"), ordering="id")
+    def short_id(self, run: Run) -> str:
+        """Show the beginning of the id."""
+        return str(run.pk)[: display.SHORT_ID]
+
+    @shown(_("Project"), ordering="task__project__slug")
+    def shown_project(self, run: Run) -> str:
+        """Link to the project."""
+        return display.link("projects_project", run.task.project_id, run.task.project.slug)
+
+    @shown(_("Task"))
+    def shown_task(self, run: Run) -> str:
+        """Link to the task."""
+        return display.link("projects_task", run.task_id)
+
+    @shown(_("Waits for"))
+    def shown_waiting(self, run: Run) -> str:
+        """Link to what it waits for."""
+        return waiting_link(run.waiting_for) if run.waiting_for else display.NOTHING
+
+    @shown(_("Outcome"))
+    def shown_outcome(self, run: Run) -> str:
+        """Show what the flow decided."""
+        return display.facts(run.outcome)
+
+    @shown(_("Failure"))
+    def shown_failure(self, run: Run) -> str:
+        """Show why it did not succeed."""
+        return display.failure(run.failure)
+
+    @shown(_("Failure"))
+    def failure_code(self, run: Run) -> str:
+        """Show the code of the failure."""
+        return display.failure_word(run.failure)
+
+    @override
+    def sections(self, row: Run) -> Iterable[Section]:
+        """Show its steps and its questions."""
+        yield Section(
+            title=_("Steps"),
+            headers=("#", _("Step"), _("Waited for"), _("Began"), _("Took"), _("Data")),
+            rows=[
+                (
+                    str(step.seq),
+                    display.code(step.node),
+                    waiting_link(step.waiting_for) if step.waiting_for else display.NOTHING,
+                    display.moment(step.started_at),
+                    display.between(step.started_at, step.finished_at),
+                    display.facts(step.data),
+                )
+                for step in row.steps.order_by("seq")[:MAX_STEPS_SHOWN]
+            ],
+        )
+        questions = row.questions.order_by("created_at")[:MAX_STEPS_SHOWN]
+        yield Section(
+            title=_("Questions"),
+            headers=(_("Question"), _("Status"), _("Asked"), _("Answered")),
+            rows=[
+                (
+                    display.link("graph_question", question.pk, display.beginning(question.text)),
+                    display.status(question),
+                    display.moment(question.created_at),
+                    display.moment(question.answered_at),
+                )
+                for question in questions
+            ],
+        )
+
+
+@admin.register(Question)
+class QuestionAdmin(HistoryAdmin):
+    """Questions: what only a person can tell."""
+
+    list_display = ("shown_text", "shown_status", "shown_run", "deadline_at", "created_at", "answered_at")
+    list_filter = ("status", "created_at")
+    search_fields = ("id__startswith", "run__id__startswith", "text", "secret_key")
+    date_hierarchy = "created_at"
+    ordering = ("-created_at",)
+    fieldsets = (
+        (None, {"fields": (("status_label", "shown_run", "secret_key"), "text", "options", "answer")}),
+        (_("Times"), {"fields": (("created_at", "deadline_at", "answered_at"),)}),
+    )
+
+    @shown(_("Question"))
+    def shown_text(self, question: Question) -> str:
+        """Show the beginning of the question."""
+        return display.beginning(question.text)
+
+    @shown(_("Run"))
+    def shown_run(self, question: Question) -> str:
+        """Link to the run that waits for the answer."""
+        return display.link("graph_run", question.run_id)
