@@ -262,3 +262,20 @@ GRAPH_RECURSION_LIMIT = 200
 
 # --- bot --------------------------------------------------------------------
 TELEGRAM_BOT_TOKEN: str = env.str("TELEGRAM_BOT_TOKEN", "")
+
+# --- admin ------------------------------------------------------------------
+# Moments to the second and by the 24-hour clock: operators compare them with logs.
+FORMAT_MODULE_PATH = ["orchestrator.formats"]
+UNFOLD: dict[str, Any] = {
+    "SITE_TITLE": _("Orchestrator"),
+    "SITE_HEADER": _("Orchestrator"),
+    "SITE_SUBHEADER": _("From a sentence to a URL"),
+    "SITE_SYMBOL": "conversion_path",
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_LANGUAGES": False,
+    "BORDER_RADIUS": "6px",
+    "STYLES": ["orchestrator.dashboard.stylesheet"],
+    "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "orchestrator.dashboard.favicon"}],
+    "DASHBOARD_CALLBACK": "orchestrator.dashboard.dashboard",
+    "SIDEBAR": {"show_search": True, "navigation": "orchestrator.dashboard.navigation"},
+}

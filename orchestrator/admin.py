@@ -1,0 +1,115 @@
+"""Pages of what other packages brought along, in the look of ours: periodic tasks and personal tokens."""
+
+from typing import TYPE_CHECKING, Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest
+from django_celery_beat import admin as beat
+from django_celery_beat.models import (
+    ClockedSchedule,
+    CrontabSchedule,
+    IntervalSchedule,
+    PeriodicTask,
+    SolarSchedule,
+)
+from knox.models import AuthToken
+from typing_extensions import override
+from unfold.widgets import SELECT_CLASSES, UnfoldAdminTextInputWidget
+
+from apps.admin_base import UnfoldModelAdmin
+
+if TYPE_CHECKING:
+
+    class BeatAdmin(UnfoldModelAdmin):
+        """Stands for a class without types."""
+
+    class BeatForm(forms.ModelForm[Any]):
+        """Stands for a class without types."""
+
+else:
+    BeatAdmin, BeatForm = beat.PeriodicTaskAdmin, beat.PeriodicTaskForm
+
+for _model in (PeriodicTask, IntervalSchedule, CrontabSchedule, ClockedSchedule, SolarSchedule, AuthToken):
+    admin.site.unregister(_model)
+
+
+class PeriodicTaskForm(BeatForm):
+    """Their form with our widgets."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["regtask"].widget.attrs["class"] = " ".join(SELECT_CLASSES)
+        self.fields["task"].widget = UnfoldAdminTextInputWidget()
+
+
+@admin.register(PeriodicTask)
+class PeriodicTaskAdmin(BeatAdmin, UnfoldModelAdmin):
+    """What beat starts; operators may change every cadence, and edits are kept."""
+
+    form = PeriodicTaskForm
+    date_hierarchy = None
+    list_display = ("name", "task", "enabled", "interval", "crontab", "last_run_at", "total_run_count")
+    list_filter = ("enabled", "one_off", "last_run_at")
+    list_per_page = 50
+    ordering = ("name",)
+
+
+class ScheduleAdmin(UnfoldModelAdmin):
+    """Schedules that periodic tasks refer to; they are reached from there."""
+
+    list_per_page = 50
+
+    @override
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        """Keep schedules off the first page and out of the sidebar."""
+        return False
+
+
+@admin.register(IntervalSchedule)
+class IntervalScheduleAdmin(ScheduleAdmin):
+    """Every so many seconds, minutes, hours or days."""
+
+    list_display = ("__str__", "every", "period")
+
+
+@admin.register(CrontabSchedule)
+class CrontabScheduleAdmin(ScheduleAdmin):
+    """As in a crontab."""
+
+    list_display = ("__str__", "human_readable")
+    readonly_fields = ("human_readable",)
+    fields = (
+        "human_readable",
+        ("minute", "hour"),
+        ("day_of_month", "month_of_year", "day_of_week"),
+        "timezone",
+    )
+
+
+@admin.register(ClockedSchedule, SolarSchedule)
+class OtherScheduleAdmin(ScheduleAdmin):
+    """Once, or by the sun."""
+
+
+@admin.register(AuthToken)
+class AuthTokenAdmin(UnfoldModelAdmin):
+    """Personal tokens: whose, since when, until when; here they can only be revoked."""
+
+    list_display = ("user", "created", "expiry")
+    list_display_links = None
+    list_select_related = ("user",)
+    search_fields = ("user__username",)
+    ordering = ("-created",)
+    list_per_page = 50
+    fields = ("user", "created", "expiry")
+
+    @override
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Refuse: a token is shown once, to whoever signs in for it."""
+        return False
+
+    @override
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        """Refuse."""
+        return False

@@ -1,0 +1,269 @@
+"""Every page of the admin as a whole; what single pages do is tested beside their apps."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.contrib import admin
+from django.contrib.auth.models import Group, Permission
+from django.db import models
+from django.test import Client
+from django.utils import timezone
+from django.utils.html import escape
+
+from apps import admin_display
+from apps.admin_base import HistoryAdmin
+from apps.lifecycle import Lifecycle
+from tests.admin_rows import (
+    ENVIRONMENT_VALUE,
+    MARKUP,
+    SECRET_VALUE,
+    WORKER_VALUE,
+    Story,
+    failure,
+    list_of,
+    make_dead_letter,
+    operator,
+    page_of,
+)
+from tests.factories import make_deployment, make_project, make_task, make_user, make_worker
+
+pytestmark = [pytest.mark.service, pytest.mark.django_db]
+
+MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
+HISTORY = [model for model in MODELS if isinstance(admin.site._registry[model], HistoryAdmin)]
+NAMES = [model._meta.label for model in MODELS]
+
+
+@pytest.fixture
+def client() -> Client:
+    """The browser of a person who may do everything."""
+    browser = Client()
+    browser.force_login(operator())
+    return browser
+
+
+@pytest.mark.parametrize("model", MODELS, ids=NAMES)
+def test_list_without_rows_is_shown(client: Client, model: type[models.Model]) -> None:
+    response = client.get(list_of(model))
+
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS, ids=NAMES)
+def test_list_with_rows_is_shown_and_searched(client: Client, model: type[models.Model]) -> None:
+    Story()
+
+    responses = [client.get(list_of(model) + query) for query in ("", "?q=book", "?q=1234abcd", "?q=%00")]
+
+    assert [response.status_code for response in responses[:3]] == [200, 200, 200]
+    assert responses[3].status_code < 500
+    assert MARKUP not in responses[0].content.decode()
+
+
+def test_every_detail_page_escapes_the_words_of_others_and_keeps_secrets(client: Client) -> None:
+    story = Story()
+
+    for row in story.rows():
+        response = client.get(page_of(row))
+        text = response.content.decode()
+
+        assert response.status_code == 200, row
+        assert MARKUP not in text, row
+        for secret in (SECRET_VALUE, ENVIRONMENT_VALUE, WORKER_VALUE):
+            assert secret not in text, row
+
+
+def test_every_registered_model_has_a_row_in_the_story(client: Client) -> None:
+    covered = {type(row)._meta.label for row in Story().rows()}
+
+    # Groups have a page of Django's own; tokens have a list only.
+    assert covered == set(NAMES) - {"auth.Group", "knox.AuthToken"}
+    assert client.get(f"/admin/auth/group/{Group.objects.create(name='g').pk}/change/").status_code == 200
+
+
+@pytest.mark.parametrize("page", ["add", "change", "delete"])
+@pytest.mark.parametrize("model", HISTORY, ids=[model._meta.label for model in HISTORY])
+def test_history_is_changed_by_no_post(client: Client, model: type[models.Model], page: str) -> None:
+    row = next(row for row in Story().rows() if isinstance(row, model))
+    before = model._default_manager.filter(pk=row.pk).values().get()
+    address = list_of(model) + "add/" if page == "add" else page_of(row, page)
+
+    response = client.post(address, {"status": "failed", "post": "yes"})
+
+    assert response.status_code == 403
+    assert model._default_manager.filter(pk=row.pk).values().get() == before
+
+
+def test_models_with_a_status_are_history_or_are_written_by_services() -> None:
+    editable = {model._meta.label for model in MODELS if issubclass(model, Lifecycle)} - {
+        model._meta.label for model in HISTORY
+    }
+
+    assert editable == {"projects.Project"}
+
+
+def test_every_status_has_a_color() -> None:
+    statuses = {status for model in MODELS if issubclass(model, Lifecycle) for status in model.TRANSITIONS}
+
+    assert statuses <= set(admin_display.STATUS_COLORS)
+
+
+@pytest.mark.parametrize("model", MODELS, ids=NAMES)
+def test_staff_without_permission_see_nothing(model: type[models.Model]) -> None:
+    browser = Client()
+    browser.force_login(make_user(is_staff=True))
+
+    response = browser.get(list_of(model))
+
+    assert response.status_code == 403
+
+
+@pytest.mark.parametrize("address", ["/admin/", "/admin/projects/task/", "/admin/workers/worker/"])
+def test_people_who_are_not_staff_are_sent_to_the_login_page(address: str) -> None:
+    browser = Client()
+    browser.force_login(make_user())
+
+    response = browser.get(address)
+
+    assert response.status_code == 302
+    assert response["Location"].startswith("/admin/login/")
+
+
+def test_a_person_who_may_only_look_sees_every_page_and_no_button() -> None:
+    person = make_user(is_staff=True)
+    person.user_permissions.set(Permission.objects.filter(codename__startswith="view_"))
+    browser = Client()
+    browser.force_login(person)
+
+    for row in Story().rows():
+        response = browser.get(page_of(row))
+        text = response.content.decode()
+
+        assert response.status_code == 200, row
+        assert all(word not in text for word in ("/cancel/", "/retry/", "/stop/", "/replay/", "/archive/"))
+        assert SECRET_VALUE not in text
+
+
+def test_first_page_counts_and_lists_what_matters(client: Client) -> None:
+    make_task(status="running", spec="a shop with orders")
+    make_task(status="failed", spec="broken one", failure=failure(), finished_at=timezone.now())
+    make_worker(status="running")
+    make_dead_letter()
+    make_deployment(status="live", url="http://127.0.0.1:21077", live_at=timezone.now())
+
+    response = client.get("/admin/")
+    counts = {str(figure.title): figure.count for figure in response.context["figures"]}
+
+    assert counts == {
+        "Unfinished tasks": 1,
+        "Active workers": 1,
+        "Live deployments": 1,
+        "Open dead letters": 1,
+        "Failed in 24 hours": 1,
+    }
+    assert "http://127.0.0.1:21077" in response.content.decode()
+
+
+def test_figures_lead_to_the_lists_they_count(client: Client) -> None:
+    make_task(status="running")
+    make_task(status="failed", failure=failure(), finished_at=timezone.now())
+    make_task(status="failed", failure=failure(), finished_at=timezone.now() - timedelta(days=2))
+    make_worker(status="running")
+    make_worker(status="crashed")
+
+    for figure in client.get("/admin/").context["figures"]:
+        response = client.get(figure.address)
+
+        assert response.status_code == 200
+        assert response.context["cl"].result_count == figure.count, figure.title
+
+
+def test_first_page_of_staff_without_permission_is_empty() -> None:
+    make_task(status="running", spec="not for everybody")
+    browser = Client()
+    browser.force_login(make_user(is_staff=True))
+
+    response = browser.get("/admin/")
+
+    assert response.status_code == 200
+    assert response.context["figures"] == []
+    assert "not for everybody" not in response.content.decode()
+
+
+def test_first_page_needs_the_same_queries_for_one_row_and_for_many(
+    client: Client, django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(12):
+        make_task(status="running")
+        make_deployment(status="live")
+
+    with django_assert_max_num_queries(12):
+        client.get("/admin/")
+
+
+@pytest.mark.parametrize("model", MODELS, ids=NAMES)
+def test_lists_need_the_same_queries_for_one_row_and_for_many(
+    client: Client, model: type[models.Model], django_assert_max_num_queries: Any
+) -> None:
+    for _ in range(4):
+        Story()
+
+    with django_assert_max_num_queries(12):
+        client.get(list_of(model))
+
+
+def test_detail_pages_need_a_bounded_number_of_queries(
+    client: Client, django_assert_max_num_queries: Any
+) -> None:
+    story = Story()
+
+    for row in story.rows():
+        with django_assert_max_num_queries(24):
+            client.get(page_of(row))
+
+
+def test_sidebar_names_only_what_the_person_may_see() -> None:
+    person = make_user(is_staff=True)
+    person.user_permissions.add(Permission.objects.get(codename="view_task"))
+    browser = Client()
+    browser.force_login(person)
+
+    text = browser.get("/admin/").content.decode()
+
+    assert 'href="/admin/projects/task/"' in text
+    assert 'href="/admin/workers/worker/"' not in text
+
+
+def test_pages_ask_nobody_outside(client: Client) -> None:
+    story = Story()
+
+    for row in [*story.rows(), make_project(repository_url="")]:
+        text = client.get(page_of(row)).content.decode()
+
+        assert 'src="http' not in text
+        assert '<link href="http' not in text
+
+
+def test_periodic_task_is_edited(client: Client) -> None:
+    story = Story()
+    form = client.get(page_of(story.periodic)).context["adminform"].form
+    values = {name: _value(form[name].value()) for name in form.fields}
+
+    response = client.post(page_of(story.periodic), {**values, "description": "slower", "enabled": ""})
+    story.periodic.refresh_from_db()
+
+    assert response.status_code == 302
+    assert (story.periodic.description, story.periodic.enabled) == ("slower", False)
+
+
+def test_failure_in_a_page_is_text(client: Client) -> None:
+    story = Story()
+
+    text = client.get(page_of(story.worker)).content.decode()
+
+    assert escape(f"No commit {MARKUP}") in text
+
+
+def _value(value: Any) -> Any:
+    return "" if value is None else value
