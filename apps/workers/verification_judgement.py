@@ -7,48 +7,22 @@ either; there is at least one test; and the checks said what became of the
 tests, unless those of the base say nothing either.
 
 What cannot be compared is not excused: names that are missing from the checks'
-test report count as skipped; if there is no such report, the number of skipped
-tests may not be larger than the base's.
+test report count as skipped; if there is no such report, no more tests may be
+skipped, and no fewer run, than on the base.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated, Any, Final, Literal
-
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from typing import Any, Final
 
 from apps.failures import Failure, FailureKind
-from worker_image.verify.report import (
-    EXIT_DONE,
-    EXIT_PROBLEM,
-    MAX_ID_CHARS,
-    MAX_REPORT_BYTES,
-    MAX_TESTS,
-    REPORT_NAME,
-)
-from worker_image.verify.spec import BUNDLE_NAME, SPEC_NAME
-
-__all__ = [
-    "BUNDLE_NAME",
-    "MAX_REPORT_BYTES",
-    "REPORT_NAME",
-    "SPEC_NAME",
-    "Judgement",
-    "Outcome",
-    "judge",
-]
+from worker_image.verify.report import EXIT_DONE, EXIT_PROBLEM
+from worker_image.verify.schema import Phase, Report, read_report
 
 _SHOWN: Final = 100
 _STAGE: Final = "verification"
 _BASE_PHASES: Final = ("setup_base", "tests_base", "setup_again")
-
-Seconds = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0, le=100_000_000)]
-Sha = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
-Word = Annotated[str, Field(pattern=r"^[a-z_]{1,40}$")]
-Name = Annotated[str, Field(max_length=MAX_ID_CHARS)]
-Names = Annotated[tuple[Name, ...], Field(max_length=MAX_TESTS, strict=False)]
 
 
 class Outcome(StrEnum):
@@ -75,60 +49,6 @@ class Judgement:
     log_tail: str = ""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", strict=True)
-
-
-class _Phase(_Part):
-    seconds: Seconds
-    exit_code: Annotated[int, Field(ge=0, le=255)] | None
-    timed_out: bool
-    log_tail: Annotated[str, Field(max_length=20_000)]
-
-    @property
-    def is_good(self) -> bool:
-        return self.exit_code == 0
-
-
-class _Summary(_Part):
-    source: Word
-    total: Count
-    passed: Count
-    failed: Count
-    skipped: Count
-
-
-class _Report(_Part):
-    version: Literal[1]
-    base_sha: Sha
-    head_sha: Sha
-    commands: Annotated[dict[Word, Annotated[str, Field(max_length=1_000)]], Field(max_length=3)]
-    phases: Annotated[dict[Word, _Phase], Field(max_length=12)]
-    tree: Sha | None
-    restored: Names
-    tests_base: Names | None
-    tests_head: Names | None
-    summary: _Summary | None
-    not_run: Names | None
-    summary_base: _Summary | None
-    not_run_base: Names | None
-    problem: Word | None
-    detail: Annotated[str, Field(max_length=2_000)]
-    stopped_in: Word | None
-
-    @property
-    def removed(self) -> list[str]:
-        """Tests of the base that the head has no more; none if one of them could not be listed."""
-        if self.tests_base is None or self.tests_head is None:
-            return []
-        return sorted(set(self.tests_base) - set(self.tests_head))
-
-    @property
-    def newly_skipped(self) -> list[str]:
-        """Tests that both have and only the base runs."""
-        return sorted(set(self.not_run or ()) - set(self.not_run_base or ()))
-
-
 def judge(
     report_bytes: bytes | None,
     *,
@@ -153,7 +73,7 @@ def judge(
         # Whoever killed the driver may have left a report of its own.
         code = "verification_timeout" if timed_out else "verification_killed"
         return _crashed(code, f"The checks' driver ended with {exit_code} and proves nothing.")
-    report = _read(report_bytes)
+    report = read_report(report_bytes)
     if report is None:
         return _crashed("report_missing", "The checks left no readable report.")
     if (report.base_sha, report.head_sha) != (base_sha, head_sha):
@@ -165,18 +85,7 @@ def judge(
     return _judgement(Outcome.CRASHED if crashed else Outcome.FAILED, report, failure)
 
 
-def _read(content: bytes | None) -> _Report | None:
-    if content is None or len(content) > MAX_REPORT_BYTES:
-        return None
-    try:
-        return _Report.model_validate_json(content)
-    except (ValidationError, RecursionError):
-        return None
-
-
-def _why_not(
-    report: _Report, exit_code: int, *, timed_out: bool, allow_removed_tests: bool
-) -> Failure | None:
+def _why_not(report: Report, exit_code: int, *, timed_out: bool, allow_removed_tests: bool) -> Failure | None:
     """Return the first thing that keeps the commit from being proven, in the order in which they matter."""
     if report.problem is not None:
         return _problem(report, timed_out=timed_out)
@@ -189,7 +98,7 @@ def _why_not(
     return failure
 
 
-def _problem(report: _Report, *, timed_out: bool) -> Failure:
+def _problem(report: Report, *, timed_out: bool) -> Failure:
     stopped_in = report.stopped_in
     if report.problem == "stopped" and timed_out and stopped_in in ("setup", "check"):
         code = "setup_timeout" if stopped_in == "setup" else "checks_timeout"
@@ -200,7 +109,7 @@ def _problem(report: _Report, *, timed_out: bool) -> Failure:
     return _platform(str(report.problem), f"The checks could not be run: {report.detail or report.problem}")
 
 
-def _base_failure(report: _Report) -> Failure | None:
+def _base_failure(report: Report) -> Failure | None:
     """The base was proven before it was merged: what fails on it is not the work's fault."""
     for name in _BASE_PHASES:
         phase = report.phases.get(name)
@@ -212,7 +121,7 @@ def _base_failure(report: _Report) -> Failure | None:
     return None
 
 
-def _setup_failure(report: _Report) -> Failure | None:
+def _setup_failure(report: Report) -> Failure | None:
     setup = report.phases.get("setup")
     if setup is None:
         return _platform("report_incomplete", "The report lacks the installation.")
@@ -222,7 +131,7 @@ def _setup_failure(report: _Report) -> Failure | None:
     return _product(code, f"`{_command(report, 'setup')}` {_how(setup)}", log_tail=setup.log_tail)
 
 
-def _check_failure(report: _Report) -> Failure | None:
+def _check_failure(report: Report) -> Failure | None:
     check = report.phases.get("check")
     if check is None:
         return _platform("report_incomplete", "The report lacks the checks.")
@@ -235,7 +144,7 @@ def _check_failure(report: _Report) -> Failure | None:
     return _product(code, message, log_tail=check.log_tail, tests=_counts(report), removed=report.removed)
 
 
-def _tests_failure(report: _Report, *, allow_removed_tests: bool) -> Failure | None:
+def _tests_failure(report: Report, *, allow_removed_tests: bool) -> Failure | None:
     if report.tests_head is None:
         listed = report.phases.get("tests_head")
         message = f"The tests cannot be listed by `{_command(report, 'tests_head')}`."
@@ -245,11 +154,9 @@ def _tests_failure(report: _Report, *, allow_removed_tests: bool) -> Failure | N
             return _named("tests_removed", "Tests of the base are gone", report.removed)
         if report.newly_skipped:
             return _named("tests_skipped", "Tests that the base runs are not run", report.newly_skipped)
-        if _skips_more_than_base(report):
-            return _product(
-                "tests_skipped", "More tests are skipped than on the base.", tests=_counts(report)
-            )
-    if not report.tests_head:
+        if _runs_less_than_base(report):
+            return _product("tests_skipped", "Fewer tests are run, or more are skipped, than on the base.")
+    if not report.tests_head or (report.summary is not None and not report.summary.total):
         return _product("no_tests", "There are no tests, so nothing is proven.")
     if report.summary is None and report.summary_base is not None:
         # A check that ends early with 0 looks exactly like this.
@@ -257,14 +164,17 @@ def _tests_failure(report: _Report, *, allow_removed_tests: bool) -> Failure | N
     return None
 
 
-def _skips_more_than_base(report: _Report) -> bool:
+def _runs_less_than_base(report: Report) -> bool:
     """Compare numbers where names cannot be; a base that says nothing skips nothing."""
-    if report.summary is None or report.not_run is not None:
+    here, base = report.summary, report.summary_base
+    if here is None or report.not_run is not None:
         return False
-    return report.summary.skipped > (report.summary_base.skipped if report.summary_base else 0)
+    if base is None:
+        return here.skipped > 0
+    return here.skipped > base.skipped or here.total - here.skipped < base.total - base.skipped
 
 
-def _judgement(outcome: Outcome, report: _Report, failure: Failure | None) -> Judgement:
+def _judgement(outcome: Outcome, report: Report, failure: Failure | None) -> Judgement:
     check = report.phases.get("check")
     blamed = failure.details.get("log_tail") if failure else None
     return Judgement(
@@ -275,7 +185,7 @@ def _judgement(outcome: Outcome, report: _Report, failure: Failure | None) -> Ju
     )
 
 
-def _evidence(report: _Report) -> dict[str, Any]:
+def _evidence(report: Report) -> dict[str, Any]:
     """Return what was observed, in the form that rows and the API carry.
 
     ``total``, ``passed``, ``failed``, ``skipped``: of the checks' own report, absent if it said nothing.
@@ -302,17 +212,17 @@ def _evidence(report: _Report) -> dict[str, Any]:
     }
 
 
-def _counts(report: _Report) -> dict[str, int]:
+def _counts(report: Report) -> dict[str, int]:
     if report.summary is None:
         return {}
     return report.summary.model_dump(exclude={"source"})
 
 
-def _command(report: _Report, phase: str) -> str:
+def _command(report: Report, phase: str) -> str:
     return report.commands.get(phase.partition("_")[0], phase)
 
 
-def _how(phase: _Phase) -> str:
+def _how(phase: Phase) -> str:
     return "did not end within its time" if phase.timed_out else f"ended with exit code {phase.exit_code}"
 
 

@@ -113,7 +113,9 @@ class _Verification:
         """Whether only the base can tell if what was left out may be left out."""
         if results is None:
             return True
-        return results.skipped > 0 if self._report.not_run is None else bool(self._report.not_run)
+        if self._report.not_run is not None:
+            return bool(self._report.not_run)
+        return results.skipped > 0 or results.total < len(self._report.tests_head or ())
 
     def _ask_base_again(self) -> None:
         """Run the base's checks where the change has not been: another clone, another home."""
