@@ -1,13 +1,11 @@
 """What every REST view shares: permission, ownership, strict input, pages."""
 
-import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
-from django.conf import settings
 from django.db.models import Model, QuerySet
-from rest_framework import serializers, status
-from rest_framework.exceptions import APIException, ParseError, PermissionDenied
+from rest_framework import serializers
+from rest_framework.exceptions import ParseError, PermissionDenied
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import BasePermission
@@ -126,16 +124,8 @@ def owned(request: Request, rows: QuerySet[Row], *, by: str) -> QuerySet[Row]:
     return rows.filter(**{by: request.user.pk})
 
 
-class BodyTooLarge(APIException):
-    """The request's body is too large."""
-
-    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
-    default_code = "body_too_large"
-    default_detail = "The request's body is too large."
-
-
-class BoundedJSONParser(JSONParser):
-    """Reads JSON up to Django's limit for bodies; REST framework itself reads any amount."""
+class BodyParser(JSONParser):
+    """Reads JSON; a body that is nested too deeply is the sender's fault and not ours."""
 
     def parse(
         self,
@@ -146,15 +136,10 @@ class BoundedJSONParser(JSONParser):
         """Return the body's value.
 
         Raises:
-            BodyTooLarge: it is longer than ``DATA_UPLOAD_MAX_MEMORY_SIZE``.
             ParseError: it is not JSON, or nested too deeply.
         """
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE or 0
-        body = stream.read(limit + 1)
-        if len(body) > limit:
-            raise BodyTooLarge()
         try:
-            return super().parse(io.BytesIO(body), media_type, dict(parser_context or {}))
+            return super().parse(stream, media_type, dict(parser_context or {}))
         except RecursionError as error:
             raise ParseError("JSON parse error - nested too deeply") from error
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404
 from rest_framework import exceptions, status
 from rest_framework.response import Response
@@ -31,6 +32,8 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         return _ours(error)
     if isinstance(error, exceptions.ValidationError):
         return _answer(400, "invalid", "The request is not valid.", _fields(error.detail))
+    if isinstance(error, RequestDataTooBig):
+        return _answer(413, "body_too_large", "The request's body is too large.", {})
     if isinstance(error, Http404):
         error = exceptions.NotFound()
     elif isinstance(error, DjangoPermissionDenied):

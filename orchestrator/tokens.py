@@ -15,7 +15,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import AnonRateThrottle
 from rest_framework.views import APIView
 
-from apps.rest import BoundedJSONParser, StrictSerializer
+from apps.rest import BodyParser, StrictSerializer
 
 
 class SignInThrottle(AnonRateThrottle):
@@ -48,7 +48,7 @@ class SignInView(APIView):
     authentication_classes = ()
     permission_classes = (AllowAny,)
     throttle_classes = (SignInThrottle,)
-    parser_classes = (BoundedJSONParser,)
+    parser_classes = (BodyParser,)
 
     @extend_schema(request=SignInSerializer, responses={201: TokenSerializer}, auth=[])
     def post(self, request: Request) -> Response:

@@ -26,7 +26,7 @@ from apps.projects.idempotency import idempotent
 from apps.projects.models import Project, Task
 from apps.projects.selectors import get_task
 from apps.projects.serializers import TaskSerializer
-from apps.rest import BoundedJSONParser, owned, require_command, user_id
+from apps.rest import BodyParser, owned, require_command, user_id
 from apps.workers.models import Verification
 
 
@@ -105,7 +105,7 @@ class QuestionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
 
     queryset = Question.objects.all()
     serializer_class = QuestionSerializer
-    parser_classes = (BoundedJSONParser,)
+    parser_classes = (BodyParser,)
     filterset_fields = ("status", "run_id")
     commands: ClassVar = {"list": "task.answer", "retrieve": "task.answer", "answer": "task.answer"}
 

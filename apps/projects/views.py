@@ -26,7 +26,7 @@ from apps.projects.serializers import (
     TaskEventSerializer,
     TaskSerializer,
 )
-from apps.rest import BoundedJSONParser, owned, require_command, user_id
+from apps.rest import BodyParser, owned, require_command, user_id
 
 STATUS_COMMANDS = ("engineering.status", "deploy.status")
 
@@ -37,7 +37,7 @@ class ProjectViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVi
     queryset = Project.objects.all()
     serializer_class = ProjectSerializer
     filterset_class = ProjectFilter
-    parser_classes = (BoundedJSONParser,)
+    parser_classes = (BodyParser,)
     commands: ClassVar = {
         "list": "project.list",
         "retrieve": "project.get",
@@ -103,7 +103,7 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
     queryset = Task.objects.all()
     serializer_class = TaskSerializer
     filterset_class = TaskFilter
-    parser_classes = (BoundedJSONParser,)
+    parser_classes = (BodyParser,)
     commands: ClassVar = {
         "list": "project.tasks",
         "retrieve": STATUS_COMMANDS,

@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from apps import storage
 from apps.errors import Invalid
-from apps.rest import WORKERS_ONLY, BoundedJSONParser
+from apps.rest import WORKERS_ONLY, BodyParser
 from apps.workers import messages, snapshots
 from apps.workers.models import Worker
 from apps.workers.serializers import (
@@ -138,7 +138,7 @@ def _words(request: Request) -> snapshots.SnapshotWords:
 class MessagesView(APIView):
     """What a worker says to its person (``orchestrator respond``)."""
 
-    parser_classes = (BoundedJSONParser,)
+    parser_classes = (BodyParser,)
     commands: ClassVar = {"post": "respond"}
 
     @extend_schema(request=WorkerMessageSerializer, responses={201: WorkerMessageAcceptedSerializer})

@@ -8,7 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
-from apps.rest import BoundedJSONParser, IsAllowed, IsOperator, owned
+from apps.rest import BodyParser, IsAllowed, IsOperator, owned
 from apps.workers import agent_configs, dead_letters, services
 from apps.workers.models import AgentConfig, DeadLetter, Turn, Worker
 from apps.workers.serializers import (
@@ -64,7 +64,7 @@ class AgentConfigViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
 
     queryset = AgentConfig.objects.all()
     serializer_class = AgentConfigSerializer
-    parser_classes = (BoundedJSONParser,)
+    parser_classes = (BodyParser,)
     filterset_fields = ("agent_type", "is_active")
 
     def get_permissions(self) -> list[IsAllowed]:
