@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Final
 from uuid import UUID
 
-from django.db import DatabaseError, InterfaceError, OperationalError, close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 from redis import Redis
 from redis.exceptions import RedisError
 
@@ -114,7 +114,7 @@ class ResultConsumer:
         """Read once and store what came; returns how many entries were handled.
 
         Raises:
-            DatabaseError, RedisError, ChannelUnavailable: a server is away; nothing is lost.
+            OperationalError, InterfaceError, RedisError, ChannelUnavailable: a server is away; all is kept.
 
         """
         if time.monotonic() >= self._refresh_at:
@@ -224,9 +224,7 @@ class ResultConsumer:
             if entry.data is None:
                 # Its author trimmed it after we were given it: there is nothing to keep.
                 self.trimmed_count += 1
-                logger.warning(
-                    "Entry %s of %s is empty (%d so far)", entry.id, entry.stream, self.trimmed_count
-                )
+                logger.warning("Entry %s of %s is empty", entry.id, entry.stream)
                 continue
             try:
                 reports.append(parse(self._workers[entry.stream], entry))
@@ -240,7 +238,7 @@ class ResultConsumer:
             facts = self._store(reports) if reports else Facts()
         except (OperationalError, InterfaceError):
             raise
-        except (DatabaseError, ValueError, TypeError):
+        except Exception:
             logger.exception("A batch of %d could not be stored; trying one by one", len(reports))
             facts = self._store_singly(reports, dead)
         dead.extend((report.entry, reason) for report, reason in facts.refused)
@@ -253,7 +251,9 @@ class ResultConsumer:
                 together.add(self._store([report]))
             except (OperationalError, InterfaceError):
                 raise
-            except (DatabaseError, ValueError, TypeError) as error:
+            except Exception as error:
+                # Whatever is wrong with one entry, it is kept whole and must not hold up the others.
+                logger.exception("Entry %s of %s could not be stored", report.entry.id, report.entry.stream)
                 dead.append((report.entry, f"could not be stored: {type(error).__name__}"))
         return together
 

@@ -47,10 +47,18 @@ _KINDS: Final = {
     ErrorCode.AGENT_MISSING: (FailureKind.PLATFORM, False),
     ErrorCode.WORKER_RESTARTED: (FailureKind.PLATFORM, True),
     ErrorCode.WORKER_STOPPED: (FailureKind.PLATFORM, True),
+    ErrorCode.WORKER_FAILED: (FailureKind.PLATFORM, True),
+    ErrorCode.INPUT_UNREADABLE: (FailureKind.PLATFORM, False),
 }
 #: Results that say "the platform broke", not "the work said no".
 _CRASHES: Final = frozenset(
-    {ErrorCode.WORKSPACE_UNAVAILABLE, ErrorCode.WORKER_RESTARTED, ErrorCode.WORKER_STOPPED}
+    {
+        ErrorCode.WORKSPACE_UNAVAILABLE,
+        ErrorCode.WORKER_RESTARTED,
+        ErrorCode.WORKER_STOPPED,
+        ErrorCode.WORKER_FAILED,
+        ErrorCode.INPUT_UNREADABLE,
+    }
 )
 #: Code of the failure of a worker that says too much.
 FLOOD_CODE: Final = "output_flood"

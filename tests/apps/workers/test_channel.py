@@ -1,14 +1,20 @@
 """The channel and its users, against the real server."""
 
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 import pytest
 import redis
 from redis.exceptions import NoPermissionError
 
 from apps.workers.channel import Channel, ChannelUnavailable, connect
+from apps.workers.credentials import digest
 from apps.workers.models import Worker
+from orchestrator.embedded import Embedded
 from worker_image.contract import INPUT_GROUP, WAKEUP_STREAM, input_stream, output_stream
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
@@ -134,6 +140,37 @@ def test_server_that_is_away_is_unavailable_and_not_empty(admitted: MakeWorker) 
         nobody.is_drained(worker.pk)
     with pytest.raises(ChannelUnavailable):
         nobody.is_admitted(worker.pk)
+
+
+@pytest.fixture
+def own_server() -> Iterator[Embedded]:
+    """A channel server that a test may kill."""
+    directory = Path(tempfile.mkdtemp(prefix="channel-", dir="/tmp"))
+    directory.chmod(0o711)
+    embedded = Embedded(directory, names=("channel",))
+    embedded.ensure("channel")
+    yield embedded
+    embedded.remove()
+
+
+def test_users_and_their_limits_survive_a_kill_of_the_server(own_server: Embedded) -> None:
+    address = own_server.env()["CHANNEL_REDIS_URL"]
+    worker_id, password = uuid4(), "p" * 64
+    Channel(connect(address)).admit(worker_id, digest(password))
+
+    own_server.kill("channel")
+    own_server.ensure("channel")
+
+    parts = urlsplit(own_server.env()["CHANNEL_REDIS_URL"])
+    own = f"redis://worker-{worker_id}:{password}@127.0.0.1:{parts.port}/0"
+    client: Any = connect(own)
+    client.xadd(output_stream(str(worker_id)), {"data": "x"})
+    for command in (("KEYS", "*"), ("FLUSHALL",), ("CONFIG", "GET", "*"), ("EVAL", "return 1", "0")):
+        with pytest.raises(NoPermissionError):
+            client.execute_command(*command)
+    with pytest.raises(redis.AuthenticationError):
+        connect(f"redis://127.0.0.1:{parts.port}/0").ping()
+    client.close()
 
 
 def test_nearly_full_server_names_its_largest_writer(admitted: MakeWorker, operator: Channel) -> None:

@@ -267,8 +267,9 @@ def test_words_about_a_strangers_turn_are_refused(admitted: MakeWorker, harness:
     assert DeadLetter.objects.filter(worker_id=stranger.pk).count() == 2
 
 
+@pytest.mark.parametrize("error", [DataError, KeyError])
 def test_one_entry_that_cannot_be_stored_does_not_hold_the_others(
-    admitted: MakeWorker, harness: Harness
+    admitted: MakeWorker, harness: Harness, error: type[Exception]
 ) -> None:
     turn = make_turn(worker=admitted(), status=TurnStatus.RUNNING)
     for seq in range(1, 6):
@@ -276,13 +277,13 @@ def test_one_entry_that_cannot_be_stored_does_not_hold_the_others(
 
     def store(reports: Sequence[Report]) -> Facts:
         if any(report.seq == 3 for report in reports):
-            raise DataError("no such value")
+            raise error("no such value")
         return consumer_apply.store(reports)
 
     harness.another(store=store).step()
 
     assert sorted(WorkerEvent.objects.values_list("seq", flat=True)) == [1, 2, 4, 5]
-    assert DeadLetter.objects.get().reason == "could not be stored: DataError"
+    assert DeadLetter.objects.get().reason == f"could not be stored: {error.__name__}"
     assert harness.length(turn.worker) == 0
 
 
