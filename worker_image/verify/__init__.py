@@ -36,4 +36,11 @@ test runner and under the driver's uid:
   run", never a pass.
 - As an ordinary user there is no isolation at all (see ``apps.units``): it
   could reach its own supervisor and every file of ours.
+- A tree of processes that multiplies faster than it is killed holds the driver
+  up until the unit's deadline, where the unit's supervisor has the same task.
+
+Measured on a generated service with 23 tests, two cores, warm package cache:
+4.7 s in all and 4.1 s of processor time. Clone 0.05, installation 0.45 (base) and
+0.2 (change), listing the base's tests 2.6, of which 1.5 compile the packages
+that everything after it imports, checks 1.4.
 """
