@@ -65,10 +65,21 @@ def shown(
     return cast(Callable[[F], F], made)
 
 
-def operation(title: Words, *, question: Words, icon: str, dangerous: bool = False) -> Callable[[F], F]:
-    """Make a method a button of the detail page: it asks first and acts on POST only."""
+def operation(
+    title: Words, *, question: Words, confirm: Words, icon: str, dangerous: bool = False
+) -> Callable[[F], F]:
+    """Make a method a button of the detail page: it asks first and acts on POST only.
+
+    Args:
+        title: of the button and of the dialog.
+        question: what will happen.
+        confirm: the dialog's button that does it; the one beside it says "Cancel".
+        icon: one of the Material symbols.
+        dangerous: whether something is lost by it.
+
+    """
     variant = ActionVariant.DANGER if dangerous else ActionVariant.DEFAULT
-    dialog = {"title": title, "description": question, "form_class": None, "form_submit_text": title}
+    dialog = {"title": title, "description": question, "form_class": None, "form_submit_text": confirm}
     made = decorators.action(
         description=title, permissions=["operate"], icon=icon, variant=variant, dialog=dialog
     )

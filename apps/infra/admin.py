@@ -108,7 +108,8 @@ class ServiceDeploymentAdmin(HistoryAdmin):
             None,
             {
                 "fields": (
-                    ("status_label", "shown_url", "shown_port"),
+                    ("status_label", "shown_port"),
+                    "shown_url",
                     ("shown_project", "service_name", "shown_task"),
                     "shown_failure",
                 )
@@ -202,6 +203,7 @@ class ServiceDeploymentAdmin(HistoryAdmin):
     @operation(
         _("Stop"),
         question=_("The service stops answering at its URL. Its data stays."),
+        confirm=_("Yes, stop it"),
         icon="stop_circle",
         dangerous=True,
     )
@@ -212,6 +214,7 @@ class ServiceDeploymentAdmin(HistoryAdmin):
     @operation(
         _("Cancel"),
         question=_("The release never becomes live; what is live now stays."),
+        confirm=_("Yes, cancel it"),
         icon="cancel",
         dangerous=True,
     )

@@ -75,7 +75,9 @@ class TaskAdmin(HistoryAdmin):
             "failure_box": display.failure(card.failure) if card.failure else "",
             "url_link": display.outside_link(card.url) if card.url else "",
             "elapsed": display.seconds(card.elapsed_seconds),
-            "accounting": [(_PARTS[name], display.seconds(value)) for name, value in card.accounting.items()],
+            "accounting": [
+                (_PARTS[name], display.seconds(value)) for name, value in card.accounting.items() if value
+            ],
             "timeline": related.timeline(card, found),
             "is_over": row.status in Task.final_statuses() and not _is_followed(row),
             "sections": [_runs(row), _rows(found)],
@@ -128,7 +130,9 @@ class TaskAdmin(HistoryAdmin):
 
     # --- operations ---
 
-    @operation(_("Start"), question=_("The task starts at once."), icon="play_arrow")
+    @operation(
+        _("Start"), question=_("The task starts at once."), confirm=_("Yes, start it"), icon="play_arrow"
+    )
     def start(self, request: HttpRequest, _form: forms.Form, object_id: str) -> HttpResponse:
         """Start this task."""
 
@@ -140,6 +144,7 @@ class TaskAdmin(HistoryAdmin):
     @operation(
         _("Cancel"),
         question=_("The work stops at whatever point it is. What was merged or deployed stays."),
+        confirm=_("Yes, cancel it"),
         icon="cancel",
         dangerous=True,
     )
@@ -147,7 +152,12 @@ class TaskAdmin(HistoryAdmin):
         """Cancel this task."""
         return self.operate(request, object_id, act=_cancel, done=_("The task is being canceled."))
 
-    @operation(_("Retry"), question=_("The same is asked again as a new task."), icon="replay")
+    @operation(
+        _("Retry"),
+        question=_("The same is asked again as a new task."),
+        confirm=_("Yes, ask again"),
+        icon="replay",
+    )
     def retry(self, request: HttpRequest, _form: forms.Form, object_id: str) -> HttpResponse:
         """Try this task again and go to the new one."""
 

@@ -37,7 +37,7 @@ class UserAdmin(BaseUserAdmin, UnfoldModelAdmin):
         (_("Person"), {"fields": (("first_name", "last_name"), ("email", "telegram_id"))}),
         (
             _("Permissions"),
-            {"fields": (("is_active", "is_staff", "is_superuser"), "groups", "user_permissions")},
+            {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
         ),
         (_("Times"), {"fields": (("last_login", "date_joined"),)}),
     )

@@ -106,7 +106,8 @@ class ProjectAdmin(RowAdmin):
             _("Repository"),
             {
                 "fields": (
-                    ("shown_repository", "default_branch", "shown_head"),
+                    "shown_repository",
+                    ("default_branch", "shown_head"),
                     ("shown_modules", "template_version", "scaffold_attempts"),
                 )
             },
@@ -236,6 +237,7 @@ class ProjectAdmin(RowAdmin):
     @operation(
         _("Create repository"),
         question=_("The repository is made from the template; asking twice is asking once."),
+        confirm=_("Yes, create it"),
         icon="construction",
     )
     def scaffold(self, request: HttpRequest, _form: forms.Form, object_id: str) -> HttpResponse:
@@ -249,6 +251,7 @@ class ProjectAdmin(RowAdmin):
     @operation(
         _("Archive"),
         question=_("The project is kept but no longer worked on. There is no way back."),
+        confirm=_("Yes, archive it"),
         icon="archive",
         dangerous=True,
     )

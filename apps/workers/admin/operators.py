@@ -76,7 +76,12 @@ class DeadLetterAdmin(HistoryAdmin):
             text = letter.payload
         return display.log(text)
 
-    @operation(_("Replay"), question=_("The entry is read and applied again."), icon="replay")
+    @operation(
+        _("Replay"),
+        question=_("The entry is read and applied again."),
+        confirm=_("Yes, replay it"),
+        icon="replay",
+    )
     def replay(self, request: HttpRequest, _form: forms.Form, object_id: str) -> HttpResponse:
         """Read this entry again."""
         return self.operate(request, object_id, act=_replay, done=_("The entry was applied."))
@@ -84,6 +89,7 @@ class DeadLetterAdmin(HistoryAdmin):
     @operation(
         _("Discard"),
         question=_("The entry is set aside for good; its words stay readable."),
+        confirm=_("Yes, discard it"),
         icon="delete",
         dangerous=True,
     )

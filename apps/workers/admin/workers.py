@@ -167,6 +167,7 @@ class WorkerAdmin(TaskRowAdmin):
     @operation(
         _("Stop"),
         question=_("The worker is asked to stop. Work that it has not handed over may be lost."),
+        confirm=_("Yes, stop it"),
         icon="stop_circle",
         dangerous=True,
     )

@@ -1,0 +1,279 @@
+"""Pages of tasks and runs: the drawn timeline, and what their buttons do."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from django.contrib.auth.models import Permission
+from django.contrib.messages import get_messages
+from django.test import Client
+
+from apps.graph import selectors
+from apps.graph.admin.runs import waiting_link
+from apps.graph.models import Run, RunStatus
+from apps.projects.models import ProjectStatus, Task, TaskStatus
+from tests.admin_rows import Story, failure, list_of, operator, page_of
+from tests.factories import make_project, make_task, make_user
+
+pytestmark = [pytest.mark.service, pytest.mark.django_db]
+
+CONFIRMED = {"_form_submitted": "True"}
+
+
+@pytest.fixture
+def client() -> Client:
+    """The browser of a person who may do everything."""
+    browser = Client()
+    browser.force_login(operator())
+    return browser
+
+
+def said(response: Any) -> list[str]:
+    return [str(message) for message in get_messages(response.wsgi_request)]
+
+
+def ticked(action: str, *tasks: Task) -> dict[str, Any]:
+    return {"action": action, "_selected_action": [str(task.pk) for task in tasks]}
+
+
+# --- the page of a task ---
+
+
+def test_timeline_shows_the_lines_of_the_card(client: Client) -> None:
+    story = Story()
+    card = selectors.get_card(task_id=story.task.pk)
+
+    response = client.get(page_of(story.task))
+
+    drawn = [(row.line.text, row.line.state) for row in response.context["timeline"]]
+    assert drawn == [(line.text, line.state) for line in card.lines]
+    assert len(drawn) > 8
+
+
+def test_lines_lead_to_the_rows_that_prove_them(client: Client) -> None:
+    story = Story()
+
+    response = client.get(page_of(story.task))
+
+    proofs = {row.line.kind: row.evidence for row in response.context["timeline"]}
+    assert str(story.worker.pk) in proofs["worker_ready"]
+    assert str(story.turn.pk) in proofs["turn_finished"]
+    assert str(story.change.pk) in proofs["change_accepted"]
+    assert str(story.verification.pk) in proofs["checks_passed"]
+    assert str(story.change.pk) in proofs["merged"]
+    assert str(story.deployment.pk) in proofs["starting"]
+    assert str(story.deployment.pk) in proofs["deployed"]
+    assert proofs["agent_progress"] == ""
+
+
+def test_url_of_the_deployment_is_a_link(client: Client) -> None:
+    story = Story()
+
+    text = client.get(page_of(story.task)).content.decode()
+
+    assert f'href="{story.deployment.url}"' in text
+
+
+def test_url_that_is_no_web_address_is_no_link(client: Client) -> None:
+    story = Story()
+    story.follower.events.filter(kind="deployed").update(data={"url": "javascript:alert(1)"})
+
+    text = client.get(page_of(story.task)).content.decode()
+
+    assert 'href="javascript' not in text
+
+
+def test_failed_task_shows_its_failure_in_a_box(client: Client) -> None:
+    task = make_task(status=TaskStatus.FAILED, failure=failure())
+
+    text = client.get(page_of(task)).content.decode()
+
+    assert "orch-failure" in text
+    assert "no_commit" in text
+
+
+def test_card_of_an_unfinished_task_is_fetched_again_and_of_a_finished_one_is_not(client: Client) -> None:
+    running, over = make_task(status=TaskStatus.RUNNING), make_task(status=TaskStatus.SUCCEEDED)
+
+    answers = [client.get(page_of(task)).content.decode() for task in (running, over)]
+
+    assert ['hx-select="#task-card"' in text for text in answers] == [True, False]
+
+
+def test_card_speaks_the_readers_language(client: Client) -> None:
+    story = Story()
+    russian = selectors.get_card(task_id=story.task.pk, language="ru")
+
+    response = client.get(page_of(story.task), headers={"accept-language": "ru"})
+
+    assert [row.line.text for row in response.context["timeline"]] == [line.text for line in russian.lines]
+
+
+# --- operations ---
+
+
+def test_cancel_asks_first(client: Client) -> None:
+    task = make_task()
+
+    response = client.get(page_of(task, "cancel"))
+
+    task.refresh_from_db()
+    assert response.status_code == 200
+    assert 'method="post"' in response.content.decode()
+    assert task.status == TaskStatus.PENDING
+
+
+def test_confirmed_cancel_cancels(client: Client) -> None:
+    task = make_task()
+
+    response = client.post(page_of(task, "cancel"), CONFIRMED)
+
+    task.refresh_from_db()
+    assert response["Location"] == page_of(task)
+    assert said(response) == ["The task is being canceled."]
+    assert task.status == TaskStatus.CANCELED
+
+
+def test_dialog_is_left_through_htmx(client: Client) -> None:
+    task = make_task()
+
+    response = client.post(page_of(task, "cancel"), CONFIRMED, headers={"HX-Request": "true"})
+
+    assert response["HX-Redirect"] == page_of(task)
+
+
+def test_cancel_of_an_ended_task_is_refused_in_words(client: Client) -> None:
+    task = make_task(status=TaskStatus.SUCCEEDED)
+
+    response = client.post(page_of(task, "cancel"), CONFIRMED)
+
+    assert response.status_code == 302
+    assert "illegal_transition" in said(response)[0]
+
+
+def test_operation_on_a_task_that_is_gone_answers_with_the_list(client: Client) -> None:
+    for name in (str(uuid4()), "not-an-id"):
+        response = client.post(f"{list_of(Task)}{name}/cancel/", CONFIRMED)
+
+        assert response["Location"] == list_of(Task)
+        assert said(response)
+
+
+def test_start_starts_a_run(client: Client) -> None:
+    task = make_task(project=make_project(status=ProjectStatus.ACTIVE))
+
+    client.post(page_of(task, "start"), CONFIRMED)
+
+    assert Run.objects.get(task=task).status == RunStatus.PENDING
+
+
+def test_retry_leads_to_the_new_task(client: Client) -> None:
+    task = make_task(status=TaskStatus.FAILED)
+
+    response = client.post(page_of(task, "retry"), CONFIRMED)
+
+    again = Task.objects.get(retry_of=task)
+    assert response["Location"] == page_of(again)
+    assert again.requested_by is not None
+    assert again.requested_by.is_superuser
+
+
+def test_retry_of_a_running_task_is_refused_in_words(client: Client) -> None:
+    task = make_task(status=TaskStatus.RUNNING)
+
+    response = client.post(page_of(task, "retry"), CONFIRMED)
+
+    assert "not_retryable" in said(response)[0]
+
+
+def test_ticked_tasks_are_canceled_and_a_refused_one_does_not_stop_the_others(client: Client) -> None:
+    pending, other, ended = make_task(), make_task(), make_task(status=TaskStatus.FAILED)
+
+    response = client.post(list_of(Task), ticked("cancel_selected", ended, pending, other))
+
+    assert Task.objects.filter(status=TaskStatus.CANCELED).count() == 2
+    words = said(response)
+    assert "The task is being canceled. (2)" in words
+    assert any(str(ended.pk) in line and "illegal_transition" in line for line in words)
+
+
+def test_ticked_tasks_are_asked_again(client: Client) -> None:
+    failed, crashed = make_task(status=TaskStatus.FAILED), make_task(status=TaskStatus.CRASHED)
+
+    client.post(list_of(Task), ticked("retry_selected", failed, crashed))
+
+    assert set(Task.objects.exclude(retry_of=None).values_list("retry_of", flat=True)) == {
+        failed.pk,
+        crashed.pk,
+    }
+
+
+def test_many_refusals_are_summed_up(client: Client) -> None:
+    ended = [make_task(status=TaskStatus.SUCCEEDED) for _ in range(8)]
+
+    response = client.post(list_of(Task), ticked("cancel_selected", *ended))
+
+    assert len(said(response)) == 6
+    assert said(response)[-1].startswith("3 more")
+
+
+@pytest.mark.parametrize(
+    ("status", "offered"),
+    [
+        (TaskStatus.PENDING, {"start", "cancel"}),
+        (TaskStatus.RUNNING, {"cancel"}),
+        (TaskStatus.CANCELING, set()),
+        (TaskStatus.SUCCEEDED, set()),
+        (TaskStatus.FAILED, {"retry"}),
+        (TaskStatus.CRASHED, {"retry"}),
+        (TaskStatus.CANCELED, {"retry"}),
+    ],
+)
+def test_page_offers_what_the_status_allows(client: Client, status: str, offered: set[str]) -> None:
+    task = make_task(status=status)
+
+    text = client.get(page_of(task)).content.decode()
+
+    assert {name for name in ("start", "cancel", "retry") if page_of(task, name) in text} == offered
+
+
+def test_operation_leaves_a_trace_in_the_history(client: Client) -> None:
+    task = make_task()
+
+    client.post(page_of(task, "cancel"), CONFIRMED)
+
+    assert "The task is being canceled." in client.get(page_of(task, "history")).content.decode()
+
+
+@pytest.mark.parametrize("name", ["start", "cancel", "retry"])
+def test_who_may_only_look_may_not_operate(name: str) -> None:
+    person = make_user(is_staff=True)
+    person.user_permissions.add(Permission.objects.get(codename="view_task"))
+    browser = Client()
+    browser.force_login(person)
+    task = make_task()
+
+    by_button = browser.post(page_of(task, name), CONFIRMED)
+    browser.post(list_of(Task), ticked("cancel_selected", task))
+
+    task.refresh_from_db()
+    assert by_button.status_code == 403
+    assert task.status == TaskStatus.PENDING
+
+
+# --- the page of a run ---
+
+
+def test_run_shows_its_steps_and_what_they_waited_for(client: Client) -> None:
+    story = Story()
+
+    text = client.get(page_of(story.run)).content.decode()
+
+    assert all(f"node_{seq}" in text for seq in range(1, 5))
+    assert page_of(story.worker) in text
+    assert "unavailable:forge" in text
+
+
+def test_waiting_for_something_without_a_page_is_shown_as_it_is() -> None:
+    assert "unavailable:forge" in waiting_link("unavailable:forge")
+    assert "href" not in waiting_link("unavailable:forge")
