@@ -32,12 +32,7 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         return _ours(error)
     if isinstance(error, exceptions.ValidationError):
         return _answer(400, "invalid", "The request is not valid.", _fields(error.detail))
-    if isinstance(error, RequestDataTooBig):
-        return _answer(413, "body_too_large", "The request's body is too large.", {})
-    if isinstance(error, Http404):
-        error = exceptions.NotFound()
-    elif isinstance(error, DjangoPermissionDenied):
-        error = exceptions.PermissionDenied()
+    error = _as_rest(error)
     response = drf_handler(error, context)
     if response is None or not isinstance(error, exceptions.APIException):
         return None
@@ -47,6 +42,27 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         if header in response:
             answer[header] = response[header]
     return answer
+
+
+class _BodyTooLarge(exceptions.APIException):
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_code = "body_too_large"
+    default_detail = "The request's body is too large."
+
+
+#: What Django raises, in REST framework's words.
+_DJANGOS: Mapping[type[Exception], type[exceptions.APIException]] = {
+    Http404: exceptions.NotFound,
+    DjangoPermissionDenied: exceptions.PermissionDenied,
+    RequestDataTooBig: _BodyTooLarge,
+}
+
+
+def _as_rest(error: Exception) -> Exception:
+    for kind, own in _DJANGOS.items():
+        if isinstance(error, kind):
+            return own()
+    return error
 
 
 def _ours(error: OrchestratorError) -> Response:

@@ -50,6 +50,10 @@ class SignInView(APIView):
     throttle_classes = (SignInThrottle,)
     parser_classes = (BodyParser,)
 
+    def get_authenticate_header(self, _request: Request) -> str:
+        """Answer a wrong password with 401: without a challenge it would be a 403, which says something else."""
+        return "Token"
+
     @extend_schema(request=SignInSerializer, responses={201: TokenSerializer}, auth=[])
     def post(self, request: Request) -> Response:
         """Exchange a password for a personal token."""

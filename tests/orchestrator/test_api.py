@@ -1,0 +1,71 @@
+"""The one table from errors to answers."""
+
+import pytest
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
+from django.http import Http404
+from rest_framework import exceptions
+
+from apps.errors import Conflict, Invalid, NotFound, OrchestratorError, Unavailable
+from apps.lifecycle import IllegalTransition
+from orchestrator.api import exception_handler
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "kind"),
+    [
+        (Invalid("no"), 400, "invalid"),
+        (NotFound("no"), 404, "not_found"),
+        (Conflict("no"), 409, "conflict"),
+        (IllegalTransition("no"), 409, "illegal_transition"),
+        (Unavailable("no"), 503, "unavailable"),
+        (OrchestratorError("no"), 500, "error"),
+        (exceptions.ParseError("no"), 400, "parse_error"),
+        (exceptions.NotAuthenticated(), 401, "not_authenticated"),
+        (exceptions.PermissionDenied(), 403, "permission_denied"),
+        (PermissionDenied(), 403, "permission_denied"),
+        (exceptions.NotFound(), 404, "not_found"),
+        (Http404(), 404, "not_found"),
+        (exceptions.MethodNotAllowed("PUT"), 405, "method_not_allowed"),
+        (RequestDataTooBig(), 413, "body_too_large"),
+        (exceptions.UnsupportedMediaType("x"), 415, "unsupported_media_type"),
+        (exceptions.Throttled(3), 429, "throttled"),
+    ],
+)
+def test_error_has_its_code_and_kind_in_one_form(error, code, kind):
+    answer = exception_handler(error, {})
+
+    assert answer is not None
+    assert (answer.status_code, answer.data["error"]) == (code, kind)
+    assert set(answer.data) == {"error", "message", "details"}
+
+
+def test_bug_stays_loud():
+    assert exception_handler(KeyError("x"), {}) is None
+
+
+def test_fields_are_named_with_one_sentence_or_several():
+    error = exceptions.ValidationError({"name": ["Too long."], "parts": {"0": ["Bad."]}, "both": ["a", "b"]})
+
+    answer = exception_handler(error, {})
+
+    assert answer is not None
+    assert answer.data["details"] == {"name": "Too long.", "parts": {"0": "Bad."}, "both": ["a", "b"]}
+
+
+def test_what_is_repeated_of_a_request_is_bounded_and_can_be_sent():
+    error = Invalid("half \ud800", details={"n" * 1_000: "x" * 100_000, "rows": ["\udfff"], "limit": 5})
+
+    answer = exception_handler(error, {})
+
+    assert answer is not None
+    assert answer.data["message"] == "half ?"
+    assert answer.data["details"] == {"n" * 200: "x" * 4_000, "rows": ["?"], "limit": 5}
+
+
+def test_header_that_tells_when_to_come_back_is_kept():
+    answer = exception_handler(exceptions.Throttled(7), {})
+
+    assert answer is not None
+    assert answer["Retry-After"] == "7"
