@@ -171,7 +171,12 @@ def _stream(run: Run) -> str | None:
     config: RunnableConfig = {"configurable": {"thread_id": thread}, "recursion_limit": RECURSION_LIMIT}
     # A parked run has a checkpoint. Any other is asked, because the input again would start from the top.
     resumes = run.status == RunStatus.WAITING or checkpoints.has_thread(thread)
-    begin: RunState = {"run_id": thread, "task_id": str(run.task_id), "visit": 0}
+    begin: RunState = {
+        "run_id": thread,
+        "task_id": str(run.task_id),
+        "visit": 0,
+        "since": run.created_at.isoformat(),
+    }
     chunks: Iterator[Any] = graph.stream(
         None if resumes else begin, config, context=VisitLog(run), stream_mode="updates", durability="exit"
     )

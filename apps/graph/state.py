@@ -23,6 +23,7 @@ class RunState(TypedDict, total=False):
     task_id: str
     project_id: str
     visit: int  # how many node visits have ended; the last Step's seq
+    since: str  # when the present visit began: the end of the one before
     verdict: str
     failure: dict[str, Any] | None  # a Failure record: why the verdict is not ok
     # Budgets are part of the state, so that a run keeps those it began with.

@@ -9,6 +9,7 @@ from collections.abc import Hashable
 from functools import partial
 from typing import Any, Protocol
 
+from django.db import transaction
 from langgraph.checkpoint.base import BaseCheckpointSaver
 from langgraph.graph import END, START, StateGraph
 from langgraph.graph.state import CompiledStateGraph
@@ -52,26 +53,28 @@ class Visit(Protocol):
 
 
 def visit(name: str, node: Node) -> Visit:
-    """Wrap a node: count its visit, wait while it says so, and let its refusals end the run.
+    """Wrap a node: count and record its visit, wait while it says so, let its refusals end the run.
 
-    ``while``, not ``if``: a spurious wake-up must wait again.
+    A visit is one transaction: what it wrote and the record of it stand or fall
+    together. ``while``, not ``if``: a spurious wake-up must wait again.
     """
 
     def run(state: RunState, *, runtime: Runtime[VisitLog]) -> RunState:
-        while isinstance(answer := _ask(name, node, state), Wait):
+        while isinstance(answer := _ask(name, node, state, runtime.context), Wait):
             interrupt(str(answer))
-        update: RunState = {"verdict": Verdict.OK, **answer, "visit": state["visit"] + 1}
-        runtime.context.write(name, update)
-        return update
+        return answer
 
     return run
 
 
-def _ask(name: str, node: Node, state: RunState) -> RunState | Wait:
+def _ask(name: str, node: Node, state: RunState, log: VisitLog) -> RunState | Wait:
     try:
-        return node(state)
+        with transaction.atomic():
+            answer = node(state)
+            return answer if isinstance(answer, Wait) else log.write(name, state, answer)
     except Unavailable:
         raise
     except OrchestratorError as error:
         stage = name.removeprefix("request_").removeprefix("await_")
-        return {"verdict": Verdict.STOP, "failure": Failure.from_error(error, stage=stage).as_json()}
+        failure = Failure.from_error(error, stage=stage).as_json()
+        return log.write(name, state, {"verdict": Verdict.STOP, "failure": failure})

@@ -6,7 +6,7 @@ from datetime import datetime
 from django.utils import timezone
 
 from apps.graph.models import Run, Step
-from apps.graph.state import RunState
+from apps.graph.state import RunState, Verdict
 
 
 @dataclass(slots=True)
@@ -18,30 +18,30 @@ class VisitLog:
     """
 
     run: Run
-    since: datetime | None = None  # when the visit before the present one ended, once there was one
+    is_first: bool = True  # in this drive; only the first node can have waited
 
-    def write(self, node: str, update: RunState) -> None:
-        """Record the end of a visit.
+    def write(self, node: str, state: RunState, answer: RunState) -> RunState:
+        """Record the end of a visit and return the complete update of the state.
 
         Args:
             node: the name of the node.
-            update: what it changes in the state, with the visit's number.
+            state: before the visit.
+            answer: what the node changes in it.
 
         """
         now = timezone.now()
+        ended: RunState = {"visit": state["visit"] + 1, "since": now.isoformat()}
+        update: RunState = {"verdict": Verdict.OK, **answer, **ended}
         failure = update.get("failure") or {}
         step = Step(
             run=self.run,
             seq=update["visit"],
             node=node,
-            waiting_for="" if self.since else self.run.waiting_for,
+            waiting_for=self.run.waiting_for if self.is_first else "",
             data={"verdict": update["verdict"], **({"code": failure["code"]} if failure else {})},
-            started_at=self.since or self._previous_end(update["visit"]),
+            started_at=datetime.fromisoformat(state["since"]),
             finished_at=now,
         )
         Step.objects.bulk_create([step], ignore_conflicts=True)
-        self.since = now
-
-    def _previous_end(self, visit: int) -> datetime:
-        previous = Step.objects.filter(run=self.run, seq__lt=visit).order_by("-seq").first()
-        return previous.finished_at if previous else self.run.created_at
+        self.is_first = False
+        return update

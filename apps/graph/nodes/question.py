@@ -4,7 +4,6 @@ from datetime import timedelta
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 
 from apps.errors import Invalid
@@ -39,7 +38,6 @@ def required_secrets(service: dict[str, object]) -> list[str]:
     return list(listed)
 
 
-@transaction.atomic
 def request_answer(state: RunState) -> RunState:
     """Ask for the missing secret; its value goes into the project's secrets, never into the answer."""
     key = state["secret_key"]

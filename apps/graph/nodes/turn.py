@@ -3,7 +3,6 @@
 from uuid import UUID
 
 from django.conf import settings
-from django.db import transaction
 from django.utils import timezone
 
 from apps.failures import Failure, FailureKind
@@ -19,7 +18,6 @@ from apps.workers import selectors, services
 SHOWN_SUMMARY_CHARACTERS = 500
 
 
-@transaction.atomic
 def send_turn(state: RunState) -> RunState:
     """Give the worker its prompt; a worker that has gone meanwhile earns a new attempt."""
     task = facts.task_of(state)
@@ -74,7 +72,6 @@ def await_turn(state: RunState) -> RunState | Wait:
     return {"failure": None}
 
 
-@transaction.atomic
 def rework(state: RunState) -> RunState:
     """Count one more round for the same worker; the refused change is withdrawn before its successor."""
     if "change_id" in state:

@@ -2,8 +2,6 @@
 
 from uuid import UUID
 
-from django.db import transaction
-
 from apps.graph import judgement, prompts
 from apps.graph.models import Run
 from apps.graph.nodes import facts
@@ -13,7 +11,6 @@ from apps.workers import selectors, services
 from apps.workers.requests import WorkerRequest
 
 
-@transaction.atomic
 def request_worker(state: RunState) -> RunState:
     """Ask for this attempt's worker, on a branch of its own, from the present head of the project."""
     task = facts.task_of(state)
@@ -67,7 +64,6 @@ def request_removal(state: RunState) -> RunState:
     return {}
 
 
-@transaction.atomic
 def await_removal(state: RunState) -> RunState | Wait:
     """Wait until the broken worker's container is proven gone: two must never write one task."""
     if not selectors.get_worker_outcome(worker_id=UUID(state["worker_id"])).removed:
