@@ -51,7 +51,7 @@ class SignInView(APIView):
     parser_classes = (BodyParser,)
 
     def get_authenticate_header(self, _request: Request) -> str:
-        """Answer a wrong password with 401: without a challenge it would be a 403, which says something else."""
+        """Make a wrong password a 401; without a challenge it would be a 403, which says something else."""
         return "Token"
 
     @extend_schema(request=SignInSerializer, responses={201: TokenSerializer}, auth=[])
