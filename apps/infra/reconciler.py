@@ -36,6 +36,8 @@ _ASK_PAUSE_SECONDS = 0.05
 #: A service that ends sooner than this after its start is not started again at once.
 _QUICK_EXIT = timedelta(seconds=10)
 _RESTART_PAUSE = timedelta(seconds=20)
+#: A service that ends early is started again at once this often; after that it may be a crash loop.
+_STARTS_AT_ONCE = 3
 
 
 def reconcile_deployment(
@@ -260,7 +262,8 @@ def _keep_alive(row: ServiceDeployment, target: DeployTarget) -> bool:
         return False
     ended = state.finished_at or state.started_at
     lived = ended - state.started_at
-    if lived < _QUICK_EXIT and timezone.now() - ended < _RESTART_PAUSE:
+    is_looping = row.starts > _STARTS_AT_ONCE and lived < _QUICK_EXIT
+    if is_looping and timezone.now() - ended < _RESTART_PAUSE:
         return False
     logger.warning("Service %s ended (exit code %s) and is started again", name, state.exit_code)
     _start_again(row, target)

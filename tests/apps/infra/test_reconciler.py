@@ -592,16 +592,19 @@ class TestKeepAlive:
         assert target.running == [f"service-{deployment_id}-2"]
         assert target.environment_of(f"service-{deployment_id}-2")["PORT"] == str(port_of(deployment_id))
 
-    def test_service_that_ends_at_once_is_given_a_pause(self, ask, drive, step, target):
+    def test_service_that_keeps_ending_at_once_is_given_a_pause(self, ask, drive, step, target):
         deployment_id = ask()
         drive(deployment_id)
-        target.finish(f"service-{deployment_id}-1", 1, lived=timedelta(seconds=1))
+        for start in range(1, 4):
+            target.finish(f"service-{deployment_id}-{start}", 1, lived=timedelta(seconds=1))
+            drive(deployment_id)
+        target.finish(f"service-{deployment_id}-4", 1, lived=timedelta(seconds=1))
 
         again = step(deployment_id)
 
         assert not again
         assert target.running == []
-        assert row_of(deployment_id).starts == 1
+        assert row_of(deployment_id).starts == 4
 
     def test_unit_that_is_gone_is_started_again_with_the_same_port(self, ask, drive, target):
         deployment_id = ask()
