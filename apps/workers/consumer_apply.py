@@ -26,6 +26,7 @@ from worker_image.contract import (
     WorkerLifecycleEvent,
 )
 
+_TURN_FINAL = Turn.final_statuses()
 #: How long a worker may live between two turns.
 IDLE_SECONDS = 900
 
@@ -93,7 +94,7 @@ def _unknown(reports: Sequence[Report]) -> list[Report]:
 
 def _turns_of(reports: Sequence[Report]) -> dict[UUID, Turn]:
     ids = {report.turn_id for report in reports if report.turn_id is not None}
-    turns = Turn.objects.only("id", "worker_id", "timeout_seconds")
+    turns = Turn.objects.only("id", "worker_id", "status")
     return turns.in_bulk(ids) if ids else {}
 
 
@@ -181,6 +182,8 @@ class _Bundles:
 
 
 def _apply_result(turn: Turn, body: Result, bundles: _Bundles, facts: Facts) -> None:
+    if turn.status in _TURN_FINAL:
+        return
     commit_sha: str = getattr(body, "commit_sha", None) or ""
     snapshot = bundles.find(turn, commit_sha) if commit_sha else None
     ending = outcomes.turn_ending(body, has_bundle=snapshot is not None)

@@ -147,11 +147,7 @@ def _remove(worker: Worker, hands: Hands, now: datetime, stop: Failure | None) -
     """Stop, record, remove; tells whether the container is gone."""
     state = hands.runtime.inspect(worker.container_name)
     if state is not None and state.phase in _ALIVE and not (stop is not None and stop.code in _AT_ONCE):
-        asked_at = worker.stop_asked_at or now
-        if worker.stop_asked_at is None:
-            Worker.objects.filter(pk=worker.pk).update(stop_asked_at=now)
-        if now < asked_at + timedelta(seconds=hands.limits.stop_grace_seconds):
-            hands.runtime.ask_to_stop(worker.container_name)
+        if not _has_had_its_time(worker, hands, now):
             return False
     if state is not None:
         _capture(worker, state, hands)
@@ -160,6 +156,21 @@ def _remove(worker: Worker, hands: Hands, now: datetime, stop: Failure | None) -
     # The proof that it is gone is news of its own: an attempt may follow.
     signals.announce(signals.worker_changed, worker_id=worker.pk)
     return True
+
+
+def _has_had_its_time(worker: Worker, hands: Hands, now: datetime) -> bool:
+    """Ask a living container to stop, and tell whether it has had the time to do so."""
+    grace = timedelta(seconds=hands.limits.stop_grace_seconds)
+    asked_at = worker.stop_asked_at
+    if asked_at is not None and now >= asked_at + grace:
+        return True
+    if asked_at is None:
+        Worker.objects.filter(pk=worker.pk).update(stop_asked_at=now)
+    # Once, and once more in case that we died before the first: a second signal can hit a wrapper that is
+    # just ending and has no handler any more.
+    if asked_at is None or now >= asked_at + grace / 2:
+        hands.runtime.ask_to_stop(worker.container_name)
+    return False
 
 
 def _capture(worker: Worker, state: ContainerState, hands: Hands) -> None:

@@ -8,11 +8,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+from uuid import uuid4
 
 import pytest
+import redis
 from django.conf import settings
 from django.db import connection
 
+from apps.units.spec import UnitSpec
+from apps.workers.composition import get_units
 from apps.workers.consumer_step import Lifeline
 from apps.workers.models import TurnStatus, Worker, WorkerEvent
 from tests.apps.workers.conftest import Harness
@@ -103,6 +107,25 @@ def test_worker_of_another_queue_consumes_no_results(
     time.sleep(1.5)
 
     assert harness.length(turn.worker) == 1
+
+
+@pytest.mark.integration
+@pytest.mark.django_db(transaction=True)
+def test_end_of_a_unit_becomes_the_celery_task_it_names(start: Start, broker: redis.Redis) -> None:
+    units, name = get_units(), f"watched-{uuid4()}"
+    spec = UnitSpec(
+        name=name,
+        argv=("true",),
+        timeout_seconds=30,
+        on_exit=("workers.reconcile_worker", {"worker_id": str(uuid4())}),
+    )
+    units.start(spec)
+
+    start()
+    wait_until(lambda: broker.llen("workers") == 1)
+
+    units.remove(name)
+    assert "workers.reconcile_worker" in str(broker.lrange("workers", 0, -1))
 
 
 @pytest.mark.unit
