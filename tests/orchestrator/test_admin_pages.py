@@ -8,12 +8,13 @@ from django.contrib import admin
 from django.contrib.auth.models import Group, Permission
 from django.db import models
 from django.test import Client
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.html import escape
 
 from apps import admin_display
 from apps.admin_base import HistoryAdmin
 from apps.lifecycle import Lifecycle
+from orchestrator.dashboard import NAVIGATION
 from tests.admin_rows import (
     ENVIRONMENT_VALUE,
     MARKUP,
@@ -233,6 +234,16 @@ def test_sidebar_names_only_what_the_person_may_see() -> None:
 
     assert 'href="/admin/projects/task/"' in text
     assert 'href="/admin/workers/worker/"' not in text
+
+
+def test_sidebar_speaks_the_readers_language(client: Client) -> None:
+    with translation.override("ru"):
+        titles = [str(title) for _group, items in NAVIGATION for title, _model, _icon in items]
+
+    text = client.get("/admin/", headers={"accept-language": "ru"}).content.decode()
+
+    assert all(title in text for title in titles)
+    assert not any(title.isascii() for title in titles)
 
 
 def test_pages_ask_nobody_outside(client: Client) -> None:

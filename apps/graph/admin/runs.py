@@ -45,7 +45,6 @@ class RunAdmin(HistoryAdmin):
         "shown_project",
         "shown_task",
         "shown_waiting",
-        "shown_rounds",
         "failure_code",
         "created_at",
     )
@@ -100,11 +99,6 @@ class RunAdmin(HistoryAdmin):
     def shown_waiting(self, run: Run) -> str:
         """Link to what it waits for."""
         return waiting_link(run.waiting_for) if run.waiting_for else display.NOTHING
-
-    @shown(_("Attempts + reworks"))
-    def shown_rounds(self, run: Run) -> str:
-        """Show how many workers it took, and how often work was sent back."""
-        return f"{run.worker_attempts} + {run.reworks}"
 
     @shown(_("Outcome"))
     def shown_outcome(self, run: Run) -> str:

@@ -32,6 +32,8 @@ class UserAdmin(BaseUserAdmin, UnfoldModelAdmin):
     search_fields = ("username", "email", "first_name", "last_name", "telegram_id")
     readonly_fields = ("last_login", "date_joined")
     list_per_page = 50
+    # Django's pair of lists is wider than a page beside the sidebar.
+    filter_horizontal = ()
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         (_("Person"), {"fields": (("first_name", "last_name"), ("email", "telegram_id"))}),

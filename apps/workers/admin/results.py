@@ -14,8 +14,9 @@ class TurnAdmin(TaskRowAdmin):
     """Turns: one prompt and its one result."""
 
     list_display = (
-        "__str__",
+        "short_id",
         "shown_status",
+        "number",
         "shown_worker",
         "shown_task",
         "failure_code",

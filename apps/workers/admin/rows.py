@@ -11,6 +11,11 @@ from apps.admin_base import HistoryAdmin, shown
 class TaskRowAdmin(HistoryAdmin):
     """Pages of rows that belong to a task of the layer above, which they know by its id."""
 
+    @shown(_("Id"), ordering="id")
+    def short_id(self, row: Any) -> str:
+        """Show the beginning of the id."""
+        return str(row.pk)[: display.SHORT_ID]
+
     @shown(_("Task"))
     def shown_task(self, row: Any) -> str:
         """Link to the task."""

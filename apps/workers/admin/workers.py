@@ -88,11 +88,6 @@ class WorkerAdmin(TaskRowAdmin):
         rows: QuerySet[Any] = super().get_queryset(request).annotate(turn_total=Count("turns"))
         return rows
 
-    @shown(_("Worker"), ordering="id")
-    def short_id(self, worker: Worker) -> str:
-        """Show the beginning of the id."""
-        return str(worker.pk)[: display.SHORT_ID]
-
     @shown(_("Turns"), ordering="turn_total")
     def turn_count(self, worker: Any) -> int:
         """Show how many prompts it was given."""
