@@ -146,9 +146,10 @@ def _end(worker: Worker, hands: Hands, now: datetime) -> FollowUps:
 def _remove(worker: Worker, hands: Hands, now: datetime, stop: Failure | None) -> bool:
     """Stop, record, remove; tells whether the container is gone."""
     state = hands.runtime.inspect(worker.container_name)
-    if state is not None and state.phase in _ALIVE and not (stop is not None and stop.code in _AT_ONCE):
-        if not _has_had_its_time(worker, hands, now):
-            return False
+    is_alive = state is not None and state.phase in _ALIVE
+    at_once = stop is not None and stop.code in _AT_ONCE
+    if is_alive and not at_once and not _has_had_its_time(worker, hands, now):
+        return False
     if state is not None:
         _capture(worker, state, hands)
     hands.runtime.remove(worker.container_name)
