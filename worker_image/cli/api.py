@@ -5,6 +5,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 
@@ -33,6 +34,9 @@ class Api:
     Args:
         credentials: where it is and who asks.
         language: in which language texts should come.
+
+    Raises:
+        ApiError: the address is none.
     """
 
     def __init__(self, credentials: Credentials, *, language: str = "en") -> None:
@@ -41,9 +45,12 @@ class Api:
             headers["Authorization"] = f"{credentials.scheme} {credentials.token}"
         self.credentials = credentials
         # No proxy from the environment: the API is ours and the token must not travel elsewhere.
-        self._client = httpx.Client(
-            base_url=credentials.url, headers=headers, timeout=_TIMEOUT_SECONDS, trust_env=False
-        )
+        try:
+            self._client = httpx.Client(
+                base_url=credentials.url, headers=headers, timeout=_TIMEOUT_SECONDS, trust_env=False
+            )
+        except httpx.InvalidURL as error:
+            raise ApiError("invalid", f"{credentials.url!r} is not an address ({error}).") from error
 
     def close(self) -> None:
         """Close the connections."""
@@ -74,7 +81,8 @@ class Api:
             yield from page["results"]
             if not page.get("next"):
                 return
-            page = self._call("GET", page["next"])
+            # Only the position is taken: the token goes nowhere but to the place it is for.
+            page = self._call("GET", path, params=dict(parse_qsl(urlsplit(page["next"]).query)))
 
     def post(self, path: str, body: Mapping[str, Any] | None = None, *, create: bool = False) -> Any:
         """Ask for a change.
@@ -111,20 +119,26 @@ class Api:
 
 
 def _read(response: httpx.Response) -> Any:
-    if response.is_success:
+    if not response.is_success:
+        raise _error_of(response)
+    try:
         return response.json() if response.content else None
-    raise _error_of(response)
+    except ValueError as error:
+        raise ApiError("error", f"What answers at {response.url.host} is not the API.") from error
 
 
 def _error_of(response: httpx.Response) -> ApiError:
     unavailable = response.status_code >= httpx.codes.INTERNAL_SERVER_ERROR
     try:
         body = response.json()
-        kind, message, details = body["error"], body["message"], body.get("details", {})
-    except (ValueError, KeyError, TypeError):
-        return ApiError(
-            "unavailable" if unavailable else "error", f"The API answered {response.status_code}."
-        )
+    except ValueError:
+        body = None
+    if not isinstance(body, dict):
+        body = {}
+    if not {"error", "message"} <= body.keys():
+        kind = "unavailable" if unavailable else "error"
+        return ApiError(kind, f"The API answered {response.status_code}.", body)
+    kind, message, details = body["error"], body["message"], body.get("details", {})
     if response.status_code == httpx.codes.FORBIDDEN:
         kind = "permission_denied"
     return ApiError("unavailable" if unavailable else kind, message, details)

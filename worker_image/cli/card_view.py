@@ -8,6 +8,8 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from worker_image.cli.output import plain
+
 _MARKS = {"done": ("✓", "green"), "active": ("●", "yellow"), "failed": ("✗", "bold red")}
 _BORDERS = {"completed": "green", "failed": "red", "cancelled": "yellow"}
 
@@ -18,12 +20,12 @@ def draw(card: Mapping[str, Any]) -> RenderableType:
     if card["failure"]:
         parts.append(_failure(card["failure"]))
     if card["url"]:
-        parts.append(Text.assemble("\n  ", ("→ ", "green"), (card["url"], "bold underline")))
+        parts.append(Text.assemble("\n  ", ("→ ", "green"), (plain(card["url"]), "bold underline")))
     parts.append(_footer(card))
     agent = f" · {card['agent']}" if card["agent"] else ""
     return Panel(
         Group(*parts),
-        title=Text(f"{_shortened(card['title'], 70)}{agent}"),
+        title=Text(f"{_shortened(card['title'], 70)}{plain(agent)}"),
         title_align="left",
         subtitle=Text(f"{card['status']} · {card['elapsed_seconds']:.1f} s"),
         subtitle_align="right",
@@ -40,13 +42,13 @@ def _lines(card: Mapping[str, Any]) -> Table:
     for line in card["lines"]:
         mark, style = _MARKS.get(line["state"], ("·", ""))
         seconds = f"{line['seconds']:.1f} s" if line["seconds"] is not None else ""
-        grid.add_row(Text(mark, style=style), Text(line["text"]), Text(seconds))
+        grid.add_row(Text(mark, style=style), Text(plain(line["text"])), Text(seconds))
     return grid
 
 
 def _failure(failure: Mapping[str, Any]) -> RenderableType:
-    head = Text(f"\n  {failure.get('code', 'failed')} ({failure.get('kind', '')})", style="bold red")
-    return Group(head, Text(f"  {failure.get('message', '')}"))
+    head = plain(f"\n  {failure.get('code', 'failed')} ({failure.get('kind', '')})")
+    return Group(Text(head, style="bold red"), Text(plain(f"  {failure.get('message', '')}")))
 
 
 def _footer(card: Mapping[str, Any]) -> Text:
@@ -55,5 +57,5 @@ def _footer(card: Mapping[str, Any]) -> Text:
 
 
 def _shortened(text: str, limit: int) -> str:
-    line = " ".join(text.split())
+    line = " ".join(plain(text).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"

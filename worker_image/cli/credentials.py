@@ -53,10 +53,10 @@ def load(environment: Mapping[str, str] = os.environ) -> Credentials:
             allowed_commands=_allowed(environment.get(ENV_ALLOWED_COMMANDS, "[]")),
         )
     kept = _kept(credentials_file(environment))
-    return Credentials(
-        url=environment.get(ENV_URL) or kept.get("url") or DEFAULT_URL,
-        token=environment.get(ENV_TOKEN) or kept.get("token") or "",
-    )
+    url = environment.get(ENV_URL) or kept.get("url") or DEFAULT_URL
+    # A kept token is for the place that gave it out and for no other.
+    own = kept.get("token") if url.rstrip("/") == kept.get("url", "").rstrip("/") else ""
+    return Credentials(url=url, token=environment.get(ENV_TOKEN) or own or "")
 
 
 def keep(credentials: Credentials, *, path: Path | None = None) -> Path:
@@ -66,6 +66,7 @@ def keep(credentials: Credentials, *, path: Path | None = None) -> Path:
     part = path.with_suffix(".part")
     descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), 0o600)  # a leftover keeps the mode it had
         json.dump({"url": credentials.url, "token": credentials.token}, file)
     part.replace(path)
     return path
@@ -79,7 +80,7 @@ def forget(*, path: Path | None = None) -> None:
 def _kept(path: Path) -> dict[str, str]:
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, json.JSONDecodeError):
+    except (FileNotFoundError, ValueError):
         return {}
     return {key: str(value) for key, value in record.items()} if isinstance(record, dict) else {}
 

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from worker_image.cli.api import ApiError
 
@@ -53,10 +54,17 @@ class Output:
         elif show is not None:
             show(self.console)
         else:
-            self.console.print(message or json.dumps(data, ensure_ascii=False, indent=2), markup=False)
+            shown = message or json.dumps(data, ensure_ascii=False, indent=2)
+            self.console.print(plain(shown), markup=False)
 
-    def fail(self, error: ApiError, *, data: Any = None) -> NoReturn:
-        """Print an error and leave with its exit code."""
+    def fail(self, error: ApiError, *, data: Any = None, code: ExitCode | None = None) -> NoReturn:
+        """Print an error and leave with its exit code.
+
+        Args:
+            error: what to tell.
+            data: the JSON form of what was asked for all the same.
+            code: how to leave when the kind of the error is not about this call.
+        """
         if self.as_json:
             record: dict[str, Any] = {
                 "success": False,
@@ -71,10 +79,10 @@ class Output:
             print(error.message, file=sys.stderr)
         else:
             stderr = Console(stderr=True, highlight=False, soft_wrap=True)
-            stderr.print(f"Error: {error.message}", style="bold red", markup=False)
+            stderr.print(plain(f"Error: {error.message}"), style="bold red", markup=False)
             for name, value in error.details.items():
-                stderr.print(f"  {name}: {value}", markup=False)
-        raise typer.Exit(_CODES.get(error.kind, ExitCode.FAILED))
+                stderr.print(plain(f"  {name}: {value}"), markup=False)
+        raise typer.Exit(_CODES.get(error.kind, ExitCode.FAILED) if code is None else code)
 
     @contextmanager
     def errors(self) -> Any:
@@ -95,10 +103,19 @@ def table(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> Callable
             return
         drawn = Table(*names, box=None, pad_edge=False, header_style="bold")
         for row in listed:
-            drawn.add_row(*(str(row.get(name) if row.get(name) is not None else "") for name in names))
+            cells = (row.get(name) for name in names)
+            # As Text: what people wrote is no markup.
+            drawn.add_row(*(Text("" if cell is None else plain(str(cell))) for cell in cells))
         console.print(drawn)
 
     return show
+
+
+def plain(text: str) -> str:
+    """Return a text without what a terminal would obey: agents and services wrote parts of it."""
+    return "".join(
+        character if character.isprintable() or character in "\n\t" else "\ufffd" for character in text
+    )
 
 
 def _print_json(record: Mapping[str, Any]) -> None:

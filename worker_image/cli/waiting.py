@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from worker_image.cli.api import Api, ApiError
-from worker_image.cli.output import Output
+from worker_image.cli.output import ExitCode, Output
 
 FINAL = frozenset({"completed", "failed", "cancelled"})
 _POLL_SECONDS = 0.5
@@ -41,4 +41,6 @@ def report(output: Output, task: dict[str, Any], *, url: str = "") -> None:
             {key: failure[key] for key in ("stage", "kind", "retryable") if key in failure},
         ),
         data=task,
+        # Whatever the failure is called: this call itself was carried out.
+        code=ExitCode.FAILED,
     )
