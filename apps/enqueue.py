@@ -7,6 +7,7 @@ lost. So a broker that does not answer must neither fail nor delay the request.
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -20,6 +21,9 @@ logger = logging.getLogger(__name__)
 
 #: The longest that one try of a broker may take, to connect or to answer.
 BROKER_SECONDS = 1.0
+#: Steps are short: most locks are free again within milliseconds.
+LOCK_PATIENCE_SECONDS = 0.5
+_LOCK_POLL_SECONDS = 0.02
 _ONCE_MORE = {"max_retries": 1, "interval_start": 0, "interval_step": 0, "interval_max": 0}
 
 
@@ -57,24 +61,37 @@ def enqueue(task: "Task[Any, Any]", **ids: Any) -> None:
 
 
 @contextmanager
-def advisory_lock(kind: str, key: Any) -> Iterator[bool]:
+def advisory_lock(kind: str, key: Any, *, patience_seconds: float = LOCK_PATIENCE_SECONDS) -> Iterator[bool]:
     """Hold PostgreSQL's advisory lock for one thing; yields whether it was obtained.
+
+    Args:
+        kind: what sort of thing, such as ``worker``.
+        key: which one.
+        patience_seconds: how long to ask for a lock that somebody holds. A hint
+            that came while its row was being looked at would otherwise be lost
+            until the next sweep.
 
     The lock belongs to the database session, so it is free within milliseconds
     of the death of its holder (3 ms measured after ``kill -9``): a row whose lock
     is free is resumable at once.
     """
     number = _lock_number(f"{kind}:{key}")
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [number])
-        row = cursor.fetchone()
-    obtained = bool(row and row[0])
+    until = time.monotonic() + patience_seconds
+    while not (obtained := _try_lock(number)) and time.monotonic() < until:
+        time.sleep(_LOCK_POLL_SECONDS)
     try:
         yield obtained
     finally:
         if obtained:
             with connection.cursor() as cursor:
                 cursor.execute("SELECT pg_advisory_unlock(%s)", [number])
+
+
+def _try_lock(number: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [number])
+        row = cursor.fetchone()
+    return bool(row and row[0])
 
 
 def _lock_number(name: str) -> int:

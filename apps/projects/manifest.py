@@ -54,6 +54,7 @@ def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
 
 
 Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
+Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
 CommandLine = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_printable)]
 Glob = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_inside)]
 
@@ -80,6 +81,8 @@ class Service(_Part):
     data: Annotated[str, Field(max_length=200), AfterValidator(_inside)] | None = (
         None  # kept between releases
     )
+    #: Variables whose values only a person can give; asked for before the first deployment.
+    secrets: Annotated[tuple[Variable, ...], Field(max_length=50, strict=False)] = ()
 
 
 class Manifest(_Part):

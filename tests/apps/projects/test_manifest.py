@@ -130,3 +130,20 @@ def test_any_text_is_parsed_or_refused(text: str) -> None:
         parse_manifest(text.encode("utf-8", "surrogatepass"))
 
     assert refused.value.error_code == "manifest_invalid"
+
+
+def test_a_service_may_list_the_variables_only_a_person_can_give() -> None:
+    text = GOOD.replace("    data: data\n", "    data: data\n    secrets: [BOT_TOKEN]\n")
+
+    found = parse_manifest(text.encode())
+
+    assert found.services[0].secrets == ("BOT_TOKEN",)
+
+
+def test_a_secret_that_is_not_a_variable_is_refused_by_name() -> None:
+    text = GOOD.replace("    data: data\n", "    data: data\n    secrets: [bot token]\n")
+
+    with pytest.raises(ManifestInvalid) as caught:
+        parse_manifest(text.encode())
+
+    assert "secrets" in caught.value.details["field"]
