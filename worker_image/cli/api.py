@@ -106,6 +106,8 @@ class Api:
                 time.sleep(_PAUSE_SECONDS * 2**attempt)
             try:
                 response = self._client.request(method, path, **request)
+            except (httpx.UnsupportedProtocol, httpx.InvalidURL) as failure:
+                raise ApiError("invalid", f"{self.credentials.url!r} is not an address.") from failure
             except httpx.HTTPError as failure:
                 error = ApiError(
                     "unavailable",
