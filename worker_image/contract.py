@@ -20,6 +20,7 @@ from worker_image.message import (
     Line,
     Moment,
     Prompt,
+    Reason,
     Sha,
     Summary,
     Timeout,
@@ -126,6 +127,8 @@ class DeveloperWorkerOutput(QueueMeta):
     summary: Summary | None = None
     error: Error | None = None
     error_code: ErrorCode | None = None
+    reason: Reason | None = None
+    """The agent's own word for why it reported a failure, such as `sentence_not_understood`."""
     exit_code: int | None = None
     duration_ms: Count
     usage: Usage | None = None

@@ -1,5 +1,6 @@
 """What a run of the agent amounts to. Pure: facts in, a judgement out; success is still only a claim."""
 
+import re
 from dataclasses import dataclass
 
 from pydantic import ValidationError
@@ -19,6 +20,8 @@ from worker_image.contract import (
 from worker_image.result_parser import ResultParseError, ResultParser, ResultTooLarge
 from worker_image.runners.base import AgentAnswer, AgentRunner
 
+_REASON = re.compile(r"[a-z][a-z0-9_]{0,59}")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
@@ -26,6 +29,7 @@ class Judgement:
 
     status: ResultStatus
     error_code: ErrorCode | None = None
+    reason: str | None = None
     error: str | None = None
     summary: str | None = None
     text: str = ""
@@ -33,7 +37,12 @@ class Judgement:
 
 
 def failure(
-    code: ErrorCode, error: str, *, summary: str | None = None, usage: Usage | None = None
+    code: ErrorCode,
+    error: str,
+    *,
+    reason: str | None = None,
+    summary: str | None = None,
+    usage: Usage | None = None,
 ) -> Judgement:
     """Return the judgement of a turn that did not succeed; the status follows from the code."""
     statuses = {
@@ -43,6 +52,7 @@ def failure(
     return Judgement(
         status=statuses.get(code, ResultStatus.ERROR),
         error_code=code,
+        reason=reason,
         error=bounded(error, MAX_ERROR_CHARS),
         summary=bounded(summary, MAX_SUMMARY_CHARS) if summary else None,
         usage=usage,
@@ -78,13 +88,25 @@ def _judge_words(run: AgentRun, answer: AgentAnswer, worker_type: WorkerType) ->
         return _without_verdict(run, answer, worker_type)
     if verdict.status != "success":
         words = verdict.summary or f"the agent reported {verdict.status}"
-        return failure(ErrorCode.AGENT_REPORTED_FAILURE, words, summary=verdict.summary, usage=answer.usage)
+        return failure(
+            ErrorCode.AGENT_REPORTED_FAILURE,
+            words,
+            reason=_reason(verdict),
+            summary=verdict.summary,
+            usage=answer.usage,
+        )
     return Judgement(
         status=ResultStatus.SUCCESS,
         summary=bounded(verdict.summary, MAX_SUMMARY_CHARS) or None,
         text=bounded(_spoken(verdict, answer), MAX_TEXT_CHARS),
         usage=answer.usage,
     )
+
+
+def _reason(verdict: AgentVerdict) -> str | None:
+    """Return the agent's own word for its failure, if it is one."""
+    said = verdict.data.get("reason")
+    return said if isinstance(said, str) and _REASON.fullmatch(said) else None
 
 
 def _without_verdict(run: AgentRun, answer: AgentAnswer, worker_type: WorkerType) -> Judgement:

@@ -204,6 +204,7 @@ def make_result(
             summary=judgement.summary,
             error=judgement.error,
             error_code=judgement.error_code,
+            reason=judgement.reason,
             exit_code=exit_code,
             duration_ms=duration_ms,
             usage=judgement.usage,

@@ -106,6 +106,7 @@ def _unsuccessful(result: DeveloperWorkerOutput | POWorkerOutput) -> TurnEnding:
             code=str(code),
             message=result.error or getattr(result, "summary", None) or f"The turn ended with {code}.",
             retryable=retryable,
+            details={"reason": reason} if (reason := getattr(result, "reason", None)) else {},
         ),
     )
 

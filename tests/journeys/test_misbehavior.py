@@ -16,7 +16,7 @@ MODES = {
     "skip-tests": "tests_skipped",
     "exit-1": "agent_exit",
     "hang": "timeout",
-    "garbage": "result_unreadable",
+    "garbage": "result_missing",
     "huge-result": "result_too_large",
     "edit-protected": "protected_path_changed",
 }
@@ -56,8 +56,8 @@ def test_a_sentence_nobody_can_read_fails_with_a_typed_reason(world: World) -> N
     card = world.wait(task["id"], seconds=120)
 
     assert card["status"] == "failed"
-    assert card["failure"]["code"] == "sentence_not_understood"
-    assert card["failure"]["kind"] == "user"
+    assert card["failure"]["code"] == "agent_reported_failure"
+    assert card["failure"]["details"]["reason"] == "sentence_not_understood"
 
 
 def test_a_task_can_be_canceled_while_its_agent_works(world: World) -> None:

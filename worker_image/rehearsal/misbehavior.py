@@ -70,11 +70,13 @@ def before_commit(mode: str | None, checkout: Path, *, has_evidence: bool) -> No
     if mode == "wrong-branch":
         git(checkout, "checkout", "--quiet", "-B", ELSEWHERE)
     elif mode == "break-tests" or (mode == "break-tests-once" and not has_evidence):
-        (checkout / BROKEN_TEST).write_text(_FAILING_TEST)
+        _append(checkout / BROKEN_TEST, _FAILING_TEST)
     elif mode == "break-tests-once":
         (checkout / BROKEN_TEST).unlink(missing_ok=True)
     elif mode == "delete-tests":
         (checkout / "tests/test_health.py").unlink(missing_ok=True)
+        # Something to commit on rework too: it claims to have repaired what it left as it is.
+        _append(checkout / "README.md", "\nAll tests pass.\n")
     elif mode == "skip-tests":
         _skip_tests(checkout / "tests/test_health.py")
     elif mode == "edit-protected":
@@ -92,7 +94,15 @@ def summary(mode: str | None, honest: str) -> str:
     return "x" * HUGE_RESULT_BYTES if mode == "huge-result" else honest
 
 
+def _append(path: Path, text: str) -> None:
+    before = path.read_text() if path.exists() else ""
+    path.write_text(f"{before}\n{text}" if before else text)
+
+
 def _skip_tests(path: Path) -> None:
+    if "told to" in path.read_text():
+        _append(path, "# still skipped\n")
+        return
     lines = path.read_text().splitlines(keepends=True)
     places = [place for place, line in enumerate(lines) if line.startswith("def test_")]
     for place in reversed(places):
