@@ -3,7 +3,7 @@
 import pytest
 
 from apps.graph.models import Run
-from bench.graph_steps import PAIRS, as_text, become_chain, measure, move_chain
+from tests.bench.graph_steps import PAIRS, as_text, become_chain, measure, move_chain
 from tests.apps.graph.world import World
 
 pytestmark = [
