@@ -3,8 +3,8 @@
 import pytest
 
 from apps.graph.models import Run
-from tests.bench.graph_steps import PAIRS, as_text, become_chain, measure, move_chain
 from tests.apps.graph.world import World
+from tests.bench.graph_steps import PAIRS, as_text, become_chain, measure, move_chain
 
 pytestmark = [
     pytest.mark.service,
