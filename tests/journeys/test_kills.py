@@ -42,29 +42,46 @@ _draw = random.Random(SEED)
 _LONG = ("acknowledged", "worker_requested", "turn_started", "checks_started", "port_allocated")
 SEEDED = [(kind, _draw.choice(_LONG if kind != "wrapper" else ("turn_started",))) for kind in KINDS]
 ALL = [(kind, stage) for kind in KINDS for stage in STAGES]
+#: A wrapper lives from its start until its turn was reported.
+IMPOSSIBLE = {
+    ("wrapper", stage)
+    for stage in STAGES
+    if stage not in {"worker_requested", "worker_ready", "turn_started"}
+}
+#: Some stages last milliseconds: a kill that came too late is tried again with another run.
+_TRIES = 6
 PAIRS = ALL if os.environ.get("CHAOS") == "all" else SEEDED
 
 
 @pytest.mark.parametrize(("kind", "stage"), PAIRS, ids=lambda value: str(value))
 def test_run_ends_once_after_kill(world: World, kind: str, stage: str) -> None:
+    if (kind, stage) in IMPOSSIBLE:
+        pytest.skip(f"no {kind} lives in stage {stage}")
+
+    for _ in range(_TRIES):
+        if _kill_and_recover(world, kind, stage):
+            return
+
+    pytest.fail(f"in {_TRIES} runs no kill of {kind} landed in stage {stage}; each run survived all the same")
+
+
+def _kill_and_recover(world: World, kind: str, stage: str) -> bool:
+    """Do one run with one kill in it; tells whether the kill landed in its stage."""
     task = world.begin(SENTENCE)
-    assert world.reaches(task["id"], stage, seconds=90, poll_seconds=0.01)
+    assert world.reaches(task["id"], stage, seconds=90, poll_seconds=0.005)
 
     killed = kill(world, kind, task["id"])
-    landed = STAGES[stage] not in world.kinds(task["id"])
+    landed = killed and STAGES[stage] not in world.kinds(task["id"])
     world.stack.wait_ready(60)
     back = time.monotonic()
     card = world.wait(task["id"], seconds=120)
     seconds = time.monotonic() - back
 
-    _record(kind, stage, killed=killed, landed=landed, seconds=seconds, status=card["status"])
-    if not killed:
-        pytest.skip(f"no {kind} lives in stage {stage}")
+    _record(kind, stage, landed=landed, seconds=seconds, status=card["status"])
     assert card["status"] == "completed", card["failure"]
     assert seconds <= RECOVERY_SECONDS
     _assert_once(world, task, card)
-    if not landed:
-        pytest.skip(f"the stage {stage} was over before {kind} was dead; the run survived all the same")
+    return landed
 
 
 def _assert_once(world: World, task: dict[str, Any], card: dict[str, Any]) -> None:
