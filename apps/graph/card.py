@@ -87,7 +87,9 @@ def present(
         follower_events: the follower's timeline in order.
 
     """
-    all_events = [*events, *follower_events]
+    # A person asked once, so one line says that it was heard.
+    heard = TaskEventKind.ACKNOWLEDGED
+    all_events = [*events, *(event for event in follower_events if event.kind != heard)]
     last = follower if follower is not None and task.status == TaskStatus.SUCCEEDED else task
     elapsed = _elapsed(last, all_events, now)
     # The engineering task's own end is the middle of the story when a deployment follows.

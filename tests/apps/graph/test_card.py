@@ -92,7 +92,6 @@ def test_the_whole_story_ends_with_the_address() -> None:
         "The change was inspected and accepted",
         "Checks passed: 12 of 12",
         "Merged as 12345678",
-        "Acknowledged",
         "Port 21000 allocated",
         "Installing",
         "Starting",
