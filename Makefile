@@ -59,7 +59,7 @@ bench: setup ## measure; writes var/bench/latest.json
 	@$(PY) scripts/bench.py
 
 chaos: setup ## the crash matrix: every kind of process at every stage
-	@CHAOS=all $(PYTEST) -m e2e tests/journeys
+	@$(PY) scripts/chaos.py
 
 requirements: setup ## compile requirements/*.in again; UPGRADE=1 takes newer versions
 	@$(PY) scripts/setup.py compile $(if $(UPGRADE),--upgrade)

@@ -1,24 +1,25 @@
 """`kill -9` of any one process at any stage: the run still ends once, with one merge and one listener.
 
 `make test` kills every kind of process once, at a stage drawn by a seed (CHAOS_SEED repeats a draw);
-`CHAOS=all` (`make chaos`) kills every kind at every stage and writes var/chaos/latest.json.
+`CHAOS=all` (`make chaos`) kills every kind at every stage, prints the matrix and keeps it in
+var/chaos/latest.json.
 """
 
 import json
 import os
 import random
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from orchestrator.env import ROOT
 from tests.journeys.victims import KINDS, kill
 from tests.journeys.world import World, eventually
 
-pytestmark = [pytest.mark.e2e, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 SENTENCE = "an inventory of books with title, author and year\nrehearsal: slow:2"
 #: Named stages of a run: the event that opens it → the event that closes it.
@@ -50,6 +51,7 @@ IMPOSSIBLE = {
 }
 #: Some stages last milliseconds: a kill that came too late is tried again with another run.
 _TRIES = 6
+MATRIX: list[dict[str, Any]] = []
 PAIRS = ALL if os.environ.get("CHAOS") == "all" else SEEDED
 
 
@@ -77,7 +79,7 @@ def _kill_and_recover(world: World, kind: str, stage: str) -> bool:
     card = world.wait(task["id"], seconds=120)
     seconds = time.monotonic() - back
 
-    _record(kind, stage, landed=landed, seconds=seconds, status=card["status"])
+    _record(kind, stage, landed=landed, seconds=round(seconds, 1), status=card["status"])
     assert card["status"] == "completed", card["failure"]
     assert seconds <= RECOVERY_SECONDS
     _assert_once(world, task, card)
@@ -92,17 +94,23 @@ def _assert_once(world: World, task: dict[str, Any], card: dict[str, Any]) -> No
     assert len(world.merges(task["project_id"])) == 1
     port = httpx.URL(card["url"]).port or 0
     assert eventually(lambda: len(world.listeners(port)) == 1, seconds=10)
-    live = world.rows(
-        "SELECT count(*) FROM infra_servicedeployment WHERE project_id = %s", task["project_id"]
+    releases = world.rows(
+        "SELECT status FROM infra_servicedeployment WHERE project_id = %s", task["project_id"]
     )
-    assert live == [(1,)]
+    assert releases == [("live",)]
     assert httpx.get(f"{card['url']}books").json() == []
 
 
 def _record(kind: str, stage: str, **found: Any) -> None:
-    """Add one line to the matrix that `make chaos` prints."""
-    path = Path(ROOT) / "var" / "chaos" / "latest.json"
+    """Add one kill to this session's matrix, which `make chaos` prints."""
+    MATRIX.append({"kind": kind, "stage": stage, "seed": SEED, **found})
+
+
+@pytest.fixture(scope="module", autouse=True)
+def matrix() -> Iterator[None]:
+    """Write the matrix of this session; an earlier one is replaced, never mixed in."""
+    MATRIX.clear()
+    yield
+    path = Path(os.environ.get("CHAOS_FILE") or Path(os.environ["VAR_DIR"]) / "chaos" / "latest.json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    matrix = json.loads(path.read_text()) if path.exists() else {}
-    matrix[f"{kind} at {stage}"] = {**found, "seconds": round(found["seconds"], 1), "seed": SEED}
-    path.write_text(json.dumps(matrix, indent=1, sort_keys=True))
+    path.write_text(json.dumps(MATRIX, indent=1))
