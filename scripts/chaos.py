@@ -1,4 +1,4 @@
-"""Kill every kind of process at every stage of a run; print the matrix, keep it in ``var/chaos/latest.json``."""
+"""Kill every kind of process at every stage of a run; print the matrix and keep it in var/chaos."""
 
 import json
 import os

@@ -36,8 +36,23 @@ def test_misbehaving_agent_fails_with_its_own_reason(world: World, tasks: dict[s
     assert task["status"] == "failed"
     assert task["failure"]["code"] == MODES[mode], task["failure"]
     assert card["failure"]["code"] == MODES[mode]
+    code, said = world.command("engineering", "wait", tasks[mode])
+    assert (code, said["success"], said["error"]) == (1, False, MODES[mode])
     assert world.merges(task["project_id"]) == []
     assert list(world.api.list("/api/service_deployments/", project_id=task["project_id"])) == []
+
+
+def test_the_admin_shows_each_reason(world: World, tasks: dict[str, str]) -> None:
+    for task_id in tasks.values():
+        world.wait(task_id, seconds=400)
+
+    with world.admin() as browser:
+        pages = {
+            mode: browser.get(f"/admin/projects/task/{task_id}/change/") for mode, task_id in tasks.items()
+        }
+
+    assert {mode: page.status_code for mode, page in pages.items()} == dict.fromkeys(MODES, 200)
+    assert [mode for mode, page in pages.items() if MODES[mode] not in page.text] == []
 
 
 def test_an_agent_that_repairs_what_it_broke_succeeds_after_rework(world: World) -> None:

@@ -1,9 +1,11 @@
 """A running system for journeys: its own supervisor, REST as a person, and eyes on rows and processes."""
 
+import json
 import os
 import secrets
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -11,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import psutil
 import psycopg
 
@@ -107,6 +110,40 @@ class World:
             SELECT e.kind FROM projects_taskevent e JOIN projects_task t ON t.id = e.task_id
             WHERE t.id = %s OR t.follows_id = %s ORDER BY t.created_at, e.seq"""
         return [kind for (kind,) in self.rows(query, task_id, task_id)]
+
+    def command(self, *arguments: str) -> tuple[int, dict[str, Any]]:
+        """Run the `orchestrator` command as this person; returns its exit code and its JSON."""
+        credentials = self.api.credentials
+        environment = {
+            "PATH": os.environ["PATH"],
+            "HOME": str(self.stack.var_dir),
+            "ORCHESTRATOR_URL": credentials.url,
+            "ORCHESTRATOR_TOKEN": credentials.token,
+        }
+        argv = [sys.executable, "-m", "worker_image.cli", *arguments]
+        ended = subprocess.run(argv, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120)
+        return ended.returncode, json.loads(ended.stdout)
+
+    def admin(self) -> httpx.Client:
+        """Return a browser, so to speak, in which an operator is signed in."""
+        password = secrets.token_urlsafe(12)
+        script = (
+            "from django.contrib.auth import get_user_model as model\n"
+            "import os\n"
+            "model().objects.create_superuser(username='operator', password=os.environ['PASSWORD'])"
+        )
+        environment = {**self.stack.child_env(), "PASSWORD": password}
+        run_module("manage", "shell", "--command", script, env=environment, root=ROOT)
+        browser = httpx.Client(base_url=self.stack.web_url, follow_redirects=True)
+        browser.get("/admin/login/")
+        form = {
+            "username": "operator",
+            "password": password,
+            "csrfmiddlewaretoken": browser.cookies["csrftoken"],
+            "next": "/admin/",
+        }
+        browser.post("/admin/login/", data=form, headers={"Referer": f"{self.stack.web_url}/admin/login/"})
+        return browser
 
     def reaches(self, task_id: str, kind: str, *, seconds: float, poll_seconds: float = 0.05) -> bool:
         """Wait until a task's timeline holds an event of a kind."""
