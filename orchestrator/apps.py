@@ -1,6 +1,9 @@
 """The composition root as a Django application: checks, management commands, templates."""
 
 from django.apps import AppConfig
+from django.conf import settings
+
+from orchestrator.logging import remember_password_of, remember_secret
 
 
 class OrchestratorConfig(AppConfig):
@@ -11,8 +14,10 @@ class OrchestratorConfig(AppConfig):
     verbose_name = "Orchestrator"
 
     def ready(self) -> None:
-        """Register the system checks, the periodic entries, and the Celery application."""
+        """Register the checks, the periodic entries, the Celery application, and what logs must hide."""
         from orchestrator import celery, checks, openapi, schedule
+
+        _remember_secrets()
 
         # In every thread of every process, else a web thread would send to an application of no settings.
         celery.app.set_default()
@@ -20,3 +25,12 @@ class OrchestratorConfig(AppConfig):
         checks.register_all()
         schedule.connect()
         openapi.register()
+
+
+def _remember_secrets() -> None:
+    """Mask the settings' own secrets in every later log line."""
+    keys = (settings.ANTHROPIC_API_KEY, settings.OPENAI_API_KEY, settings.FACTORY_API_KEY)
+    for secret in (settings.SECRET_KEY, *settings.ENCRYPTION_KEYS, *keys, settings.TELEGRAM_BOT_TOKEN):
+        remember_secret(secret)
+    for url in (settings.DATABASE_URL, settings.REDIS_URL, settings.CHANNEL_REDIS_URL):
+        remember_password_of(url)

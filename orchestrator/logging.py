@@ -4,6 +4,7 @@ import logging
 import re
 from collections.abc import Iterable, MutableMapping
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 import structlog
 
@@ -23,11 +24,19 @@ def remember_secret(value: str) -> None:
         _known_secrets.add(value)
 
 
+def remember_password_of(url: str) -> None:
+    """Mask the password of a URL as it is written there and as the server knows it."""
+    password = urlsplit(url).password or ""
+    remember_secret(password)
+    remember_secret(unquote(password))
+
+
 def mask_text(text: str) -> str:
     """Return a text without credentials in URLs, Authorization values and known secrets."""
     text = _URL_USERINFO.sub(rf"\g<scheme>{MASK}@", text)
     text = _AUTHORIZATION.sub(rf"\1 {MASK}", text)
-    for secret in _known_secrets:
+    # The longest first: one secret may be the beginning of another.
+    for secret in sorted(_known_secrets, key=len, reverse=True):
         text = text.replace(secret, MASK)
     return text
 
