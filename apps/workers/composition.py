@@ -11,6 +11,7 @@ from apps.units.supervisor import Units
 from apps.workers.channel import Channel, get_channel, worker_url
 from apps.workers.container_config import PROVIDER_VARIABLES, WorkerContainerConfig
 from apps.workers.credentials import credentials_of
+from apps.workers.limits import IDLE_SECONDS, REPORT_SECONDS
 from apps.workers.models import Worker
 from apps.workers.runtime.base import ContainerRuntime, ContainerSpec
 from apps.workers.runtime.process import ProcessRuntime
@@ -73,8 +74,8 @@ def get_limits() -> Limits:
         max_concurrent=settings.WORKERS_MAX_CONCURRENT,
         spawn_seconds=settings.WORKERS_SPAWN_DEADLINE_SECONDS,
         stop_grace_seconds=settings.WORKERS_STOP_GRACE_SECONDS,
-        idle_seconds=900,
-        report_seconds=90,
+        idle_seconds=IDLE_SECONDS,
+        report_seconds=REPORT_SECONDS,
         verification_seconds=settings.WORKERS_VERIFICATION_DEADLINE_SECONDS,
     )
 

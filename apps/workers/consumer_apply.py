@@ -16,6 +16,7 @@ from django.utils import timezone
 from apps.failures import Failure
 from apps.workers import outcomes
 from apps.workers.consumer_parse import Report, Result
+from apps.workers.limits import IDLE_SECONDS
 from apps.workers.models import ACTIVE, Snapshot, Turn, Worker, WorkerEvent, WorkerStatus
 from worker_image.contract import (
     Heartbeat,
@@ -27,8 +28,6 @@ from worker_image.contract import (
 )
 
 _TURN_FINAL = Turn.final_statuses()
-#: How long a worker may live between two turns.
-IDLE_SECONDS = 900
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from apps.errors import Conflict
 from apps.workers import selectors, tasks
 from apps.workers.agents_choice import choose_agent
 from apps.workers.credentials import credentials_of
+from apps.workers.limits import REPORT_SECONDS
 from apps.workers.models import (
     Turn,
     TurnStatus,
@@ -23,9 +24,6 @@ from apps.workers.models import (
 )
 from apps.workers.requests import RequestInvalid, VerificationRequest, WorkerRequest
 from worker_image.contract import MAX_PROMPT_CHARS, MAX_TIMEOUT_SECONDS
-
-#: What a turn gets beyond its agent's timeout: to wait for the worker, to upload, to report.
-REPORT_SECONDS = 90
 
 _TAKES_TURNS = frozenset(
     {

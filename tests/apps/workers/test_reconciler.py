@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps.workers import outcomes, services
 from apps.workers.channel import Channel, ChannelUnavailable, connect
 from apps.workers.composition import Hands, Limits, container_spec
+from apps.workers.limits import IDLE_SECONDS, REPORT_SECONDS
 from apps.workers.models import Turn, TurnStatus, Worker, WorkerStatus
 from apps.workers.reconciler import FollowUp, reconcile_worker
 from apps.workers.reconciler_orphans import remove_orphans
@@ -29,8 +30,8 @@ LIMITS = Limits(
     max_concurrent=2,
     spawn_seconds=60,
     stop_grace_seconds=10,
-    idle_seconds=900,
-    report_seconds=90,
+    idle_seconds=IDLE_SECONDS,
+    report_seconds=REPORT_SECONDS,
     verification_seconds=60,
 )
 MakeWorker = Callable[..., Worker]

@@ -4,9 +4,11 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from apps.workers import selectors, services
+from apps.workers.composition import get_limits
 from apps.workers.credentials import credentials_of, digest
 from apps.workers.models import AgentConfig, Turn, TurnStatus, Verification, Worker, WorkerStatus
 from apps.workers.requests import RequestInvalid, VerificationRequest, WorkerRequest
@@ -134,6 +136,17 @@ def test_turns_are_numbered_and_sent_once() -> None:
     assert again == first
     assert [turn.number for turn in Turn.objects.order_by("number")] == [1, 2]
     assert Turn.objects.get(pk=second).task_id == worker.task_id
+
+
+def test_turn_may_report_for_as_long_as_its_reconciler_allows() -> None:
+    before = timezone.now()
+
+    turn_id = services.send_turn(
+        idempotency_key="one", worker_id=make_worker().pk, prompt="a", timeout_seconds=60
+    )
+
+    allowed = Turn.objects.get(pk=turn_id).deadline_at - before
+    assert 0 <= allowed.total_seconds() - 60 - get_limits().report_seconds < 5
 
 
 def test_worker_with_unfinished_turn_takes_no_other() -> None:

@@ -1,0 +1,8 @@
+"""Bounds of this app that no operator needs to change, each defined once."""
+
+from typing import Final
+
+#: Seconds that a worker may live between two turns.
+IDLE_SECONDS: Final = 900
+#: Seconds that a turn gets beyond its agent's timeout: to wait for the worker, to upload, to report.
+REPORT_SECONDS: Final = 90
