@@ -165,25 +165,38 @@ def stop(worker_id: UUID, failure: Failure) -> bool:
 
 
 class _Bundles:
-    """The bundles that the turns of a batch uploaded, read once and only if a result needs one."""
+    """The bundles that the results of a batch speak of, read once and only if a result needs one."""
 
     def __init__(self, reports: Iterable[Report]) -> None:
-        self._turn_ids = {report.turn_id for report in reports if report.kind is OutputKind.RESULT}
-        self._found: dict[tuple[UUID, UUID | None, str], Snapshot] | None = None
+        results = [report for report in reports if report.kind is OutputKind.RESULT]
+        self._worker_ids = {report.worker_id for report in results}
+        self._heads = {_claimed_commit(report.body) for report in results}
+        self._found: dict[tuple[UUID, str], Snapshot] | None = None
 
     def find(self, turn: Turn, head_sha: str) -> Snapshot | None:
-        """Return the bundle of a turn with a commit as its head; the one made for the result wins."""
+        """Return a bundle of the turn's worker with a commit as its head; one made for a result wins.
+
+        Which turn uploaded it does not matter: a bundle is kept once, and a turn without a new commit hands
+        over the one of the turn before.
+        """
         if self._found is None:
-            snapshots = Snapshot.objects.filter(turn_id__in=self._turn_ids).order_by("created_at")
-            ranked = sorted(snapshots, key=lambda snapshot: snapshot.reason == SnapshotReason.RESULT)
-            self._found = {(found.worker_id, found.turn_id, found.head_sha): found for found in ranked}
-        return self._found.get((turn.worker_id, turn.pk, head_sha))
+            snapshots = Snapshot.objects.filter(worker_id__in=self._worker_ids, head_sha__in=self._heads)
+            ranked = sorted(
+                snapshots.order_by("created_at"),
+                key=lambda snapshot: snapshot.reason == SnapshotReason.RESULT,
+            )
+            self._found = {(found.worker_id, found.head_sha): found for found in ranked}
+        return self._found.get((turn.worker_id, head_sha))
+
+
+def _claimed_commit(body: object) -> str:
+    return getattr(body, "commit_sha", None) or ""
 
 
 def _apply_result(turn: Turn, body: Result, bundles: _Bundles, facts: Facts) -> None:
     if turn.status in _TURN_FINAL:
         return
-    commit_sha: str = getattr(body, "commit_sha", None) or ""
+    commit_sha = _claimed_commit(body)
     snapshot = bundles.find(turn, commit_sha) if commit_sha else None
     ending = outcomes.turn_ending(body, has_bundle=snapshot is not None)
     moved = Turn.try_transition(

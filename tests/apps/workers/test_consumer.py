@@ -138,6 +138,21 @@ def test_result_is_accepted_before_the_worker_was_seen_running(
     assert turn.status == TurnStatus.SUCCEEDED
 
 
+def test_later_turn_without_a_new_commit_has_the_bundle_of_the_one_before(
+    admitted: MakeWorker, harness: Harness
+) -> None:
+    first = make_turn(worker=admitted(), status=TurnStatus.SUCCEEDED)
+    second = make_turn(worker=first.worker, status=TurnStatus.RUNNING, number=2)
+    sha = make_sha()
+    kept = upload(first, sha)
+    harness.say(second.worker, result(second, commit_sha=sha, branch="task/x"))
+
+    harness.consumer.step()
+
+    second.refresh_from_db()
+    assert (second.status, second.bundle_name) == (TurnStatus.SUCCEEDED, kept.name)
+
+
 def test_claimed_commit_without_its_bundle_is_a_failure(admitted: MakeWorker, harness: Harness) -> None:
     turn = make_turn(worker=admitted(), status=TurnStatus.RUNNING)
     sha = make_sha()
