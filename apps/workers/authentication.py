@@ -10,10 +10,12 @@ from rest_framework.request import Request
 
 from apps.workers.credentials import digest
 from apps.workers.models import Worker, WorkerStatus
-from worker_image.contract import AUTHORIZATION_SCHEME
+from worker_image.contract import AUTHORIZATION_SCHEME, SNAPSHOTS_PATH
 
 _MAX_TOKEN_CHARACTERS = 200
-_ALIVE = (WorkerStatus.STARTING, WorkerStatus.RUNNING, WorkerStatus.PAUSED)
+_ALIVE = frozenset({WorkerStatus.STARTING, WorkerStatus.RUNNING, WorkerStatus.PAUSED})
+#: A worker that was told to stop may still hand over its work, and do nothing else.
+_ALIVE_FOR_SNAPSHOTS = _ALIVE | {WorkerStatus.CANCELING}
 
 
 class WorkerTokenAuthentication(BaseAuthentication):
@@ -32,7 +34,8 @@ class WorkerTokenAuthentication(BaseAuthentication):
         if len(words) != 2 or len(words[1]) > _MAX_TOKEN_CHARACTERS:
             raise AuthenticationFailed("The worker token is malformed.")
         known_as = digest(words[1].decode("latin-1"))
-        worker = Worker.objects.filter(token_sha256=known_as, status__in=_ALIVE).first()
+        statuses = _ALIVE_FOR_SNAPSHOTS if request.path_info == SNAPSHOTS_PATH else _ALIVE
+        worker = Worker.objects.filter(token_sha256=known_as, status__in=statuses).first()
         if worker is None or not hmac.compare_digest(worker.token_sha256, known_as):
             raise AuthenticationFailed("The worker token is not valid.")
         owner = get_user_model().objects.filter(pk=worker.owner_id, is_active=True).first()

@@ -11,7 +11,7 @@ from rest_framework.test import APIClient
 
 from apps import storage
 from apps.workers.credentials import credentials_of
-from apps.workers.models import Snapshot, Worker, WorkerEvent
+from apps.workers.models import Snapshot, Worker, WorkerEvent, WorkerStatus
 from tests.factories import make_sha, make_turn, make_worker
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
@@ -163,6 +163,36 @@ class TestSnapshots:
         second = upload(make_worker()).json()
 
         assert first["name"] != second["name"]
+
+
+class TestCancelingWorker:
+    @pytest.fixture
+    def worker(self) -> Worker:
+        return make_worker(status=WorkerStatus.CANCELING, allowed_commands=["*"])
+
+    def test_its_last_bundle_is_kept(self, worker):
+        answer = upload(worker, X_Reason="stop")
+
+        assert answer.status_code == 201
+        assert Snapshot.objects.get().reason == "stop"
+
+    @pytest.mark.parametrize("path", ["/api/worker/workspace", "/api/projects/", "/api/tasks/"])
+    def test_nothing_else_is_open_to_it(self, worker, path):
+        answer = client_of(worker).get(path)
+
+        assert answer.status_code == 401
+
+    def test_it_has_nothing_more_to_say(self, worker):
+        answer = client_of(worker).post("/api/worker/messages", {"message": "wait"}, format="json")
+
+        assert answer.status_code == 401
+
+
+def test_bundle_of_a_worker_that_has_ended_is_refused() -> None:
+    answer = upload(make_worker(status=WorkerStatus.CANCELED), X_Reason="stop")
+
+    assert answer.status_code == 401
+    assert not Snapshot.objects.exists()
 
 
 class TestMessages:
