@@ -24,6 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 REQUIREMENTS = ROOT / "requirements" / "dev.txt"
 PROJECT_REQUIREMENTS = ROOT / "apps" / "projects" / "template" / "project" / "requirements.txt"
+sys.path.insert(0, str(ROOT))  # for what that file imports of ours
 PLACES = runpy.run_path(str(ROOT / "orchestrator" / "embedded" / "places.py"))
 
 # pip's option → uv's variable. Registries are configured for pip on most machines, and uv does not read that.

@@ -10,6 +10,7 @@ code is kept, and any process of the control plane may adopt it by name.
 ``watch``           ``ExitWatcher``: tells a callback once about every finished unit
 ``environment``     the clean environment a unit is given
 ``toolchain``       the directory of tools on a unit's PATH
+``shared``          copies of programs that every uid can read, for closed checkouts
 ``cache``           the package cache as a unit may see it
 ``accounts``        which uid belongs to which account, when the control plane is root
 ``files``, ``reach``  reading what a unit wrote; whether a uid can get at a path

@@ -11,9 +11,12 @@ from pathlib import Path
 
 from apps.units.accounts import UID_RANGE
 from apps.units.reach import first_closed, is_executable
+from apps.units.shared import shared_copy
 from apps.units.spec import UnitsUnavailable
 
-_SOURCES = Path(__file__).resolve().parents[2]
+#: What of ours runs in a unit. It is copied: the checkout may be closed to units (root's home), may change
+#: while a worker runs, and holds more than a unit should see.
+_PACKAGE = Path(__file__).resolve().parents[2] / "worker_image"
 _SYSTEM = (Path("/usr/local/bin"), Path("/usr/bin"), Path("/bin"))
 
 #: Newest first does not matter to a project; the one we run on is what we have tested.
@@ -28,7 +31,7 @@ class Toolchain:
         directory: first on the PATH; holds ``uv``, ``python3``, ``python``, ``orchestrator`` and
             ``orchestrator-worker``.
         python: the interpreter with this system's own packages, for our own code in a unit (the wrapper).
-        sources: what such code needs on its ``PYTHONPATH``.
+        sources: what such code needs on its ``PYTHONPATH``: our package for workers as it was when prepared.
     """
 
     directory: Path
@@ -40,7 +43,7 @@ def prepare(directory: Path) -> Toolchain:
     """Make the directory of tools, or repair the one that is there.
 
     Args:
-        directory: for example ``var/runtime/bin``.
+        directory: for example ``var/tools``; our own code is put into ``runtime`` beside it.
 
     Raises:
         UnitsUnavailable: a unit could not run one of the tools; the message holds the exact repair.
@@ -58,10 +61,11 @@ def prepare(directory: Path) -> Toolchain:
     _link(directory / "uv", _find_uv(uid))
     _link(directory / "python3", python)
     _link(directory / "python", python)
+    sources = shared_copy(_PACKAGE, directory.absolute().parent / "runtime").parent
     for command, module in _COMMANDS.items():
-        script = _SCRIPT.format(sources=_quoted(_SOURCES), python=_quoted(own), module=module)
+        script = _SCRIPT.format(sources=_quoted(sources), python=_quoted(own), module=module)
         _write(directory / command, script)
-    return Toolchain(directory=directory, python=own, sources=_SOURCES)
+    return Toolchain(directory=directory, python=own, sources=sources)
 
 
 #: Our own programs, by the name under which every runtime offers them.

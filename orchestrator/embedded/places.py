@@ -11,12 +11,10 @@ one and leaves a symlink.
 import hashlib
 import os
 import shutil
-import stat
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-STATE_ROOT = Path("/var/lib/codegen-orchestrator")
+from apps.units.shared import STATE_ROOT, reachable_by_others
 
 
 def prepare_var_dir(var_dir: Path, *, state_root: Path = STATE_ROOT) -> Path:
@@ -57,15 +55,6 @@ def _relocate(var_dir: Path, state_root: Path) -> Path:
     return target
 
 
-def reachable_by_others(path: Path) -> bool:
-    """Tell whether every directory down to ``path`` may be traversed by an unrelated uid."""
-    return all(directory.stat().st_mode & stat.S_IXOTH for directory in _existing(path))
-
-
-def _existing(path: Path) -> Iterator[Path]:
-    return (directory for directory in (path, *path.parents) if directory.exists())
-
-
 def private_dir(path: Path, *, uid: int | None = None) -> Path:
     """Create (or correct) a 0700 directory of ``uid`` (default: ours) and return it."""
     path.mkdir(parents=True, exist_ok=True)
@@ -88,46 +77,3 @@ def write_private(path: Path, text: str, *, uid: int | None = None) -> None:
         if uid is not None:
             os.fchown(stream.fileno(), uid, uid)
     temporary.replace(path)
-
-
-def reachable_copy(source: Path, cache: Path) -> Path:
-    """Return ``source`` itself, or a copy under ``cache`` when other uids could not reach it.
-
-    Args:
-        source: a directory of programs (never secrets: the copy is readable by everybody).
-        cache: a directory that other uids can reach. The copy is ``<cache>/<version>/<name of source>``,
-            so a copied Python package is imported from the copy's parent.
-
-    """
-    source = source.resolve()
-    if reachable_by_others(source):
-        return source
-    target = cache / _version(source) / source.name
-    if not target.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        temporary = cache / f".{os.getpid()}-{source.name}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.copytree(source, temporary / source.name, symlinks=True)
-        for directory in (cache, temporary):
-            directory.chmod(0o711)
-        _open_to_others(temporary / source.name)
-        with suppress(OSError):  # somebody else was faster with the same version
-            temporary.rename(target.parent)
-        shutil.rmtree(temporary, ignore_errors=True)
-    return target
-
-
-def _version(tree: Path) -> str:
-    digest = hashlib.sha256(str(tree).encode())
-    for path in sorted(tree.rglob("*")):
-        status = path.lstat()
-        digest.update(f"{path}:{status.st_size}:{status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:16]
-
-
-def _open_to_others(tree: Path) -> None:
-    # A strict umask at installation leaves programs that only their owner can read.
-    for path in (tree, *tree.rglob("*")):
-        if not path.is_symlink():
-            mode = path.stat().st_mode
-            path.chmod(mode | 0o444 | (0o111 if mode & 0o100 else 0))

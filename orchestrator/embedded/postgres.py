@@ -11,7 +11,8 @@ from pathlib import Path
 
 import psutil
 
-from orchestrator.embedded.places import private_dir, reachable_copy, write_private
+from apps.units.shared import reachable_copy
+from orchestrator.embedded.places import private_dir, write_private
 from orchestrator.embedded.processes import Identity, spawn
 from orchestrator.embedded.processes import stop as stop_process
 from orchestrator.embedded.servers import ServerFailed

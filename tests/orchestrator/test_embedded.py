@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from orchestrator.embedded import Embedded, EmbeddedUrls, read_env_file
-from orchestrator.embedded.places import prepare_var_dir, reachable_by_others, reachable_copy
+from orchestrator.embedded.places import prepare_var_dir
 from orchestrator.embedded.processes import PORT_RANGE, Identity, free_port, is_port_free, stop
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -184,9 +184,7 @@ def test_recycled_pid_is_not_taken_for_a_server(urls: EmbeddedUrls, embedded: Em
     assert embedded.pid("broker") == pid
 
 
-def test_postmaster_file_that_names_a_stranger_is_no_obstacle(
-    urls: EmbeddedUrls, embedded: Embedded
-) -> None:
+def test_postmaster_file_that_names_a_stranger_is_no_obstacle(urls: EmbeddedUrls, embedded: Embedded) -> None:
     embedded.kill("postgres")
     pid_file = embedded.var_dir / "postgres" / "data" / "postmaster.pid"
     lines = pid_file.read_text().splitlines()
@@ -313,22 +311,6 @@ def test_servers_start_below_a_home_that_only_root_may_enter() -> None:
         assert not moved_to.exists()
     finally:
         shutil.rmtree(closed)
-
-
-def test_programs_out_of_reach_are_copied_once(reachable: Path) -> None:
-    programs = reachable / "private" / "programs"
-    programs.mkdir(parents=True)
-    programs.parent.chmod(0o700)
-    (programs / "run").write_text("#!/bin/sh\n")
-    (programs / "run").chmod(0o700)
-
-    copied = reachable_copy(programs, reachable / "copies")
-    repeated = reachable_copy(programs, reachable / "copies")
-
-    assert copied == repeated != programs
-    assert copied.name == "programs"
-    assert reachable_by_others(copied)
-    assert stat.S_IMODE((copied / "run").stat().st_mode) == 0o755
 
 
 @needs_root

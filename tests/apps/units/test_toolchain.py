@@ -1,4 +1,8 @@
 import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -8,6 +12,27 @@ from apps.units.reach import first_closed, is_executable
 from apps.units.spec import UnitsUnavailable
 
 pytestmark = pytest.mark.service
+
+REPOSITORY = Path(__file__).resolve().parents[3]
+IN_A_CLOSED_CHECKOUT = """
+import pathlib, sys, time
+from apps.units import toolchain
+from apps.units.environment import base_environment
+from apps.units.spec import UnitPhase, UnitSpec
+from apps.units.supervisor import Units
+
+place = pathlib.Path(sys.argv[1])
+tools = toolchain.prepare(place / "tools")
+units = Units(place / "units")
+environment = {**base_environment(tools, outer={}), "PYTHONPATH": str(tools.sources)}
+argv = (str(tools.python), "-c", "import worker_image.worker_wrapper, os; print('imported by', os.getuid())")
+units.start(UnitSpec(name="w", argv=argv, env=environment, timeout_seconds=60, stop_grace_seconds=1))
+while units.inspect("w").phase is UnitPhase.RUNNING:
+    time.sleep(0.01)
+print(units.logs("w", tail_bytes=2000))
+units.remove("w")
+print(open(tools.directory / "orchestrator-worker").read())
+"""
 
 
 def test_unit_finds_its_tools_on_the_path(units, make_spec, finished, place):
@@ -33,6 +58,26 @@ def test_our_own_code_runs_in_a_unit(units, make_spec, finished, place):
     finished("wrapper")
 
     assert units.logs("wrapper", tail_bytes=2000) == "imported\n"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="for ourselves everything of ours is reachable")
+def test_worker_of_a_checkout_in_a_closed_home_finds_its_code(place):
+    home = place / "home"
+    home.mkdir(mode=0o700)
+    for package in ("apps/units", "worker_image"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(REPOSITORY / package, home / package, ignore=ignored)
+    for name in ("__init__.py", "errors.py"):
+        shutil.copy(REPOSITORY / "apps" / name, home / "apps" / name)
+    argv = [sys.executable, "-c", IN_A_CLOSED_CHECKOUT, str(place)]
+
+    run = subprocess.run(
+        argv, cwd=home, env={"PYTHONPATH": str(home), "PATH": os.defpath}, capture_output=True, text=True
+    )
+
+    assert run.stderr == ""
+    assert run.stdout.startswith("imported by 6")
+    assert str(home) not in run.stdout
 
 
 def test_preparing_again_repairs_and_otherwise_changes_nothing(place):
