@@ -17,7 +17,7 @@ from orchestrator.embedded.processes import log_tail, spawn
 from orchestrator.stack.prepare import prepare_database, stop_units
 from orchestrator.stack.state import StackFailed, StackState, choose_ports
 from orchestrator.stack.supervisor import TOKEN_VARIABLE, Supervisor, end_group, stop_children, sweep
-from orchestrator.stack.table import BOT, FLOWER, ChildSpec, Ports, default_table
+from orchestrator.stack.table import FLOWER, ChildSpec, Ports, default_table
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +58,7 @@ class Stack:
         self._names = [name for name, variable in URL_NAMES.items() if not configured.get(variable)]
         self.embedded = Embedded(var_dir or configured.get("VAR_DIR") or ROOT / "var", names=self._names)
         self.var_dir = self.embedded.var_dir
-        self._without = frozenset(without) | (set() if configured.get("TELEGRAM_BOT_TOKEN") else {BOT})
+        self._without = frozenset(without)
         self._table = table
         self._state = StackState(self.var_dir / "run")
         self._wanted_web_port = web_port
@@ -114,7 +114,7 @@ class Stack:
         if self._table is not None:
             specs = self._table(self.ports)
         else:
-            specs = default_table(self.ports, root=ROOT, flower_password=self._flower_password())
+            specs = default_table(self.ports, flower_password=self._flower_password())
         return [spec for spec in specs if spec.name not in self._without]
 
     def _flower_password(self) -> str:

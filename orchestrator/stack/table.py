@@ -3,9 +3,8 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 
-WEB, FLOWER, BOT, BEAT = "web", "flower", "bot", "beat"
+WEB, FLOWER, BEAT = "web", "flower", "beat"
 CELERY_APP = "orchestrator.celery"
 
 # Queues are privilege boundaries; on one machine under one account they share three processes.
@@ -51,17 +50,15 @@ class Ports:
     flower: int
 
 
-def default_table(ports: Ports, *, root: Path, flower_password: str) -> tuple[ChildSpec, ...]:
+def default_table(ports: Ports, *, flower_password: str) -> tuple[ChildSpec, ...]:
     """Return every process of the stack.
 
     Args:
         ports: where the web and Flower listen.
-        root: the checkout, which holds ``manage.py``.
         flower_password: of Flower's user ``admin``.
 
     """
-    bot = ChildSpec(name=BOT, argv=(sys.executable, str(root / "manage.py"), "runbot"))
-    return (_web(ports.web), *map(_worker, QUEUES), _beat(), _flower(ports.flower, flower_password), bot)
+    return (_web(ports.web), *map(_worker, QUEUES), _beat(), _flower(ports.flower, flower_password))
 
 
 def _web(port: int) -> ChildSpec:

@@ -27,7 +27,6 @@ EXTERNAL = {
     "DATABASE_URL": "postgresql://elsewhere/db",
     "REDIS_URL": "redis://elsewhere/0",
     "CHANNEL_REDIS_URL": "redis://elsewhere/1",
-    "TELEGRAM_BOT_TOKEN": "1:token",
 }
 TOUCH_READY = """
 import os, pathlib, time
@@ -338,7 +337,7 @@ def test_killed_embedded_server_is_back_with_its_port(var_dir: Path) -> None:
 
 
 def test_command_line_up_prints_where_and_stops_on_sigterm(var_dir: Path) -> None:
-    names = ("web", "work", "flow", "ingest", "beat", "flower", "bot")
+    names = ("web", "work", "flow", "ingest", "beat", "flower")
     argv = [sys.executable, "-m", "orchestrator.stack"]
     # Every process is left out and the database is somebody's: what remains is the supervisor itself.
     without = [word for name in names for word in ("--without", name)]
@@ -356,18 +355,18 @@ def test_command_line_up_prints_where_and_stops_on_sigterm(var_dir: Path) -> Non
 
 @pytest.mark.unit
 def test_secrets_stay_out_of_command_lines() -> None:
-    table = default_table(Ports(web=8000, flower=5555), root=ROOT, flower_password="hidden")
+    table = default_table(Ports(web=8000, flower=5555), flower_password="hidden")
 
     words = [word for spec in table for word in spec.argv]
 
-    assert [spec.name for spec in table] == ["web", "work", "flow", "ingest", "beat", "flower", "bot"]
+    assert [spec.name for spec in table] == ["web", "work", "flow", "ingest", "beat", "flower"]
     assert not any("hidden" in word for word in words)
     assert "hidden" not in repr(table)
 
 
 @pytest.mark.unit
 def test_ingest_is_not_told_to_shut_down_softly() -> None:
-    table = default_table(Ports(web=8000, flower=5555), root=ROOT, flower_password="hidden")
+    table = default_table(Ports(web=8000, flower=5555), flower_password="hidden")
 
     soft = [spec.name for spec in table if spec.env.get("REMAP_SIGTERM") == "SIGQUIT"]
 
