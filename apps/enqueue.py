@@ -14,7 +14,7 @@ from functools import cache
 from typing import Any
 
 from celery import Celery, Task
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from kombu import Connection, pools
 
 logger = logging.getLogger(__name__)
@@ -73,23 +73,55 @@ def advisory_lock(kind: str, key: Any, *, patience_seconds: float = LOCK_PATIENC
 
     The lock belongs to the database session, so it is free within milliseconds
     of the death of its holder (3 ms measured after ``kill -9``): a row whose lock
-    is free is resumable at once.
+    is free is resumable at once. An error at any point, a time limit's in the
+    unlocking included, ends the session rather than return it to the pool with
+    the lock.
     """
     number = _lock_number(f"{kind}:{key}")
-    until = time.monotonic() + patience_seconds
-    while not (obtained := _try_lock(number)) and time.monotonic() < until:
-        time.sleep(_LOCK_POLL_SECONDS)
+    connection.ensure_connection()
+    session = connection.connection
+    is_clean = False
     try:
-        yield obtained
+        obtained = _ask(number, patience_seconds)
+        is_clean = not obtained
+        try:
+            yield obtained
+        finally:
+            if obtained:
+                is_clean = _unlock(number, session)
     finally:
-        if obtained:
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [number])
+        if not is_clean:
+            _end(session)
 
 
-def _try_lock(number: int) -> bool:
+def _ask(number: int, patience_seconds: float) -> bool:
+    until = time.monotonic() + patience_seconds
+    while not (obtained := _call("pg_try_advisory_lock", number)) and time.monotonic() < until:
+        time.sleep(_LOCK_POLL_SECONDS)
+    return obtained
+
+
+def _unlock(number: int, session: Any) -> bool:
+    if connection.connection is not session:
+        return False
+    try:
+        return _call("pg_advisory_unlock", number)
+    except DatabaseError as error:
+        # The step may have left a broken transaction; its own error is the one to be seen.
+        logger.warning("A lock could not be given back: %s", error)
+        return False
+
+
+def _end(session: Any) -> None:
+    """Close a session at the server, which frees its locks; the pool replaces it."""
+    session.close()
+    if connection.connection is session:
+        connection.close()
+
+
+def _call(function: str, number: int) -> bool:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [number])
+        cursor.execute(f"SELECT {function}(%s)", [number])
         row = cursor.fetchone()
     return bool(row and row[0])
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import before_task_publish
 from django.conf import settings as django_settings
 from django.db import connection, transaction
@@ -47,6 +48,21 @@ def task_of(broker_url: str) -> Any:
         """Never runs."""
 
     return nothing
+
+
+def time_limit(function: str, moment: str) -> Any:
+    """A time limit that strikes once, around the query that calls a function of the server."""
+    struck: list[str] = []
+
+    def strike(execute: Any, sql: str, params: Any, many: bool, context: Any) -> Any:
+        if function not in sql or struck:
+            return execute(sql, params, many, context)
+        struck.append(sql)
+        if moment == "after":
+            execute(sql, params, many, context)
+        raise SoftTimeLimitExceeded
+
+    return strike
 
 
 def closed_port() -> int:
@@ -142,6 +158,58 @@ class TestAdvisoryLock:
 
         assert self.tried_elsewhere("run", 1)
 
+    @pytest.mark.parametrize("function", ["pg_try_advisory_lock", "pg_advisory_unlock"])
+    @pytest.mark.parametrize("moment", ["before", "after"])
+    def test_lock_is_free_after_a_time_limit_in_the_locking_itself(self, function, moment):
+        with (
+            connection.execute_wrapper(time_limit(function, moment)),
+            pytest.raises(SoftTimeLimitExceeded),
+            advisory_lock("run", 1),
+        ):
+            pass
+
+        assert self.tried_elsewhere("run", 1)
+
+    def test_lock_is_free_after_a_step_that_broke_its_transaction(self):
+        def step() -> None:
+            with transaction.atomic(), advisory_lock("run", 1):
+                transaction.set_rollback(True)
+                _ = 1 / 0
+
+        with pytest.raises(ZeroDivisionError):
+            step()
+
+        assert self.tried_elsewhere("run", 1)
+
+    def test_lock_is_free_after_a_step_that_let_its_connection_go(self):
+        with advisory_lock("run", 1):
+            connection.close()
+
+        assert self.tried_elsewhere("run", 1)
+
+    def test_connection_works_after_a_time_limit_in_the_unlocking(self):
+        limit = time_limit("pg_advisory_unlock", "before")
+        with (
+            connection.execute_wrapper(limit),
+            pytest.raises(SoftTimeLimitExceeded),
+            advisory_lock("run", 1),
+        ):
+            pass
+
+        with advisory_lock("run", 1) as obtained:
+            assert obtained
+
+    def test_ordinary_step_keeps_its_session(self):
+        connection.ensure_connection()
+        before = connection.connection
+
+        with advisory_lock("run", 1):
+            pass
+        with pytest.raises(ZeroDivisionError), advisory_lock("run", 1):
+            _ = 1 / 0
+
+        assert connection.connection is before
+
     def test_lock_of_a_killed_process_is_free_at_once(self):
         script = (
             "import django, sys, time; django.setup()\n"
@@ -189,5 +257,3 @@ def test_any_process_of_django_sends_to_our_broker():
     ).stdout
 
     assert printed.strip() == django_settings.REDIS_URL
-
-
