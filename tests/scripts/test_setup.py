@@ -2,6 +2,7 @@
 
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -126,6 +127,21 @@ def test_no_interpreter_is_a_clear_error(tmp_path: Path) -> None:
 
     assert result.returncode == 1
     assert "Python 3.11 or newer is needed" in result.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root has workers with uids of their own")
+def test_interpreter_that_workers_cannot_reach_is_taken_with_a_true_warning(tmp_path: Path) -> None:
+    (tmp_path / "python3").write_text("#!/bin/sh\necho /closed/python3\nexit 10\n")
+    (tmp_path / "python3").chmod(0o755)
+    (tmp_path / "id").symlink_to(str(shutil.which("id")))
+    text = (ROOT / "scripts" / "find-python").read_text().replace("/bin/python", "/nowhere/python")
+
+    result = subprocess.run(
+        ["/bin/sh", "-c", text], env={"PATH": str(tmp_path)}, capture_output=True, text=True
+    )
+
+    assert (result.returncode, result.stdout) == (0, "/closed/python3\n")
+    assert "workers have uids of their own and cannot start with it" in result.stderr
 
 
 def test_make_lists_every_promised_target() -> None:
