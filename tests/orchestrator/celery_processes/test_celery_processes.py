@@ -1,0 +1,73 @@
+"""Messages and real processes: what is taken after a commit, what a kill costs, and who brings it back."""
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.db import transaction
+
+from apps.projects import services
+from apps.projects.models import Project, ProjectStatus
+from tests.factories import make_project
+
+pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
+
+TAKEN = "Task projects.reconcile_project["
+
+
+def wait_for(happened: Callable[[], Any], *, seconds: float = 40.0) -> Any:
+    until = time.monotonic() + seconds
+    while not (answer := happened()):
+        assert time.monotonic() < until, f"It did not happen within {seconds:.0f} s"
+        time.sleep(0.02)
+    return answer
+
+
+def status_of(project: Project) -> str:
+    return str(Project.objects.values_list("status", flat=True).get(pk=project.pk))
+
+
+def attempts_of(project: Project) -> int:
+    return int(Project.objects.values_list("scaffold_attempts", flat=True).get(pk=project.pk))
+
+
+def test_prefork_worker_takes_a_message_after_the_commit_and_moves_the_row(celery_setup, broker):
+    project = make_project()
+    ready = celery_setup.worker.ready() and celery_setup.ready(control=True)
+
+    with transaction.atomic():
+        services.request_scaffold(project_id=project.pk)
+        time.sleep(0.5)
+        taken_before_the_commit = TAKEN in celery_setup.worker.logs()
+    wait_for(lambda: status_of(project) == ProjectStatus.ACTIVE)
+
+    celery_setup.worker.assert_log_exists(TAKEN)
+    wait_for(lambda: broker.hlen("unacked") == 0)
+    assert (ready, taken_before_the_commit, attempts_of(project)) == (True, False, 1)
+    assert project.reload().repository_url
+
+
+def test_killed_worker_loses_nothing_the_sweep_brings_it_back(celery_setup, beat, broker):
+    project = make_project()
+    worker = celery_setup.worker
+    worker.ready()
+    services.request_scaffold(project_id=project.pk)
+    wait_for(lambda: attempts_of(project) == 1)
+
+    worker.kill()
+    after_the_kill = (status_of(project), broker.hlen("unacked") > 0, worker.container.status)
+    worker.container.restart()
+    wait_for(lambda: status_of(project) == ProjectStatus.ACTIVE)
+
+    assert after_the_kill == (ProjectStatus.SCAFFOLDING, True, "exited")
+    assert attempts_of(project) >= 2
+
+
+def test_beat_enqueues_every_sweep(beat, broker):
+    sweeps = {"sweep_graph", "sweep_workers", "sweep_infra", "sweep_projects"}
+
+    waiting = wait_for(lambda: broker.llen("periodic") >= len(sweeps) and broker.lrange("periodic", 0, -1))
+
+    assert all(any(f"periodic.{sweep}" in message for message in waiting) for sweep in sweeps)
+    assert beat.status == "running"
