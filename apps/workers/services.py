@@ -22,6 +22,7 @@ from apps.workers.models import (
     Worker,
     WorkerStatus,
 )
+from apps.workers.prompt import full_prompt
 from apps.workers.requests import RequestInvalid, VerificationRequest, WorkerRequest
 from worker_image.contract import MAX_PROMPT_CHARS, MAX_TIMEOUT_SECONDS
 
@@ -91,7 +92,7 @@ def send_turn(*, idempotency_key: str, worker_id: UUID, prompt: str, timeout_sec
     """Give a worker its next prompt; asking twice with one key is asking once.
 
     Raises:
-        RequestInvalid: the prompt or the timeout is out of bounds.
+        RequestInvalid: the timeout is out of bounds, or the prompt with the worker's standing orders.
         WorkerNotFound: there is no such worker.
         WorkerGone: the worker has ended, or was told to.
         WorkerBusy: its present turn is not finished.
@@ -108,6 +109,7 @@ def send_turn(*, idempotency_key: str, worker_id: UUID, prompt: str, timeout_sec
     known = Turn.objects.filter(idempotency_key=idempotency_key).first()
     if known is not None:
         return known.pk
+    _check_length(full_prompt(worker, prompt))
     if worker.status not in _TAKES_TURNS or worker.released_at or worker.stop_failure:
         raise WorkerGone(details={"status": worker.status})
     if worker.turns.filter(status__in=[TurnStatus.PENDING, TurnStatus.RUNNING]).exists():
@@ -127,10 +129,16 @@ def send_turn(*, idempotency_key: str, worker_id: UUID, prompt: str, timeout_sec
 
 
 def _check_turn(prompt: str, timeout_seconds: int) -> None:
-    if not 0 < len(prompt) <= MAX_PROMPT_CHARS or "\0" in prompt:
-        raise RequestInvalid("the prompt is empty, too long or unprintable", details={"prompt": len(prompt)})
+    if not prompt or "\0" in prompt:
+        raise RequestInvalid("the prompt is empty or unprintable", details={"prompt": len(prompt)})
+    _check_length(prompt)
     if not 0 < timeout_seconds <= MAX_TIMEOUT_SECONDS:
         raise RequestInvalid("the timeout is out of bounds", details={"timeout_seconds": timeout_seconds})
+
+
+def _check_length(prompt: str) -> None:
+    if len(prompt) > MAX_PROMPT_CHARS:
+        raise RequestInvalid("the prompt is too long", details={"prompt": len(prompt)})
 
 
 @transaction.atomic

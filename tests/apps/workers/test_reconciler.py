@@ -1,5 +1,6 @@
 """A worker's life against a fake runtime and the real channel, in the order in which things may break."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
@@ -390,6 +391,20 @@ def test_turn_is_sent_once_to_a_worker_that_has_a_container(running: MakeWorker,
     assert [entry_id for entry_id, _ in entries] == [b"1-0"]
     message = DeveloperWorkerInput.read(entries[0][1][b"data"])
     assert (message.request_id, message.branch) == (str(turn.pk), worker.branch)
+
+
+@pytest.mark.parametrize("worker_type", ["developer", "po"])
+def test_standing_orders_reach_the_agent_before_the_words_of_the_turn(
+    running: MakeWorker, hands: Hands, worker_type: str
+) -> None:
+    worker = running(worker_type=worker_type, config={"instructions": "End with a <result> block."})
+    turn = make_turn(worker=worker, prompt="<task>\nbooks\n</task>")
+
+    reconcile_turn(turn_id=turn.pk, hands=hands)
+
+    entries: Any = hands.channel.client.xrange(input_stream(str(worker.pk)))
+    message = json.loads(entries[0][1][b"data"])
+    assert message["prompt"] == "End with a <result> block.\n\n<task>\nbooks\n</task>"
 
 
 def test_turn_waits_for_a_worker_without_a_container(hands: Hands) -> None:

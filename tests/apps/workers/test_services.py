@@ -13,6 +13,7 @@ from apps.workers.credentials import credentials_of, digest
 from apps.workers.models import AgentConfig, Turn, TurnStatus, Verification, Worker, WorkerStatus
 from apps.workers.requests import RequestInvalid, VerificationRequest, WorkerRequest
 from tests.factories import make_sha, make_turn, make_user, make_verification, make_worker
+from worker_image.contract import MAX_PROMPT_CHARS
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
@@ -170,6 +171,14 @@ def test_impossible_turn_is_refused(prompt: str, seconds: int) -> None:
 
     with pytest.raises(RequestInvalid):
         services.send_turn(idempotency_key="x", worker_id=worker.pk, prompt=prompt, timeout_seconds=seconds)
+
+
+def test_turn_that_is_too_long_with_its_orders_is_refused() -> None:
+    worker = make_worker(config={"instructions": "x" * 10})
+    prompt = "p" * (MAX_PROMPT_CHARS - 11)
+
+    with pytest.raises(RequestInvalid):
+        services.send_turn(idempotency_key="x", worker_id=worker.pk, prompt=prompt, timeout_seconds=60)
 
 
 def test_release_keeps_its_first_time() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from apps.graph import prompts
 from apps.projects import templating
 from apps.projects.templating import TemplateAnswers
 from tests.data.sentences import NOT_UNDERSTOOD
@@ -85,6 +86,16 @@ def test_sentence_becomes_one_commit_on_the_task_branch(checkout: Path, turn: Tu
         "app/resources/books/schemas.py",
         "tests/test_books.py",
     ]
+
+
+def test_standing_orders_before_the_task_are_not_the_task(checkout: Path, capsys: Any) -> None:
+    orders = prompts.instructions(branch="task/1", base_branch="main")
+
+    agent.run(f"{orders}\n\n{prompts.task_prompt(BOOKS)}", checkout)
+
+    result = ResultParser.parse(capsys.readouterr().out)
+    assert result is not None
+    assert (result["status"], result["data"]["path"]) == ("success", "/books")
 
 
 def test_progress_is_told_line_by_line(turn: Turn) -> None:
