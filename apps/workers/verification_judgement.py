@@ -189,13 +189,15 @@ def _evidence(report: Report) -> dict[str, Any]:
     """Return what was observed, in the form that rows and the API carry.
 
     ``total``, ``passed``, ``failed``, ``skipped``: of the checks' own report, absent if it said nothing.
-    ``seconds`` of the checks, ``install_seconds`` of all installations, ``phases`` of each phase.
+    ``install_seconds`` of all installations, ``seconds`` of all that judged the work (listing the
+    tests of base and head included), ``phases`` of each phase.
     """
     seconds = {name: phase.seconds for name, phase in report.phases.items()}
-    installation = round(sum(took for name, took in seconds.items() if name.startswith("setup")), 3)
-    times = {"installation_seconds": installation, "install_seconds": installation}
-    if "check" in seconds:
-        times |= {"checks_seconds": seconds["check"], "seconds": seconds["check"]}
+    installation = sum(took for name, took in seconds.items() if name.startswith("setup"))
+    judging = [took for name, took in seconds.items() if name.startswith(("tests", "check"))]
+    times = {"install_seconds": round(installation, 3)}
+    if judging:
+        times["seconds"] = round(sum(judging), 3)
     return {
         "commit": report.head_sha,
         "base": report.base_sha,
