@@ -76,6 +76,7 @@ def test_repository_of_a_stranger_is_refused(forge: base.Forge, stranger: dict[s
 
 
 def test_lost_repository_is_not_replaced_by_an_empty_one(forge: base.Forge) -> None:
+    forge.ensure_repository(replace(SPEC, project_id="project-2", name="another"))
     spec = replace(SPEC, repository_id="recorded-before")
 
     with pytest.raises(base.RepositoryNotFound):
@@ -334,6 +335,34 @@ def test_missing_root_is_unavailable_not_empty(local: LocalForge, tmp_path: Path
 
     with pytest.raises(base.ForgeUnavailable):
         local.head(repository, "main")
+
+
+def test_missing_root_of_a_recorded_repository_is_not_made_again(local: LocalForge, tmp_path: Path) -> None:
+    repository = local.ensure_repository(SPEC)
+    (tmp_path / "forge").rename(tmp_path / "unmounted")
+
+    with pytest.raises(base.ForgeUnavailable):
+        local.ensure_repository(replace(SPEC, repository_id=repository.id))
+
+    assert not (tmp_path / "forge").exists()
+
+
+def test_refused_move_into_place_keeps_its_reason(local: LocalForge, tmp_path: Path) -> None:
+    (tmp_path / "forge").mkdir()
+    (tmp_path / "forge" / "book-list.git").symlink_to("nowhere")
+
+    with pytest.raises(base.ForgeUnavailable) as refused:
+        local.ensure_repository(SPEC)
+
+    assert refused.value.message == "The forge's directory refused: Not a directory"
+
+
+def test_repository_that_came_first_stays(local: LocalForge) -> None:
+    first = local.ensure_repository(SPEC)
+
+    local_store.create(local.mirror(first), SPEC)
+
+    assert local.ensure_repository(SPEC) == first
 
 
 def test_damaged_repository_is_unavailable_not_empty(local: LocalForge, source: GitSource) -> None:

@@ -34,11 +34,11 @@ class LocalForge:
         """See `Forge.ensure_repository`."""
         check_branch(spec.default_branch)
         path = self._path(spec.name)
+        if spec.repository_id is not None:
+            self._check_present(path)
         with _as_forge_errors():
-            self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
             if not path.exists():
-                if spec.repository_id is not None:
-                    raise base.RepositoryNotFound(details={"repository": spec.name})
+                self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
                 local_store.create(path, spec)
             recorded = local_store.identity(path)
         ours = recorded.get("projectid") == spec.project_id
@@ -146,13 +146,16 @@ class LocalForge:
     def _path(self, name: str) -> Path:
         return self._root / f"{base.check_name(name)}.git"
 
-    @contextlib.contextmanager
-    def _reading(self, repository: base.Repository) -> Iterator[Git]:
-        path = self._path(repository.name)
+    def _check_present(self, path: Path) -> None:
         if not self._root.is_dir():
             raise base.ForgeUnavailable("The forge's directory is missing")
         if not path.is_dir():
-            raise base.RepositoryNotFound(details={"repository": repository.name})
+            raise base.RepositoryNotFound(details={"repository": path.stem})
+
+    @contextlib.contextmanager
+    def _reading(self, repository: base.Repository) -> Iterator[Git]:
+        path = self._path(repository.name)
+        self._check_present(path)
         with _as_forge_errors():
             if local_store.identity(path).get("repositoryid") != repository.id:
                 raise base.RepositoryTaken(details={"repository": repository.name})

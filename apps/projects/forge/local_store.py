@@ -1,6 +1,7 @@
 """The steps of the local forge inside one bare repository; each may be repeated after a crash."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import shutil
@@ -71,14 +72,20 @@ def create(path: Path, spec: base.RepositorySpec) -> None:
         printable = "".join(c if c.isprintable() else " " for c in spec.description)
         (draft / "description").write_text(f"{printable[:1_000]}\n", encoding="utf-8")
         _sync_tree(draft)
-        # Replaces nothing: renaming onto a directory that is not empty fails.
-        with contextlib.suppress(FileExistsError, OSError):
-            os.rename(draft, path)
-            _sync(path.parent)
-        if not path.is_dir():
-            raise OSError(f"The repository could not be moved into place: {path.name}")
+        _move_into_place(draft, path)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _move_into_place(draft: Path, path: Path) -> None:
+    try:
+        os.rename(draft, path)
+    except OSError as error:
+        # Replaces nothing: somebody else's, made meanwhile, is not empty and stays.
+        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+    else:
+        _sync(path.parent)
 
 
 def remove_stale_drafts(root: Path) -> None:
