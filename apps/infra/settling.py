@@ -84,12 +84,15 @@ def stop(row: ServiceDeployment, target: DeployTarget, *, to: DeploymentStatus) 
 
 
 def clean_up(row: ServiceDeployment, target: DeployTarget) -> None:
-    """Remove what a settled release left; its port is freed only after its processes are gone."""
+    """Remove what a settled release left; its port is freed only after its processes are gone.
+
+    Its copy of the project's secrets goes too: the next release brings its own.
+    """
     _remove_processes(row, target)
     target.discard(releases.release_of(row))
     with transaction.atomic():
         PortAllocation.objects.filter(deployment=row).delete()
-        ServiceDeployment.objects.filter(pk=row.pk).update(removed_at=timezone.now())
+        ServiceDeployment.objects.filter(pk=row.pk).update(removed_at=timezone.now(), environment="{}")
 
 
 def _remove_processes(row: ServiceDeployment, target: DeployTarget) -> None:

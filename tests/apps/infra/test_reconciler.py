@@ -297,6 +297,17 @@ class TestInstallation:
         assert row.log_tail == "nul \ufffd key=*** ?"
         assert "sesame" not in str(row.failure)
 
+    def test_secrets_are_forgotten_when_a_release_has_failed(self, ask, step, target):
+        deployment_id = ask(setup_command="sleep 60", environment={"API_KEY": "open-sesame"})
+        step(deployment_id)
+        step(deployment_id)
+        target.finish(f"install-{deployment_id}-1", 1)
+
+        step(deployment_id)
+
+        row = row_of(deployment_id)
+        assert (row.status, row.environment) == (DeploymentStatus.FAILED, "{}")
+
 
 class TestPlaceThatDoesNotAnswer:
     def test_silence_says_nothing_about_the_release(self, ask, step, target):
@@ -473,6 +484,21 @@ class _DiesWhileAsked:
 
 
 class TestReplacement:
+    def test_replaced_release_forgets_its_secrets_and_the_new_one_has_them(self, ask, drive, step, target):
+        secrets = {"API_KEY": "open-sesame"}
+        old = ask("run-1", environment=secrets)
+        drive(old)
+        new = ask("run-2", environment=secrets)
+        drive(new)
+        drive(old)
+        target.finish(f"service-{new}-1", 1)
+
+        step(new)
+        step(new)
+
+        assert (row_of(old).status, row_of(old).environment) == (STOPPED, "{}")
+        assert target.environment_of(f"service-{new}-2")["API_KEY"] == "open-sesame"
+
     def test_new_release_replaces_the_old_one_once_it_has_answered(self, ask, drive, target):
         old = ask("old")
         drive(old)
