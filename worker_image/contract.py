@@ -40,6 +40,7 @@ from worker_image.wire import ENV_AGENT_VARIABLES as ENV_AGENT_VARIABLES
 from worker_image.wire import ENV_ALLOWED_COMMANDS as ENV_ALLOWED_COMMANDS
 from worker_image.wire import ENV_API_URL as ENV_API_URL
 from worker_image.wire import ENV_HOME as ENV_HOME
+from worker_image.wire import ENV_MODELS as ENV_MODELS
 from worker_image.wire import ENV_REDIS_URL as ENV_REDIS_URL
 from worker_image.wire import ENV_SESSION_ID as ENV_SESSION_ID
 from worker_image.wire import ENV_WORKER_ID as ENV_WORKER_ID

@@ -29,6 +29,8 @@ class Environment:
     worker_token: str = field(repr=False)
     allowed_commands: tuple[str, ...]
     session_id: str | None
+    model: str | None
+    """Which of its provider's models the agent uses; none means its own default."""
     workspace_dir: Path
     home: Path
     agent_variables: frozenset[str]
@@ -47,15 +49,17 @@ def read_environment(variables: Mapping[str, str]) -> Environment:
         EnvironmentInvalid: a required variable is missing, or one is malformed.
 
     """
+    agent_type = _choice(variables, contract.ENV_AGENT_TYPE, AgentType)
     return Environment(
         worker_id=_required(variables, contract.ENV_WORKER_ID),
         worker_type=_choice(variables, contract.ENV_WORKER_TYPE, WorkerType),
-        agent_type=_choice(variables, contract.ENV_AGENT_TYPE, AgentType),
+        agent_type=agent_type,
         redis_url=_url(variables, contract.ENV_REDIS_URL, ("redis://", "rediss://", "unix://")),
         api_url=_url(variables, contract.ENV_API_URL, ("http://", "https://")).rstrip("/"),
         worker_token=_required(variables, contract.ENV_WORKER_TOKEN),
         allowed_commands=_names(variables, contract.ENV_ALLOWED_COMMANDS),
         session_id=variables.get(contract.ENV_SESSION_ID) or None,
+        model=variables.get(contract.ENV_MODELS.get(agent_type, "")) or None,
         workspace_dir=Path(variables.get(contract.ENV_WORKSPACE_DIR) or "/workspace"),
         home=Path(_required(variables, contract.ENV_HOME)),
         agent_variables=frozenset(_names(variables, contract.ENV_AGENT_VARIABLES)),

@@ -68,6 +68,7 @@ class TurnRunner:
     directory: Path
     home: Path
     session_id: str | None
+    model: str | None = None
     workspace: Workspace | None = None
     snapshots: Snapshots | None = None
     activity: Activity = field(default_factory=Activity)
@@ -109,7 +110,9 @@ class TurnRunner:
         with tempfile.TemporaryDirectory(prefix="turn-", ignore_cleanup_errors=True) as directory:
             prompt_file = Path(directory) / "prompt.txt"
             prompt_file.write_text(turn.prompt)
-            spec = RunnerSpec(prompt_file=prompt_file, home=self.home, session_id=self.session_id)
+            spec = RunnerSpec(
+                prompt_file=prompt_file, home=self.home, session_id=self.session_id, model=self.model
+            )
             runner = self.make_runner(spec)
             environment = agent_environment(self.variables, runner, granted=self.granted)
             run = AgentRun(Capture(on_line=self._progress_reader(turn, runner)), Capture())

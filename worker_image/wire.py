@@ -1,5 +1,6 @@
 """Names and limits of the worker contract: keys, environment, HTTP headers, sizes (see `contract`)."""
 
+from collections.abc import Mapping
 from typing import Final
 
 CONTRACT_VERSION: Final = "1"
@@ -26,6 +27,12 @@ ENV_WORKSPACE_DIR = "WORKSPACE_DIR"
 ENV_HOME = "HOME"
 ENV_AGENT_VARIABLES = "AGENT_VARIABLES"
 """JSON list of the names in `WorkerConfig.env_vars`: the agent gets these variables too."""
+ENV_MODELS: Final[Mapping[str, str]] = {
+    "claude": "ANTHROPIC_MODEL",
+    "factory": "FACTORY_MODEL",
+    "codex": "CODEX_MODEL",
+}
+"""Agent type -> variable that names its model."""
 RESERVED_ENV = frozenset(
     {
         ENV_WORKER_ID,

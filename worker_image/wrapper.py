@@ -230,6 +230,7 @@ class WorkerWrapper:
             granted=environment.agent_variables if environment else frozenset(),
             directory=environment.workspace_dir if environment else Path.cwd(),
             home=environment.home if environment else Path.home(),
+            model=environment.model if environment else None,
             session_id=None if is_developer or not environment else self._session_id(environment),
         )
         if environment is not None and api is not None and is_developer:

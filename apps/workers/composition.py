@@ -95,6 +95,7 @@ def container_spec(worker: Worker) -> ContainerSpec:
         token=credentials.token,
         allowed_commands=tuple(worker.allowed_commands),
         session_id=worker.session_id,
+        model=config.get("model") or "",
         env_vars=worker.config.get("env_vars") or {},
         labels=labels_of(worker),
     )

@@ -42,6 +42,7 @@ class WorkerContainerConfig:
         auth_mode: how its agent gets its provider's credential; no other key ever enters the container.
         host_claude_dir: the session directory that ``host_session`` mounts.
         token: what it shows to the API.
+        model: which of its provider's models the agent uses; ``env_vars`` may name another.
         env_vars: additional variables of its agent.
 
     """
@@ -57,6 +58,7 @@ class WorkerContainerConfig:
     token: str = field(default="", repr=False)
     allowed_commands: tuple[str, ...] = ()
     session_id: str = ""
+    model: str = ""
     env_vars: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
@@ -87,6 +89,7 @@ class WorkerContainerConfig:
 
         """
         variables = {
+            **self._model_variables(),
             **self.env_vars,
             **self._provider_variables(),
             contract.ENV_WORKER_ID: self.worker_id,
@@ -143,6 +146,10 @@ class WorkerContainerConfig:
             on_exit=("workers.reconcile_worker", {"worker_id": self.worker_id}),
             cache=True,
         )
+
+    def _model_variables(self) -> dict[str, str]:
+        name = contract.ENV_MODELS.get(self.agent_type)
+        return {name: self.model} if name and self.model else {}
 
     def _provider_variables(self) -> dict[str, str]:
         names = PROVIDER_VARIABLES.get(self.agent_type)

@@ -53,5 +53,15 @@ def test_malformed_variable_is_named_without_its_value(name: str, value: str) ->
     assert "hidden" not in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("agent", "name"), [("claude", "ANTHROPIC_MODEL"), ("factory", "FACTORY_MODEL"), ("codex", "CODEX_MODEL")]
+)
+def test_model_is_the_one_of_the_agent(agent: str, name: str) -> None:
+    variables = {**COMPLETE, "AGENT_TYPE": agent}
+
+    assert read_environment({**variables, name: "best-1"}).model == "best-1"
+    assert read_environment(variables).model is None
+
+
 def test_secrets_are_not_in_the_repr() -> None:
     assert "hidden" not in repr(read_environment(COMPLETE))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from worker_image.contract import AgentType, Usage
+from worker_image.contract import ENV_MODELS, AgentType, Usage
 from worker_image.runners import RUNNERS, RunnerSpec
 from worker_image.runners.base import PlainRunner, ProgressUpdate
 from worker_image.runners.claude import ClaudeRunner
@@ -160,6 +160,17 @@ class TestTable:
         commands = {agent: RUNNERS[agent](spec).build_command("Do it")[0] for agent in AgentType}
 
         assert {"claude", "droid", "codex"} <= set(commands.values())
+
+    @pytest.mark.parametrize("agent", [AgentType.FACTORY, AgentType.CODEX])
+    def test_model_is_given_before_the_prompt(self, tmp_path: Path, agent: AgentType) -> None:
+        spec = RunnerSpec(prompt_file=tmp_path / "prompt", home=tmp_path, model="best-1")
+
+        command = RUNNERS[agent](spec).build_command("Do it")
+
+        assert command[-3:] == ["-m", "best-1", "Do it"]
+
+    def test_claude_reads_its_model_from_its_environment(self) -> None:
+        assert ENV_MODELS[AgentType.CLAUDE] in ClaudeRunner.environment
 
     def test_claude_session_is_resumed_only_once_its_transcript_exists(self, tmp_path: Path) -> None:
         spec = RunnerSpec(prompt_file=tmp_path / "prompt", home=tmp_path, session_id=SESSION)

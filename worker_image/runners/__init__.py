@@ -20,6 +20,8 @@ class RunnerSpec:
     home: Path
     session_id: str | None = None
     """The conversation to go on with, or to begin; none means every turn stands alone."""
+    model: str | None = None
+    """For agents that take it on their command line; Claude reads it from its environment."""
 
 
 def _claude(spec: RunnerSpec) -> AgentRunner:
@@ -32,7 +34,7 @@ def _claude(spec: RunnerSpec) -> AgentRunner:
 
 RUNNERS: Mapping[AgentType, Callable[[RunnerSpec], AgentRunner]] = {
     AgentType.CLAUDE: _claude,
-    AgentType.FACTORY: lambda _: FactoryRunner(),
-    AgentType.CODEX: lambda _: CodexRunner(),
+    AgentType.FACTORY: lambda spec: FactoryRunner(spec.model),
+    AgentType.CODEX: lambda spec: CodexRunner(spec.model),
     AgentType.REHEARSAL: lambda spec: RehearsalRunner(spec.prompt_file),
 }

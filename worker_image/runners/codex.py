@@ -28,6 +28,9 @@ class CodexRunner:
 
     environment = frozenset({"OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_API_KEY", "CODEX_HOME"})
 
+    def __init__(self, model: str | None = None) -> None:
+        self._model = model
+
     def build_command(self, prompt: str) -> list[str]:
         """Return the command line of one turn.
 
@@ -35,7 +38,8 @@ class CodexRunner:
         directory that is not a repository, which a Product Owner's is: hence the two flags.
         """
         flags = ["--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
-        return ["codex", "exec", *flags, positional(prompt)]
+        model = ["-m", self._model] if self._model else []
+        return ["codex", "exec", *flags, *model, positional(prompt)]
 
     def unwrap(self, stdout: str) -> AgentAnswer:
         """Take the last message of the agent, the sum of what its turns used, and any failure."""

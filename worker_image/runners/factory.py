@@ -16,9 +16,13 @@ class FactoryRunner:
 
     environment = frozenset({"FACTORY_API_KEY", "FACTORY_MODEL", "OPENAI_API_KEY", "OPENAI_BASE_URL"})
 
+    def __init__(self, model: str | None = None) -> None:
+        self._model = model
+
     def build_command(self, prompt: str) -> list[str]:
         """Return the command line of one turn; the container is the sandbox."""
-        return ["droid", "exec", "--skip-permissions-unsafe", "-o", "json", positional(prompt)]
+        model = ["-m", self._model] if self._model else []
+        return ["droid", "exec", "--skip-permissions-unsafe", "-o", "json", *model, positional(prompt)]
 
     def unwrap(self, stdout: str) -> AgentAnswer:
         """Take the answer out of the JSON envelope."""

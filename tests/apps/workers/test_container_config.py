@@ -30,6 +30,24 @@ def test_key_enters_by_its_own_name_and_mode_only() -> None:
     assert "sk-1" not in keyless.values()
 
 
+@pytest.mark.parametrize(
+    ("agent_type", "name"),
+    [("claude", "ANTHROPIC_MODEL"), ("factory", "FACTORY_MODEL"), ("codex", "CODEX_MODEL")],
+)
+def test_model_enters_by_the_name_its_agent_knows(agent_type: str, name: str) -> None:
+    chosen = config(agent_type=agent_type, model="best-1").to_env_vars(**ADDRESSES)
+    default = config(agent_type=agent_type).to_env_vars(**ADDRESSES)
+
+    assert chosen[name] == "best-1"
+    assert name not in default
+
+
+def test_agent_without_a_model_gets_none() -> None:
+    variables = config(agent_type="rehearsal", model="best-1").to_env_vars(**ADDRESSES)
+
+    assert "best-1" not in variables.values()
+
+
 def test_container_knows_who_it_is() -> None:
     variables = config(token="t", allowed_commands=("project.get",)).to_env_vars(**ADDRESSES)
 

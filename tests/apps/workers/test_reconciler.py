@@ -14,14 +14,15 @@ from apps.workers import outcomes, services
 from apps.workers.channel import Channel, ChannelUnavailable, connect
 from apps.workers.composition import Hands, Limits, container_spec
 from apps.workers.limits import IDLE_SECONDS, REPORT_SECONDS
-from apps.workers.models import Turn, TurnStatus, Worker, WorkerStatus
+from apps.workers.models import AgentConfig, Turn, TurnStatus, Worker, WorkerStatus
 from apps.workers.reconciler import FollowUp, reconcile_worker
 from apps.workers.reconciler_orphans import remove_orphans
 from apps.workers.reconciler_turns import reconcile_turn
+from apps.workers.requests import WorkerRequest
 from apps.workers.runtime.base import ContainerSpec, RuntimeUnavailable
 from tests.apps.workers.conftest import Harness
 from tests.apps.workers.test_consumer import result, started
-from tests.factories import make_turn, make_worker
+from tests.factories import make_turn, make_user, make_worker
 from tests.fakes_runtime import FakeRuntime
 from worker_image.contract import DeveloperWorkerInput, input_stream, output_stream
 
@@ -99,6 +100,16 @@ def test_container_gets_its_own_secrets_and_no_others(hands: Hands, settings: An
     assert "OPENAI_API_KEY" not in environment
     assert settings.SECRET_KEY not in repr(container_spec(worker))
     assert environment["WORKER_TOKEN"] not in repr(container_spec(worker))
+
+
+def test_container_gets_the_model_of_its_agents_configuration(hands: Hands) -> None:
+    AgentConfig.objects.create(name="on", agent_type="codex", model="best-1")
+    request = WorkerRequest(worker_type="po", owner_id=make_user().pk)
+    worker_id = services.request_worker(idempotency_key="key", request=request)
+
+    environment = container_spec(Worker.objects.get(pk=worker_id)).environment
+
+    assert environment["CODEX_MODEL"] == "best-1"
 
 
 def test_starts_are_bounded_and_first_come_first_served(hands: Hands) -> None:
