@@ -4,7 +4,7 @@ import argparse
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,9 +12,11 @@ import httpx
 from rich.console import Console
 from rich.live import Live
 
+from orchestrator.embedded import ServerFailed
 from orchestrator.env import ROOT
-from orchestrator.stack import Stack, StackFailed
+from orchestrator.stack import CommandFailed, Stack, StackFailed
 from orchestrator.stack.prepare import run_module
+from orchestrator.stack.signals import StopAsked, stop_signals_raised
 from worker_image.cli.api import Api, ApiError
 from worker_image.cli.card_view import draw
 from worker_image.cli.credentials import Credentials
@@ -26,18 +28,25 @@ PERSON = "demo"
 _READY_SECONDS = 120.0
 
 
-def main(arguments: list[str]) -> int:
-    """Run the demo; the exit code is 0 only if a URL answered."""
+def main(arguments: list[str], make_stack: Callable[..., Stack] = Stack) -> int:
+    """Run the demo; the exit code is 0 only if a URL answered.
+
+    Args:
+        arguments: the words of the command line.
+        make_stack: makes the stack, from the names of the processes it shall run ``without``.
+    """
     options = _parser().parse_args(arguments)
     console = Console(highlight=False)
     description = " ".join(options.description) or DEFAULT_DESCRIPTION
     try:
-        with _stack(console, keep=options.keep) as api:
-            return _run(console, api, description, language=options.language)
-    except KeyboardInterrupt:
+        with stop_signals_raised():
+            stack = make_stack(without=() if options.keep else ("flower",))
+            with _started(console, stack, keep=options.keep) as api:
+                return _run(console, api, description, language=options.language)
+    except StopAsked as asked:
         console.print("Stopped.")
-        return 130
-    except (StackFailed, ApiError) as error:
+        return asked.exit_code
+    except (StackFailed, ServerFailed, CommandFailed, ApiError, OSError) as error:
         console.print(f"The demo could not go on: {error}", style="bold red", markup=False)
         return 1
 
@@ -51,18 +60,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 @contextmanager
-def _stack(console: Console, *, keep: bool) -> Iterator[Api]:
-    """Yield the API of a running stack: the one that runs already, or one of our own that ends with us."""
-    stack = Stack(without=("flower",) if not keep else ())
+def _started(console: Console, stack: Stack, *, keep: bool) -> Iterator[Api]:
+    """Yield the API of a running stack: the one that runs already, or ours that ends with us."""
     began = time.monotonic()
-    try:
-        stack.start()
-        is_ours = True
-    except StackFailed:
-        if not _answers(stack.web_url):
-            raise
-        is_ours = False
-        console.print(f"Using the stack that runs at {stack.web_url}.")
+    is_ours = _start(console, stack)
     handed_over = False
     try:
         if is_ours:
@@ -81,6 +82,28 @@ def _stack(console: Console, *, keep: bool) -> Iterator[Api]:
         if is_ours and not handed_over:
             console.print("Stopping the stack and the service (KEEP=1 leaves them running).")
             stack.stop()
+
+
+def _start(console: Console, stack: Stack) -> bool:
+    """Start the stack and return True, or False if another process runs it; a failed start leaves nothing."""
+    try:
+        stack.start()
+    except BaseException as failure:
+        _stop_what_started(console, stack)
+        if not isinstance(failure, StackFailed) or not _answers(stack.web_url):
+            raise
+        console.print(f"Using the stack that runs at {stack.web_url}.")
+        return False
+    return True
+
+
+def _stop_what_started(console: Console, stack: Stack) -> None:
+    """Stop the servers of a start that failed; they are detached and would outlive us."""
+    try:
+        stack.stop()
+    except (ServerFailed, CommandFailed) as error:
+        # The reason for all of it is the failed start, which is reported after this.
+        console.print(f"Not everything could be stopped, `make down` tries again: {error}", markup=False)
 
 
 def _answers(url: str) -> bool:

@@ -8,12 +8,7 @@ import time
 
 from orchestrator.embedded import ServerFailed
 from orchestrator.stack import CommandFailed, Stack, StackFailed
-
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
-
-
-class StopAsked(BaseException):
-    """Somebody sent a signal to the supervisor."""
+from orchestrator.stack.signals import StopAsked, stop_signals_raised
 
 
 def main(arguments: list[str]) -> int:
@@ -23,7 +18,8 @@ def main(arguments: list[str]) -> int:
     stack = Stack(without=options.without)
     try:
         if options.command == "up":
-            _up(stack, adopt=options.adopt)
+            with stop_signals_raised():
+                _up(stack, adopt=options.adopt)
         elif options.command == "down":
             stack.down()
             print("stopped")
@@ -45,8 +41,6 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _up(stack: Stack, *, adopt: bool) -> None:
-    for number in STOP_SIGNALS:
-        signal.signal(number, _stop_asked)
     began = time.monotonic()
     try:
         stack.start(adopt=adopt)
@@ -60,13 +54,6 @@ def _up(stack: Stack, *, adopt: bool) -> None:
         logging.info("stopping")
     finally:
         stack.stop()
-
-
-def _stop_asked(*_: object) -> None:
-    # Once is enough: a second signal must not interrupt the stopping.
-    for number in STOP_SIGNALS:
-        signal.signal(number, signal.SIG_IGN)
-    raise StopAsked
 
 
 def _announce(stack: Stack, *, seconds: float) -> None:

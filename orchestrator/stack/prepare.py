@@ -65,13 +65,16 @@ def run_module(module: str, *arguments: str, env: Mapping[str, str], root: Path)
     """Run ``python -m module`` at the root of the checkout and return what it printed.
 
     Raises:
-        CommandFailed: it exited with another code than 0.
+        CommandFailed: it exited with another code than 0, or not in time.
 
     """
     argv = [sys.executable, "-m", module, *arguments]
-    result = subprocess.run(
-        argv, env=dict(env), cwd=root, capture_output=True, text=True, timeout=COMMAND_SECONDS
-    )
+    try:
+        result = subprocess.run(
+            argv, env=dict(env), cwd=root, capture_output=True, text=True, timeout=COMMAND_SECONDS
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CommandFailed(f"{module} did not end within {COMMAND_SECONDS} s") from error
     if result.returncode != 0:
         output = (result.stdout + result.stderr).strip()[-2_000:]
         raise CommandFailed(f"{module} exited {result.returncode}:\n{output}")
