@@ -1,11 +1,17 @@
 """Which agent a worker runs when the request does not say."""
 
-import shutil
+import os
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from django.conf import settings
 
+from apps.units.accounts import UID_RANGE
+from apps.units.environment import base_environment
+from apps.units.reach import is_executable
+from apps.units.toolchain import Toolchain
 from apps.workers.models import AgentConfig
 from worker_image.contract import AgentType, AuthMode
 
@@ -54,9 +60,18 @@ def choose_agent(requested: str | None) -> AgentChoice:
 
 def _first_usable() -> str:
     for agent_type, key, command in _REAL_AGENTS:
-        if getattr(settings, key) and shutil.which(command):
+        if getattr(settings, key) and _is_installed(command):
             return str(agent_type)
     return str(AgentType.REHEARSAL)
+
+
+def _is_installed(command: str) -> bool:
+    """Tell whether a worker finds this command and may run it; our own PATH and rights do not count."""
+    tools = Toolchain(directory=settings.TOOLS_DIR, python=Path(sys.executable), sources=settings.TOOLS_DIR)
+    path = base_environment(tools, outer={})["PATH"]
+    # Any uid that units get stands for all of them.
+    uid = UID_RANGE.start if os.geteuid() == 0 else os.getuid()
+    return any(is_executable(Path(directory) / command, uid) for directory in path.split(os.pathsep))
 
 
 def _auth_mode(agent_type: str) -> str:

@@ -86,15 +86,6 @@ def test_rehearsal_is_the_agent_when_nothing_else_is_usable() -> None:
     assert Worker.objects.get(pk=worker_id).agent_type == "rehearsal"
 
 
-def test_key_without_its_command_is_not_usable(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    settings.ANTHROPIC_API_KEY = "sk-test-1234567890"
-    monkeypatch.setenv("PATH", "/nonexistent")
-
-    worker_id = services.request_worker(idempotency_key="key", request=developer())
-
-    assert Worker.objects.get(pk=worker_id).agent_type == "rehearsal"
-
-
 @pytest.mark.parametrize(
     "fields",
     [
