@@ -65,9 +65,3 @@ def get_deployment_outcome(*, deployment_id: UUID) -> DeploymentOutcome:
         evidence=row.evidence or {},
         failure=Failure.from_json(row.failure) if row.failure else None,
     )
-
-
-def find_live(*, project_id: UUID) -> list[ServiceDeployment]:
-    """Return the live deployments of a project, one per service."""
-    rows = ServiceDeployment.objects.filter(project_id=project_id, status=DeploymentStatus.LIVE)
-    return list(rows.order_by("service_name"))

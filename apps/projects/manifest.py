@@ -2,18 +2,15 @@
 
 import re
 from collections.abc import Hashable
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 import yaml
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from apps.errors import Invalid
-from apps.projects import objects
-from apps.projects.git import Git
 
 FILE_NAME: Final = "project.yaml"
-_MAX_BYTES: Final = 65_536
+MAX_BYTES: Final = 65_536
 _MAX_DEPTH: Final = 10
 
 
@@ -97,24 +94,6 @@ class Manifest(_Part):
     protected: Annotated[tuple[Glob, ...], Field(max_length=100, strict=False)] = ()
 
 
-def read_manifest(repository: Path, sha: str) -> Manifest:
-    """Read the manifest of a commit in a bare repository of ours.
-
-    Raises:
-        ManifestMissing: the commit has none.
-        ManifestInvalid: it is too large or malformed; the details name the field.
-
-    """
-    git = Git(repository=repository)
-    found = objects.find_file(git, sha, FILE_NAME)
-    if found is None:
-        raise ManifestMissing(details={"field": FILE_NAME})
-    name, size = found
-    if size > _MAX_BYTES:
-        raise ManifestInvalid("The manifest is too large", details={"field": FILE_NAME, "size": size})
-    return parse_manifest(git.run("cat-file", "blob", name).output)
-
-
 def parse_manifest(content: bytes) -> Manifest:
     """Parse a manifest.
 
@@ -123,7 +102,7 @@ def parse_manifest(content: bytes) -> Manifest:
             field, never the value.
 
     """
-    if len(content) > _MAX_BYTES:
+    if len(content) > MAX_BYTES:
         raise ManifestInvalid("The manifest is too large", details={"field": FILE_NAME})
     try:
         parsed = yaml.load(content.decode("utf-8"), Loader=_PlainLoader)

@@ -1,16 +1,14 @@
 """Reads the head of a default branch back from the forge and puts it where others can use it."""
 
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from apps import storage
 from apps.errors import Conflict
 from apps.projects import manifest
-from apps.projects.forge.base import FileNotFound, Repository, RepositorySpec
+from apps.projects.forge.base import FileNotFound, FileOverLimit, Repository, RepositorySpec
 from apps.projects.models import Project
 from apps.projects.tools import Tools, step
-
-_MANIFEST_BYTES: Final = 65_536
 
 
 class BranchKeepsMoving(Conflict):
@@ -72,13 +70,18 @@ def read_manifest(repository: Repository, *, sha: str, tools: Tools) -> manifest
     """Read the manifest of a commit.
 
     Raises:
-        ManifestInvalid: it is missing or cannot be used.
+        ManifestInvalid: it is missing, too large or cannot be used.
 
     """
     try:
-        content = tools.forge.read_file(repository, sha=sha, path=manifest.FILE_NAME, limit=_MANIFEST_BYTES)
+        content = tools.forge.read_file(
+            repository, sha=sha, path=manifest.FILE_NAME, limit=manifest.MAX_BYTES
+        )
     except FileNotFound as error:
         raise manifest.ManifestMissing(details={"field": manifest.FILE_NAME}) from error
+    except FileOverLimit as error:
+        details = {"field": manifest.FILE_NAME, "size": error.details.get("size")}
+        raise manifest.ManifestInvalid("The manifest is too large", details=details) from error
     return manifest.parse_manifest(content)
 
 

@@ -193,13 +193,6 @@ class TestOutcome:
 
         assert (outcome.is_final, outcome.is_live, outcome.failure.code) == (True, False, "setup_failed")
 
-    def test_live_releases_of_a_project_are_found(self, ask, drive, make_request):
-        row = drive(ask())
-
-        found = selectors.find_live(project_id=row.project_id)
-
-        assert [deployment.pk for deployment in found] == [row.pk]
-
     def test_unknown_release_is_not_found(self):
         with pytest.raises(NotFound):
             selectors.get_deployment_outcome(deployment_id=uuid4())

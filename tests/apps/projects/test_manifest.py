@@ -1,14 +1,10 @@
 """The manifest is parsed strictly, and an error names its field."""
 
-from pathlib import Path
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.projects import manifest
 from apps.projects.manifest import ManifestInvalid, parse_manifest
-from tests.fakes_forge import GitSource
 
 pytestmark = pytest.mark.unit
 
@@ -25,40 +21,6 @@ services:
 protected: [project.yaml, Makefile, ".github/**"]
 """
 TWIN = "{name: a, run: b, port: web, health: /}"
-
-
-def test_manifest_of_a_commit_is_read(tmp_path: Path) -> None:
-    source = GitSource(tmp_path / "source.git")
-    sha = source.commit_files({"project.yaml": GOOD.encode()})
-
-    found = manifest.read_manifest(source.path, sha)
-
-    assert found.commands.check == "make check"
-    assert (found.services[0].health, found.services[0].data) == ("/health", "data")
-    assert found.protected == ("project.yaml", "Makefile", ".github/**")
-
-
-@pytest.mark.parametrize(
-    "files", [{"other": b""}, {"project.yaml": ("120000", b"other")}, {"project.yaml/a": b""}]
-)
-def test_commit_without_a_manifest_is_told(tmp_path: Path, files: dict[str, bytes]) -> None:
-    source = GitSource(tmp_path / "source.git")
-    sha = source.commit_files(files)
-
-    with pytest.raises(manifest.ManifestMissing) as refused:
-        manifest.read_manifest(source.path, sha)
-
-    assert refused.value.details == {"field": "project.yaml"}
-
-
-def test_oversized_manifest_is_not_read(tmp_path: Path) -> None:
-    source = GitSource(tmp_path / "source.git")
-    sha = source.commit_files({"project.yaml": b"#" * 70_000})
-
-    with pytest.raises(ManifestInvalid) as refused:
-        manifest.read_manifest(source.path, sha)
-
-    assert refused.value.details["size"] == 70_000
 
 
 @pytest.mark.parametrize(
