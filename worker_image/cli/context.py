@@ -29,20 +29,23 @@ class Session:
 
 
 @contextmanager
-def session(context: typer.Context, command: str) -> Iterator[Session]:
+def session(context: typer.Context, *commands: str) -> Iterator[Session]:
     """Check the permission, open the API, and turn errors into messages and exit codes.
 
     Args:
         context: of the running command.
-        command: its permission name, such as ``project.get``; empty when it needs none.
+        commands: its permission name, such as ``project.get``, or alternatives; nothing when it needs none.
     """
     options = context.find_object(Options) or Options()
     output = Output(as_json=options.as_json)
     who = stored.load()
     with output.errors():
         allowed = who.allowed_commands
-        if command and allowed is not None and not is_allowed(list(allowed), command):
-            raise ApiError(
-                "permission_denied", f"Permission denied: {command} is not allowed to this worker."
-            )
+        if commands and allowed is not None and not _is_any_allowed(list(allowed), commands):
+            name = " or ".join(commands)
+            raise ApiError("permission_denied", f"Permission denied: {name} is not allowed to this worker.")
         yield Session(api=Api(who, language=options.language), output=output)
+
+
+def _is_any_allowed(allowed: list[str], commands: tuple[str, ...]) -> bool:
+    return any(is_allowed(allowed, command) for command in commands)

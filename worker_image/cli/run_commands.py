@@ -52,7 +52,7 @@ def run(
 
 def watch(context: typer.Context, task_id: TaskArgument) -> None:
     """Show the live card of a task until it has ended."""
-    with session(context, "engineering.status") as current:
+    with session(context, "engineering.status", "deploy.status") as current:
         _watch(current, task_id)
 
 

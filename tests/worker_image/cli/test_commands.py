@@ -351,6 +351,18 @@ class TestRun:
         assert result.exit_code == 0
         assert len(table.asked("GET", "/api/tasks/t1/card/")) == 3
 
+    @pytest.mark.parametrize("command", ["engineering.status", "deploy.status", "deploy.*"])
+    def test_whoever_may_see_either_kind_of_task_may_watch(self, table, worker, command):
+        result = worker("watch", "t1", allowed=json.dumps([command]))
+
+        assert result.exit_code == 0, result.output
+
+    def test_watching_names_what_would_allow_it(self, table, worker):
+        result = worker("watch", "t1", allowed='["project.*"]')
+
+        assert (result.exit_code, table.heard) == (3, [])
+        assert "engineering.status or deploy.status is not allowed" in said(result)["message"]
+
 
 class TestWhoAsks:
     def test_person_shows_a_personal_token_and_a_language(self, table, person):
