@@ -1,4 +1,6 @@
+import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -6,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from apps.units import layout, processes
 from apps.units.spec import (
     UnitFileRefused,
     UnitPhase,
@@ -153,3 +156,23 @@ def test_handing_over_does_not_follow_links_out_of_the_directory(units, place):
 
     assert (place / "outside").stat().st_uid == 0
     assert (release / "link").lstat().st_uid == release.stat().st_uid
+
+
+@needs_root
+def test_units_of_two_directories_cannot_meet(units, make_spec, place, recorded, wait_for):
+    neighbors = Units(place / "other" / "units")
+    try:
+        neighbors.start(make_spec("same", "sleep 60"))
+        units.start(make_spec("same", "sleep 60"))
+        neighbor = json.loads((neighbors.directory / "same" / layout.PROCESS).read_text())
+        mine = recorded("same")
+        os.kill(mine["shim_pid"], signal.SIGKILL)
+
+        units.remove("same")
+
+        assert neighbor["uid"] != mine["uid"]
+        assert neighbors.inspect("same").phase is UnitPhase.RUNNING
+        assert processes.is_same(neighbor["pid"], neighbor["start_ticks"])
+        wait_for(lambda: not processes.is_same(mine["pid"], mine["start_ticks"]))
+    finally:
+        neighbors.remove("same")
