@@ -92,7 +92,7 @@ class SnapshotsView(APIView):
         limit = min(settings.PROJECTS_BUNDLE_MAX_BYTES, contract.MAX_BUNDLE_BYTES)
         announced = request.headers.get("Content-Length", "")
         if announced.isdigit() and int(announced) > limit:
-            return self._too_large(limit)
+            return _too_large(snapshots.BundleTooLarge(details={"limit_bytes": limit}))
         try:
             snapshot, is_new = snapshots.store_snapshot(
                 worker=cast(Worker, request.auth),
@@ -101,19 +101,15 @@ class SnapshotsView(APIView):
                 content=cast(BinaryIO, request.data or io.BytesIO()),
                 limit_bytes=limit,
             )
-        except snapshots.BundleTooLarge:
-            return self._too_large(limit)
+        except (snapshots.BundleTooLarge, snapshots.SnapshotQuota) as error:
+            return _too_large(error)
         code = status.HTTP_201_CREATED if is_new else status.HTTP_200_OK
         return Response(SnapshotSerializer(snapshot).data, status=code)
 
-    @staticmethod
-    def _too_large(limit: int) -> Response:
-        body = {
-            "error": snapshots.BundleTooLarge.code,
-            "message": f"The bundle is larger than {limit} bytes.",
-            "details": {"limit_bytes": limit},
-        }
-        return Response(body, status=status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
+
+def _too_large(error: Invalid) -> Response:
+    body = {"error": error.error_code, "message": error.message, "details": error.details}
+    return Response(body, status=status.HTTP_413_REQUEST_ENTITY_TOO_LARGE)
 
 
 def _words(request: Request) -> snapshots.SnapshotWords:

@@ -1,9 +1,10 @@
 """A worker's own doors: its workspace, its snapshots, its words."""
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.core.files.storage import default_storage
@@ -11,7 +12,8 @@ from rest_framework.test import APIClient
 
 from apps import storage
 from apps.workers.credentials import credentials_of
-from apps.workers.models import Snapshot, Worker, WorkerEvent, WorkerStatus
+from apps.workers.limits import MAX_MESSAGES, MAX_SNAPSHOT_BYTES, MAX_SNAPSHOTS
+from apps.workers.models import Snapshot, Turn, TurnStatus, Worker, WorkerEvent, WorkerStatus
 from tests.factories import make_sha, make_turn, make_worker
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
@@ -165,6 +167,117 @@ class TestSnapshots:
         assert first["name"] != second["name"]
 
 
+def other_snapshot(worker: Worker, number: int, *, size_bytes: int = 1) -> Snapshot:
+    return Snapshot(
+        worker=worker,
+        reason="result",
+        branch="task/0a1b2c3d-1",
+        base_sha=make_sha("base"),
+        head_sha=make_sha("head"),
+        name=f"snapshots/{number}",
+        sha256=f"{number:064x}",
+        size_bytes=size_bytes,
+    )
+
+
+class TestRoomForSnapshots:
+    def test_one_worker_has_a_number_of_bundles(self, worker):
+        Snapshot.objects.bulk_create(other_snapshot(worker, number) for number in range(MAX_SNAPSHOTS))
+
+        answer = upload(worker)
+
+        assert (answer.status_code, answer.json()["error"]) == (413, "snapshot_quota")
+        assert answer.json()["details"]["limit_snapshots"] == MAX_SNAPSHOTS
+
+    def test_bundle_that_would_be_too_much_is_not_kept(self, worker):
+        other_snapshot(worker, 1, size_bytes=MAX_SNAPSHOT_BYTES - len(BUNDLE) + 1).save()
+
+        answer = upload(worker)
+
+        name = storage.snapshot_name(worker_id=worker.pk, sha256=hashlib.sha256(BUNDLE).hexdigest())
+        assert (answer.status_code, answer.json()["error"]) == (413, "snapshot_quota")
+        assert (Snapshot.objects.count(), storage.find_bundle(name)) == (1, None)
+
+    def test_bundle_that_just_fits_is_kept(self, worker):
+        other_snapshot(worker, 1, size_bytes=MAX_SNAPSHOT_BYTES - len(BUNDLE)).save()
+
+        answer = upload(worker)
+
+        assert answer.status_code == 201
+
+    def test_known_bundle_needs_no_room(self, worker):
+        upload(worker)
+        other_snapshot(worker, 1, size_bytes=MAX_SNAPSHOT_BYTES).save()
+
+        answer = upload(worker)
+
+        assert answer.status_code == 200
+
+    def test_others_have_their_own_room(self, worker):
+        other_snapshot(worker, 1, size_bytes=MAX_SNAPSHOT_BYTES).save()
+
+        answer = upload(make_worker())
+
+        assert answer.status_code == 201
+
+
+class TestSupersededSnapshots:
+    @pytest.fixture
+    def periodic(self, worker, django_capture_on_commit_callbacks) -> Callable[..., str]:
+        turn = make_turn(worker=worker)
+
+        def send(content: bytes, reason: str = "periodic", turn_id: UUID = turn.pk) -> str:
+            with django_capture_on_commit_callbacks(execute=True):
+                answer = upload(worker, content, X_Reason=reason, X_Request_Id=str(turn_id))
+            assert answer.status_code == 201
+            return str(answer.json()["name"])
+
+        return send
+
+    def test_newer_snapshot_of_the_turn_replaces_the_one_before(self, periodic):
+        before = periodic(b"first")
+
+        now = periodic(b"second")
+
+        assert [snapshot.name for snapshot in Snapshot.objects.all()] == [now]
+        assert storage.find_bundle(before) is None
+        assert storage.find_bundle(now) is not None
+
+    def test_bundle_that_a_turn_ended_with_stays(self, worker, periodic):
+        before = periodic(b"first")
+        Turn.objects.filter(worker=worker).update(bundle_name=before)
+
+        periodic(b"second")
+
+        assert Snapshot.objects.filter(name=before).exists()
+        assert storage.find_bundle(before) is not None
+
+    def test_bundle_that_was_sent_for_another_reason_too_stays(self, periodic):
+        before = periodic(b"first")
+        periodic(b"first", reason="result")
+
+        periodic(b"second")
+
+        assert list(Snapshot.objects.filter(name=before).values_list("reason", flat=True)) == ["result"]
+        assert storage.find_bundle(before) is not None
+
+    @pytest.mark.parametrize("reason", ["result", "stop"])
+    def test_only_periodic_snapshots_replace(self, periodic, reason):
+        before = periodic(b"first")
+
+        periodic(b"second", reason=reason)
+
+        assert storage.find_bundle(before) is not None
+
+    def test_snapshots_of_another_turn_stay(self, worker, periodic):
+        before = periodic(b"first")
+        Turn.objects.filter(worker=worker).update(status=TurnStatus.FAILED)
+
+        periodic(b"second", turn_id=make_turn(worker=worker).pk)
+
+        assert storage.find_bundle(before) is not None
+
+
 class TestCancelingWorker:
     @pytest.fixture
     def worker(self) -> Worker:
@@ -201,6 +314,17 @@ class TestMessages:
 
         event = WorkerEvent.objects.get(pk=answer.json()["id"])
         assert (event.worker_id, event.kind, event.body) == (worker.pk, "message", {"text": "готово"})
+
+    def test_one_worker_has_a_number_of_messages(self, worker):
+        WorkerEvent.objects.bulk_create(
+            WorkerEvent(worker=worker, boot=f"api-{number}", seq=1, kind="message", body={})
+            for number in range(MAX_MESSAGES)
+        )
+
+        answer = client_of(worker).post("/api/worker/messages", {"message": "more"}, format="json")
+
+        assert (answer.status_code, answer.json()["error"]) == (409, "too_many_messages")
+        assert WorkerEvent.objects.count() == MAX_MESSAGES
 
     @pytest.mark.parametrize("body", [{}, {"message": ""}, {"message": "x" * 20_001}, {"message": "\x00"}])
     def test_bad_words_are_refused(self, worker, body):
