@@ -6,7 +6,8 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied as DjangoPermissionDenied
 from django.core.exceptions import RequestDataTooBig
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views import defaults
 from rest_framework import exceptions, status
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_handler
@@ -42,6 +43,14 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
         if header in response:
             answer[header] = response[header]
     return answer
+
+
+def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer a path that does not exist: programs in the API's form of an error, people with a page."""
+    if not request.path_info.startswith("/api/"):
+        return defaults.page_not_found(request, exception)
+    body = {"error": "not_found", "message": "The API has no such path.", "details": {}}
+    return JsonResponse(body, status=status.HTTP_404_NOT_FOUND)
 
 
 class _BodyTooLarge(exceptions.APIException):

@@ -8,6 +8,8 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 from orchestrator import health
 from orchestrator.tokens import SignInView, SignOutView
 
+handler404 = "orchestrator.api.page_not_found"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("health/live", health.live, name="health-live"),

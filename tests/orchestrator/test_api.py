@@ -69,3 +69,25 @@ def test_header_that_tells_when_to_come_back_is_kept():
 
     assert answer is not None
     assert answer["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize("method", ["get", "post", "put", "patch", "delete"])
+@pytest.mark.parametrize("path", ["/api/nothing/", "/api/projects/1/2/3/", "/api/worker/nothing", "/api/"])
+def test_path_that_the_api_does_not_have_is_answered_in_its_form(client, method, path):
+    answer = getattr(client, method)(path)
+
+    assert (answer.status_code, answer["Content-Type"]) == (404, "application/json")
+    assert answer.json() == {"error": "not_found", "message": "The API has no such path.", "details": {}}
+
+
+def test_path_without_its_slash_is_still_sent_to_the_one_with_it(client):
+    answer = client.get("/api/projects")
+
+    assert (answer.status_code, answer["Location"]) == (301, "/api/projects/")
+
+
+def test_person_who_mistypes_a_page_gets_a_page(client):
+    answer = client.get("/nothing-here/")
+
+    assert answer.status_code == 404
+    assert answer["Content-Type"].startswith("text/html")
