@@ -47,7 +47,7 @@ def reconcile_merge_request(*, merge_request_id: str) -> None:
 
 @shared_task(name="projects.collect_garbage")
 def collect_garbage() -> None:
-    """Delete stored bundles that nobody needs and temporary directories of killed processes."""
+    """Delete stored bundles that nobody needs, old answers, and directories of killed processes."""
     garbage.collect(scratch=composition.get_tools().scratch, now=timezone.now())
 
 

@@ -11,7 +11,7 @@ from django.utils import timezone
 from apps import storage
 from apps.enqueue import advisory_lock
 from apps.projects import composition, garbage, services, tasks
-from apps.projects.models import MergeRequest, Project, ProjectStatus
+from apps.projects.models import IdempotencyRecord, MergeRequest, Project, ProjectStatus
 from tests.factories import make_merge_request, make_project
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
@@ -150,6 +150,18 @@ class TestGarbage:
 
         assert removed == [orphan]
         assert MergeRequest.objects.get().bundle_name == change.bundle_name
+
+    def test_answers_kept_for_repeats_go_after_a_week(self):
+        old, young = (
+            IdempotencyRecord.objects.create(principal="user:1", key=key, request_sha256="ab" * 32)
+            for key in ("old", "young")
+        )
+        for row, age in ((old, timedelta(days=7, minutes=1)), (young, timedelta(days=6, hours=23))):
+            IdempotencyRecord.objects.filter(pk=row.pk).update(created_at=timezone.now() - age)
+
+        tasks.collect_garbage()
+
+        assert list(IdempotencyRecord.objects.all()) == [young]
 
     def test_temporary_directories_of_killed_processes_go_after_a_day(self, tmp_path):
         scratch = composition.get_tools().scratch
