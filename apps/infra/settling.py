@@ -55,24 +55,28 @@ def fail(
         IllegalTransition: somebody moved the row meanwhile.
         TargetUnavailable: its remains could not be removed yet; the sweep comes back for them.
     """
+    kind = FailureKind.PLATFORM if platform else FailureKind.PRODUCT
     log = read_log(row, target, job)
-    failure = Failure(
-        stage="deploy",
-        kind=FailureKind.PLATFORM if platform else FailureKind.PRODUCT,
-        code=code,
-        message=message,
-        retryable=platform,
-        details={"log_tail": log[-_SHOWN_CHARACTERS:]},
-    )
     ServiceDeployment.transition(
         row.pk,
         to=DeploymentStatus.CRASHED if platform else DeploymentStatus.FAILED,
-        failure=failure.as_json(),
+        failure=_failure(code, message, kind, log=log).as_json(),
         log_tail=log,
         finished_at=timezone.now(),
     )
     announce(row)
     clean_up(row, target)
+
+
+def _failure(code: str, message: str, kind: FailureKind, *, log: str) -> Failure:
+    return Failure(
+        stage="deploy",
+        kind=kind,
+        code=code,
+        message=message,
+        retryable=kind is FailureKind.PLATFORM,
+        details={"log_tail": log[-_SHOWN_CHARACTERS:]},
+    )
 
 
 def stop(row: ServiceDeployment, target: DeployTarget, *, to: DeploymentStatus) -> None:

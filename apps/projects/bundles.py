@@ -97,6 +97,15 @@ class ImportedBundle:
     repository: Path
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Wanted:
+    """What the bundle is to contain."""
+
+    base_sha: str
+    ref: str
+    protected: tuple[str, ...]
+
+
 @contextlib.contextmanager
 def imported_bundle(
     bundle: Path,
@@ -129,40 +138,27 @@ def imported_bundle(
         DiskFull: says nothing about the bundle.
 
     """
+    ref = f"refs/heads/{check_branch(branch)}"
+    wanted = _Wanted(base_sha=check_sha(base_sha), ref=ref, protected=() if allow_protected else protected)
     with contextlib.ExitStack() as stack:
         with _as_refusals():
             place = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bundle-", dir=scratch)))
-            report = _take_in(
-                bundle,
-                place,
-                mirror=mirror,
-                base_sha=check_sha(base_sha),
-                ref=f"refs/heads/{check_branch(branch)}",
-                protected=() if allow_protected else protected,
-                limits=limits or BundleLimits(),
-            )
+            report = _take_in(bundle, place, mirror=mirror, wanted=wanted, limits=limits or BundleLimits())
         yield ImportedBundle(report=report, repository=place)
 
 
 def _take_in(
-    bundle: Path,
-    place: Path,
-    *,
-    mirror: Path,
-    base_sha: str,
-    ref: str,
-    protected: tuple[str, ...],
-    limits: BundleLimits,
+    bundle: Path, place: Path, *, mirror: Path, wanted: _Wanted, limits: BundleLimits
 ) -> BundleReport:
     with bundle.open("rb") as stream:
         size, digest = _check_size(stream, limits)
         header = read_header(stream)
-        _check_header(header, ref=ref, mirror=mirror, base_sha=base_sha, limits=limits)
+        _check_header(header, ref=wanted.ref, mirror=mirror, base_sha=wanted.base_sha, limits=limits)
         git = _unpack(stream, header, place=place, mirror=mirror, limits=limits)
-    inspection = _inspection(git, place, base_sha, header.refs[ref], limits)
-    commits = _judge(inspection, protected=protected, limits=limits)
+    inspection = _inspection(git, place, wanted.base_sha, header.refs[wanted.ref], limits)
+    commits = _judge(inspection, protected=wanted.protected, limits=limits)
     report = _report(inspection, commits, size=size, digest=digest)
-    git.run("update-ref", ref, report.head_sha)
+    git.run("update-ref", wanted.ref, report.head_sha)
     return report
 
 

@@ -1,6 +1,7 @@
 """From a worker's bundle to a branch, and from a verified branch to the default branch."""
 
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from apps import storage
@@ -80,16 +81,7 @@ def open_change(change: MergeRequest, tools: Tools) -> Opened:
             with step("push"):
                 _push(change, repository, imported, tools)
             with step("export checkout"):
-                bundles.make_bundle(
-                    imported.repository,
-                    sha=change.head_sha,
-                    destination=place / "checkout.bundle",
-                    branch=change.branch,
-                    base_sha=change.base_sha,
-                )
-            name = storage.checkout_name(merge_request_id=change.pk)
-            with step("export checkout"):
-                stored = tools.save_bundle(place / "checkout.bundle", name=name)
+                stored = _export_checkout(change, imported, place / "checkout.bundle", tools)
             report = report_of(imported.report)
     return Opened(checkout_name=stored.name, checkout_sha256=stored.sha256, report=report)
 
@@ -160,3 +152,16 @@ def _push(
         branch=change.branch,
         expected=tools.forge.head(repository, change.branch),
     )
+
+
+def _export_checkout(
+    change: MergeRequest, imported: bundles.ImportedBundle, file: Path, tools: Tools
+) -> storage.StoredBundle:
+    bundles.make_bundle(
+        imported.repository,
+        sha=change.head_sha,
+        destination=file,
+        branch=change.branch,
+        base_sha=change.base_sha,
+    )
+    return tools.save_bundle(file, name=storage.checkout_name(merge_request_id=change.pk))

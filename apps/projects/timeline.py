@@ -43,18 +43,16 @@ def record(
         TaskNotFound: there is no such task.
 
     """
-    if kind not in TaskEventKind.values or not 0 < len(key) <= _KEY_CHARACTERS:
-        raise Invalid("This cannot stand in a timeline", details={"kind": str(kind), "key": key[:200]})
+    _check(kind, key)
     # Not FOR UPDATE: rows that refer to the task may be written meanwhile.
     if not Task.objects.select_for_update(no_key=True).filter(pk=task_id).exists():
         raise TaskNotFound(details={"task": str(task_id)})
     known = TaskEvent.objects.filter(task_id=task_id, key=key).first()
     if known is not None:
         return known
-    last = TaskEvent.objects.filter(task_id=task_id).aggregate(last=Max("seq"))["last"] or 0
     event = TaskEvent.objects.create(
         task_id=task_id,
-        seq=last + 1,
+        seq=_next_number(task_id),
         key=key,
         kind=kind,
         data=dict(data or {}),
@@ -62,3 +60,14 @@ def record(
     )
     announce(task_changed, task_id=task_id)
     return event
+
+
+def _check(kind: str, key: str) -> None:
+    if kind not in TaskEventKind.values or not 0 < len(key) <= _KEY_CHARACTERS:
+        raise Invalid("This cannot stand in a timeline", details={"kind": str(kind), "key": key[:200]})
+
+
+def _next_number(task_id: UUID) -> int:
+    """Return the number of the next line; the caller has locked the task."""
+    last = TaskEvent.objects.filter(task_id=task_id).aggregate(last=Max("seq"))["last"]
+    return (last or 0) + 1

@@ -190,49 +190,9 @@ class ProjectAdmin(RowAdmin):
     @override
     def sections(self, row: Project) -> Iterable[Section]:
         """Show its tasks, its merge requests and the names of its secrets."""
-        yield Section(
-            title=_("Tasks"),
-            headers=(_("Task"), _("Type"), _("Status"), _("What was asked"), _("Failure"), _("Created")),
-            rows=[
-                (
-                    display.link("projects_task", task.pk),
-                    task.get_type_display(),
-                    display.status(task),
-                    display.beginning(task.spec),
-                    display.failure_word(task.failure),
-                    display.moment(task.created_at),
-                )
-                for task in row.tasks.order_by("-created_at")[:MAX_ROWS_SHOWN]
-            ],
-        )
-        yield Section(
-            title=_("Merge requests"),
-            headers=(_("Title"), _("Status"), _("Branch"), _("Merged as"), _("Created")),
-            rows=[
-                (
-                    display.link("projects_mergerequest", change.pk, display.beginning(change.title)),
-                    display.status(change),
-                    display.code(change.branch),
-                    display.sha(change.merge_sha),
-                    display.moment(change.created_at),
-                )
-                for change in row.merge_requests.order_by("-created_at")[:MAX_ROWS_SHOWN]
-            ],
-        )
-        yield Section(
-            title=_("Secrets"),
-            headers=(_("Key"), _("Created"), _("Changed")),
-            rows=[
-                (
-                    display.link("projects_projectsecret", pk, key),
-                    display.moment(made),
-                    display.moment(changed),
-                )
-                for pk, key, made, changed in row.secrets.order_by("key").values_list(
-                    "pk", "key", "created_at", "updated_at"
-                )
-            ],
-        )
+        yield _tasks(row)
+        yield _changes(row)
+        yield _secrets(row)
 
     @operation(
         _("Create repository"),
@@ -266,3 +226,54 @@ class ProjectAdmin(RowAdmin):
 
 def _names(line: Any) -> tuple[str, ...]:
     return line if isinstance(line, tuple) else (line,)
+
+
+def _tasks(project: Project) -> Section:
+    return Section(
+        title=_("Tasks"),
+        headers=(_("Task"), _("Type"), _("Status"), _("What was asked"), _("Failure"), _("Created")),
+        rows=[
+            (
+                display.link("projects_task", task.pk),
+                task.get_type_display(),
+                display.status(task),
+                display.beginning(task.spec),
+                display.failure_word(task.failure),
+                display.moment(task.created_at),
+            )
+            for task in project.tasks.order_by("-created_at")[:MAX_ROWS_SHOWN]
+        ],
+    )
+
+
+def _changes(project: Project) -> Section:
+    return Section(
+        title=_("Merge requests"),
+        headers=(_("Title"), _("Status"), _("Branch"), _("Merged as"), _("Created")),
+        rows=[
+            (
+                display.link("projects_mergerequest", change.pk, display.beginning(change.title)),
+                display.status(change),
+                display.code(change.branch),
+                display.sha(change.merge_sha),
+                display.moment(change.created_at),
+            )
+            for change in project.merge_requests.order_by("-created_at")[:MAX_ROWS_SHOWN]
+        ],
+    )
+
+
+def _secrets(project: Project) -> Section:
+    names = project.secrets.order_by("key").values_list("pk", "key", "created_at", "updated_at")
+    return Section(
+        title=_("Secrets"),
+        headers=(_("Key"), _("Created"), _("Changed")),
+        rows=[
+            (
+                display.link("projects_projectsecret", pk, key),
+                display.moment(made),
+                display.moment(changed),
+            )
+            for pk, key, made, changed in names
+        ],
+    )

@@ -48,14 +48,7 @@ def propose_change(
     known = MergeRequest.objects.filter(idempotency_key=idempotency_key).first()
     if known is not None:
         return known.pk
-    project = lock_project(project_id)
-    problems = validation.change_problems(branch=branch, shas={"base_sha": base_sha, "head_sha": head_sha})
-    if branch == project.default_branch:
-        problems["branch"] = "is the default branch"
-    if not Task.objects.filter(pk=task_id, project_id=project_id).exists():
-        problems["task"] = "is not a task of this project"
-    validation.refuse(problems)
-    now = timezone.now()
+    _check(project_id=project_id, task_id=task_id, branch=branch, base_sha=base_sha, head_sha=head_sha)
     change, created = MergeRequest.objects.get_or_create(
         idempotency_key=idempotency_key,
         defaults={
@@ -67,7 +60,7 @@ def propose_change(
             "head_sha": head_sha,
             "bundle_name": storage.checked_name(bundle_name),
             "bundle_sha256": bundle_sha256,
-            "deadline_at": now + composition.get_limits().merge_deadline,
+            "deadline_at": timezone.now() + composition.get_limits().merge_deadline,
         },
     )
     if created:
@@ -108,3 +101,13 @@ def withdraw_change(*, merge_request_id: UUID) -> None:
     """
     if MergeRequest.try_transition(merge_request_id, to=MergeRequestStatus.CANCELED):
         announce(merge_request_changed, merge_request_id=merge_request_id)
+
+
+def _check(*, project_id: UUID, task_id: UUID, branch: str, base_sha: str, head_sha: str) -> None:
+    project = lock_project(project_id)
+    problems = validation.change_problems(branch=branch, shas={"base_sha": base_sha, "head_sha": head_sha})
+    if branch == project.default_branch:
+        problems["branch"] = "is the default branch"
+    if not Task.objects.filter(pk=task_id, project_id=project_id).exists():
+        problems["task"] = "is not a task of this project"
+    validation.refuse(problems)
