@@ -29,6 +29,7 @@ def var_dir() -> Path:
 def channel() -> Iterator["redis.Redis"]:
     """The result channel as its operator, emptied afterwards."""
     client = redis.Redis.from_url(settings.CHANNEL_REDIS_URL, decode_responses=True)
+    client.flushall()
     yield client
     client.flushall()
     client.close()
@@ -38,6 +39,7 @@ def channel() -> Iterator["redis.Redis"]:
 def broker() -> Iterator["redis.Redis"]:
     """The broker, emptied afterwards."""
     client = redis.Redis.from_url(settings.REDIS_URL, decode_responses=True)
+    client.flushall()
     yield client
     client.flushall()
     client.close()

@@ -7,6 +7,7 @@ import os
 import shutil
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -55,3 +56,5 @@ _stop = _start()
 def pytest_unconfigure() -> None:
     """Stop the servers and delete their data."""
     _stop()
+    # Detached processes are ended by pid, which their Popen objects never hear of.
+    warnings.simplefilter("ignore", ResourceWarning)
