@@ -82,6 +82,7 @@ def retry_task(*, task_id: UUID, requested_by_id: int | None) -> UUID:
     Raises:
         NotFound: there is no such task.
         NotRetryable: it has not failed.
+        ProjectArchived: its project is no longer worked on.
 
     """
     task = starting.lock_task(task_id)

@@ -13,7 +13,9 @@ from apps.errors import Invalid, NotFound
 from apps.graph import services
 from apps.graph.models import Question, Run, RunStatus
 from apps.lifecycle import IllegalTransition
+from apps.projects import services as projects
 from apps.projects.models import Task, TaskEvent, TaskStatus
+from apps.projects.services import ProjectArchived
 from tests.factories import make_run, make_task
 
 pytestmark = [pytest.mark.service, pytest.mark.usefixtures("broker")]
@@ -144,6 +146,24 @@ def test_retry_is_a_new_task_that_runs() -> None:
     assert (retry.retry_of, retry.spec, retry.status) == (task, "a url shortener", TaskStatus.RUNNING)
     assert services.retry_task(task_id=task.pk, requested_by_id=task.requested_by_id) == retry.pk
     assert task.reload().status == TaskStatus.FAILED
+
+
+@pytest.mark.django_db
+def test_retry_in_an_archived_project_is_refused_before_any_effect(
+    django_capture_on_commit_callbacks: Any,
+) -> None:
+    task = make_task(status=TaskStatus.FAILED)
+    projects.archive_project(project_id=task.project_id)
+
+    with django_capture_on_commit_callbacks() as effects, pytest.raises(ProjectArchived) as refused:
+        services.retry_task(task_id=task.pk, requested_by_id=task.requested_by_id)
+
+    assert (refused.value.error_code, refused.value.message) == (
+        "project_archived",
+        "The project is archived.",
+    )
+    assert (Task.objects.count(), Run.objects.count(), TaskEvent.objects.count()) == (1, 0, 0)
+    assert effects == []
 
 
 @pytest.mark.django_db

@@ -80,6 +80,15 @@ def test_task_that_did_not_fail_is_not_retried(api, project):
     assert (answer.status_code, answer.json()["error"]) == (409, "not_retryable")
 
 
+def test_task_of_an_archived_project_is_not_retried(api, owner):
+    task = make_task(project=make_project(owner=owner, status=ProjectStatus.ARCHIVED), status="failed")
+
+    answer = api.post(f"/api/tasks/{task.pk}/retry/")
+
+    assert (answer.status_code, answer.json()["error"]) == (409, "project_archived")
+    assert Task.objects.count() == 1
+
+
 @pytest.mark.parametrize(
     ("allowed", "kind", "code"),
     [
