@@ -22,7 +22,7 @@ PACKAGES = ("apps", "orchestrator", "worker_image", "scripts", "bench")
 MODULE_LINES, FUNCTION_LINES = 300, 40
 NO_NAMES = {"utils", "util", "helpers", "helper", "common", "misc"}
 ROUTED = {route["queue"] for route in celery.app.conf.task_routes.values()}
-# The one way to Celery; the watcher of ended units knows names instead of Celery tasks, and tries again itself.
+# The one way to Celery; the watcher of ended units knows names, not Celery tasks, and tries again itself.
 SENDERS = {"apps/enqueue.py", "apps/workers/consumer_step.py"}
 # Asked for so that a value in .env is masked in logs; nothing uses it yet, so nobody is invited to set it.
 MASKED_ONLY = {"TELEGRAM_BOT_TOKEN"}
