@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from orchestrator.embedded.launcher import read_env_file
 from orchestrator.env import ROOT
+from orchestrator.envfile import find_var_dir, read_values
 
 _MIN_PYTHON = (3, 11)
 _MIN_DISK_BYTES = 2 * 1024**3
@@ -53,8 +53,8 @@ def main(arguments: list[str]) -> int:
 
 def examine() -> Iterator[Finding]:
     """Yield the finding of every check."""
-    var_dir = Path(os.environ.get("VAR_DIR") or ROOT / "var")
-    values = {**read_env_file(var_dir / "embedded.env"), **read_env_file(ROOT / ".env"), **os.environ}
+    var_dir = find_var_dir(os.environ, ROOT)
+    values = read_values(os.environ, ROOT)
     yield _python()
     yield _git()
     yield _units_python()

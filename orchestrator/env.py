@@ -12,6 +12,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
+from orchestrator.envfile import read_values
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 
 
@@ -19,26 +21,12 @@ class MissingSetting(SystemExit):
     """A required variable is not set."""
 
 
-def _read_file(path: Path) -> dict[str, str]:
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (FileNotFoundError, PermissionError):
-        return {}
-    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
-    return {key.strip(): value.strip().strip("'\"") for key, value in pairs}
-
-
 class Env:
     """Typed access to variables; remembers every name it was asked for."""
 
     def __init__(self) -> None:
         self.asked: set[builtins.str] = set()
-        dotenv = _read_file(ROOT / ".env")
-        var_dir = Path(os.environ.get("VAR_DIR") or dotenv.get("VAR_DIR") or ROOT / "var")
-        filled = {key: value for key, value in dotenv.items() if value}
-        written = {**_read_file(var_dir / "installers.env"), **_read_file(var_dir / "embedded.env")}
-        given = {key: value for key, value in os.environ.items() if value}
-        self._values = {**written, **filled, **given}
+        self._values = read_values(os.environ, ROOT)
 
     def str(self, name: builtins.str, default: builtins.str | None = None) -> builtins.str:
         """Return a text, or stop the start when it is required and missing."""

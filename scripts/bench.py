@@ -30,7 +30,8 @@ def main() -> int:
         result["ratio"] = round(result["value"] / baseline, 3) if baseline else None
         shown = "" if baseline is None else f"baseline {baseline:g}  ratio {result['ratio']:g}"
         print(f"  {name:<44} {result['value']:>10.3f} {result['unit']:<8} {shown}")
-    target = Path(os.environ.get("VAR_DIR") or ROOT / "var") / "bench" / "latest.json"
+    envfile = importlib.import_module("orchestrator.envfile")
+    target: Path = envfile.find_var_dir(os.environ, ROOT) / "bench" / "latest.json"
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_text(json.dumps(results, indent=1, sort_keys=True))
     return 1 if failed or not results else 0

@@ -24,8 +24,9 @@ ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 REQUIREMENTS = ROOT / "requirements" / "dev.txt"
 PROJECT_REQUIREMENTS = ROOT / "apps" / "projects" / "template" / "project" / "requirements.txt"
-sys.path.insert(0, str(ROOT))  # for what that file imports of ours
+sys.path.insert(0, str(ROOT))  # for what these files import of ours
 PLACES = runpy.run_path(str(ROOT / "orchestrator" / "embedded" / "places.py"))
+ENVFILE = runpy.run_path(str(ROOT / "orchestrator" / "envfile.py"))
 
 # pip's option → uv's variable. Registries are configured for pip on most machines, and uv does not read that.
 PIP_TO_UV = {
@@ -44,8 +45,7 @@ class SetupFailed(SystemExit):
 def main() -> None:
     """Bring everything up to date."""
     os.umask(0o022)
-    configured = Path(os.environ.get("VAR_DIR") or ROOT / "var")
-    var_dir: Path = PLACES["prepare_var_dir"](configured)
+    var_dir: Path = PLACES["prepare_var_dir"](ENVFILE["find_var_dir"](os.environ, ROOT))
     bootstrap = var_dir / "bootstrap"
     bootstrap.mkdir(mode=0o755, exist_ok=True)
     with (bootstrap / "setup.lock").open("w") as lock:

@@ -3,7 +3,7 @@
 ``python -m orchestrator.embedded start|stop|status`` is the same from a shell. No Django is imported here.
 """
 
-from orchestrator.embedded.launcher import Embedded, EmbeddedUrls, read_env_file
+from orchestrator.embedded.launcher import Embedded, EmbeddedUrls
 from orchestrator.embedded.servers import ServerFailed
 
-__all__ = ["Embedded", "EmbeddedUrls", "ServerFailed", "read_env_file"]
+__all__ = ["Embedded", "EmbeddedUrls", "ServerFailed"]

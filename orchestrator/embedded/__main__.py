@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 from orchestrator.embedded import Embedded, ServerFailed
+from orchestrator.envfile import find_var_dir
 
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("postgres", "broker", "channel")
 
 
@@ -14,7 +16,7 @@ def main(arguments: list[str]) -> int:
     if len(arguments) != 1 or arguments[0] not in ("start", "stop", "status"):
         print("usage: python -m orchestrator.embedded start|stop|status", file=sys.stderr)
         return 2
-    embedded = Embedded(os.environ.get("VAR_DIR") or Path(__file__).resolve().parents[2] / "var")
+    embedded = Embedded(find_var_dir(os.environ, ROOT))
     try:
         if arguments[0] == "start":
             embedded.start()

@@ -28,6 +28,7 @@ from orchestrator.embedded.processes import (
     wait_gone,
 )
 from orchestrator.embedded.servers import Server, ServerFailed
+from orchestrator.envfile import read_env_file
 
 READY_SECONDS = 30.0
 LAUNCH_ATTEMPTS = 4
@@ -251,14 +252,6 @@ def stop_by_kill(identity: Identity) -> None:
     """SIGKILL a process and wait until it is gone."""
     identity.send(signal.SIGKILL)
     wait_gone(identity, seconds=5)
-
-
-def read_env_file(path: Path) -> dict[str, str]:
-    """Read ``NAME=value`` lines; empty if the file is missing."""
-    if not path.exists():
-        return {}
-    pairs = (line.split("=", 1) for line in path.read_text().splitlines() if "=" in line)
-    return dict(pairs)
 
 
 def _new_fernet_key() -> str:

@@ -10,10 +10,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from signal import SIGTERM
 
-from orchestrator.embedded import Embedded, ServerFailed, read_env_file
+from orchestrator.embedded import Embedded, ServerFailed
 from orchestrator.embedded.launcher import URL_NAMES
 from orchestrator.embedded.places import private_dir, write_private
 from orchestrator.embedded.processes import log_tail, spawn
+from orchestrator.envfile import find_var_dir, read_env_file
 from orchestrator.stack.prepare import prepare_database, stop_units
 from orchestrator.stack.state import StackFailed, StackState, choose_ports
 from orchestrator.stack.supervisor import TOKEN_VARIABLE, Supervisor, end_group, stop_children, sweep
@@ -53,10 +54,10 @@ class Stack:
 
         """
         self._given_env = dict(os.environ if env is None else env)
-        self._dotenv = {key: value for key, value in read_env_file(ROOT / ".env").items() if value}
-        configured = self._dotenv | self._given_env
+        self._dotenv = read_env_file(ROOT / ".env")
+        configured = self._dotenv | {key: value for key, value in self._given_env.items() if value}
         self._names = [name for name, variable in URL_NAMES.items() if not configured.get(variable)]
-        self.embedded = Embedded(var_dir or configured.get("VAR_DIR") or ROOT / "var", names=self._names)
+        self.embedded = Embedded(var_dir or find_var_dir(self._given_env, ROOT), names=self._names)
         self.var_dir = self.embedded.var_dir
         self._without = frozenset(without)
         self._table = table

@@ -16,9 +16,10 @@ import psycopg
 import pytest
 import redis
 
-from orchestrator.embedded import Embedded, EmbeddedUrls, read_env_file
+from orchestrator.embedded import Embedded, EmbeddedUrls
 from orchestrator.embedded.places import prepare_var_dir
 from orchestrator.embedded.processes import PORT_RANGE, Identity, free_port, is_port_free, stop
+from orchestrator.envfile import read_env_file
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("postgres", "broker", "channel")
