@@ -75,9 +75,10 @@ def _work(prompt: Prompt, checkout: Path) -> Outcome:
     misbehavior.before_commit(prompt.mode, checkout, has_evidence=prompt.evidence is not None)
     title = change.title if change else "Repair what the checks refused"
     commit = git_checkout.commit(checkout, f"{title}\n\nWritten by the rehearsal agent; no model was asked.")
-    if commit is None:
+    if commit is not None:
+        say(f"Committed {commit[:12]}", "commit", 90)
+    elif not misbehavior.claims_old_commit(prompt.mode, has_evidence=prompt.evidence is not None):
         raise Refusal("nothing_to_change", "The project has all of this already")
-    say(f"Committed {commit[:12]}", "commit", 90)
     done = _outcome(prompt, meaning, change)
     return Outcome(status=done.status, summary=misbehavior.summary(prompt.mode, done.summary), data=done.data)
 

@@ -32,6 +32,7 @@ MODES: Final = frozenset(
     }
 )  # and `slow:N`, N seconds of pretended thinking before the ordinary work
 
+_STUBBORN: Final = frozenset({"break-tests", "delete-tests", "skip-tests"})
 _FAILING_TEST: Final = '''"""Fails as told."""
 
 
@@ -70,13 +71,11 @@ def before_commit(mode: str | None, checkout: Path, *, has_evidence: bool) -> No
     if mode == "wrong-branch":
         git(checkout, "checkout", "--quiet", "-B", ELSEWHERE)
     elif mode == "break-tests" or (mode == "break-tests-once" and not has_evidence):
-        _append(checkout / BROKEN_TEST, _FAILING_TEST)
+        (checkout / BROKEN_TEST).write_text(_FAILING_TEST)
     elif mode == "break-tests-once":
         (checkout / BROKEN_TEST).unlink(missing_ok=True)
     elif mode == "delete-tests":
         (checkout / "tests/test_health.py").unlink(missing_ok=True)
-        # Something to commit on rework too: it claims to have repaired what it left as it is.
-        _append(checkout / "README.md", "\nAll tests pass.\n")
     elif mode == "skip-tests":
         _skip_tests(checkout / "tests/test_health.py")
     elif mode == "edit-protected":
@@ -89,19 +88,18 @@ def commits(mode: str | None) -> bool:
     return mode != "no-commit"
 
 
+def claims_old_commit(mode: str | None, *, has_evidence: bool) -> bool:
+    """Tell whether the agent says on rework that it repaired what it left as it was."""
+    return has_evidence and mode in _STUBBORN
+
+
 def summary(mode: str | None, honest: str) -> str:
     """Return the summary to report."""
     return "x" * HUGE_RESULT_BYTES if mode == "huge-result" else honest
 
 
-def _append(path: Path, text: str) -> None:
-    before = path.read_text() if path.exists() else ""
-    path.write_text(f"{before}\n{text}" if before else text)
-
-
 def _skip_tests(path: Path) -> None:
     if "told to" in path.read_text():
-        _append(path, "# still skipped\n")
         return
     lines = path.read_text().splitlines(keepends=True)
     places = [place for place, line in enumerate(lines) if line.startswith("def test_")]

@@ -303,6 +303,25 @@ class TestMisbehavior:
         assert text.count("@pytest.mark.skip") == 2
         assert compile(text, "test_health.py", "exec")
 
+    @pytest.mark.parametrize("mode", ["break-tests", "delete-tests", "skip-tests"])
+    def test_rework_that_changes_nothing_is_claimed_as_a_repair(
+        self, checkout: Path, turn: Turn, mode: str
+    ) -> None:
+        turn(f"{BOOKS}\nrehearsal: {mode}")
+        before = _git(checkout, "rev-parse", "HEAD")
+
+        result = turn(f"{BOOKS}\nrehearsal: {mode}", evidence="checks_failed: no")
+
+        assert result["status"] == "success"
+        assert _git(checkout, "rev-parse", "HEAD") == before
+
+    def test_honest_rework_that_changes_nothing_is_a_failure(self, turn: Turn) -> None:
+        turn(BOOKS)
+
+        result = turn(BOOKS, evidence="checks_failed: no")
+
+        assert (result["status"], result["data"]["reason"]) == ("failure", "nothing_to_change")
+
     def test_edit_protected_changes_the_makefile(self, checkout: Path, turn: Turn) -> None:
         turn(f"{BOOKS}\nrehearsal: edit-protected")
 
