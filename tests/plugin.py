@@ -9,6 +9,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 
 from orchestrator.embedded import Embedded
@@ -24,10 +25,7 @@ _PLACEHOLDERS = {
 
 def _only_units() -> bool:
     arguments = sys.argv[1:]
-    return any(
-        (argument == "-m" and following == "unit") or argument == "-munit"
-        for argument, following in zip(arguments, [*arguments[1:], ""], strict=True)
-    )
+    return "-munit" in arguments or ("-m", "unit") in pairwise(arguments)
 
 
 def _is_xdist_controller() -> bool:
