@@ -28,6 +28,8 @@ app.conf.task_routes = {
 }
 app.autodiscover_tasks()
 bootsteps.install(app)
+# Binds the sender's request id to every log line of the Celery task.
+app.steps["worker"].add("django_structlog.celery.steps:DjangoStructLogInitStep")
 
 
 @setup_logging.connect

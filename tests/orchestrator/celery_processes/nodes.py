@@ -47,6 +47,7 @@ class CeleryProcess:
         self._log = Path(settings.VAR_DIR) / "run" / f"{name}.log"
         self._ready_file = Path(settings.VAR_DIR) / "run" / "ready" / name
         self._log.parent.mkdir(parents=True, exist_ok=True)
+        self._log.unlink(missing_ok=True)
         self.start()
 
     def start(self) -> None:

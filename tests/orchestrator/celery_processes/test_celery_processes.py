@@ -1,11 +1,13 @@
 """Messages and real processes: what is taken after a commit, what a kill costs, and who brings it back."""
 
+import json
 import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from django.db import transaction
+from structlog.contextvars import bound_contextvars
 
 from apps.projects import services
 from apps.projects.models import Project, ProjectStatus
@@ -46,6 +48,19 @@ def test_prefork_worker_takes_a_message_after_the_commit_and_moves_the_row(celer
     wait_for(lambda: broker.hlen("unacked") == 0)
     assert (ready, taken_before_the_commit, attempts_of(project)) == (True, False, 1)
     assert project.reload().repository_url
+
+
+def test_request_id_of_the_sender_is_on_the_lines_of_the_worker(celery_setup):
+    project = make_project()
+    celery_setup.worker.ready()
+
+    with bound_contextvars(request_id="request-of-a-person"):
+        services.request_scaffold(project_id=project.pk)
+    wait_for(lambda: status_of(project) == ProjectStatus.ACTIVE)
+
+    celery_setup.worker.assert_log_exists("became active")
+    lines = [line for line in celery_setup.worker.logs().splitlines() if "became active" in line]
+    assert [json.loads(line)["request_id"] for line in lines] == ["request-of-a-person"]
 
 
 def test_killed_worker_loses_nothing_the_sweep_brings_it_back(celery_setup, beat, broker):
