@@ -1,5 +1,7 @@
 """Agents that lie, break things or hang never yield a success; each failure says what it was."""
 
+from contextlib import closing
+
 import pytest
 
 from tests.journeys.world import TURN_TIMEOUT_SECONDS, World
@@ -46,7 +48,7 @@ def test_the_admin_shows_each_reason(world: World, tasks: dict[str, str]) -> Non
     for task_id in tasks.values():
         world.wait(task_id, seconds=400)
 
-    with world.admin() as browser:
+    with closing(world.admin()) as browser:
         pages = {
             mode: browser.get(f"/admin/projects/task/{task_id}/change/") for mode, task_id in tasks.items()
         }
