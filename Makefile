@@ -39,7 +39,7 @@ status: setup ## what runs
 	@$(PY) -m orchestrator.stack status
 
 test: setup ## every test this machine can run; skips are listed with their reason
-	@$(PYTEST) $(TESTS)
+	@$(if $(TESTS),$(PYTEST) $(TESTS),$(PY) scripts/test.py)
 
 test-unit: setup ## tests without services (APP=workers narrows, here and below)
 test-service: setup ## tests of one app with its real servers
