@@ -258,9 +258,6 @@ GRAPH_WORKFLOW_DEADLINE_SECONDS: int = env.int("GRAPH_WORKFLOW_DEADLINE_SECONDS"
 GRAPH_MAX_WORKER_ATTEMPTS = 3
 GRAPH_MAX_REWORKS = 2
 
-# --- bot --------------------------------------------------------------------
-TELEGRAM_BOT_TOKEN: str = env.str("TELEGRAM_BOT_TOKEN", "")
-
 # --- admin ------------------------------------------------------------------
 # Moments to the second and by the 24-hour clock: operators compare them with logs.
 FORMAT_MODULE_PATH = ["orchestrator.formats"]

@@ -22,7 +22,7 @@ URLS = {
     "REDIS_URL": f"redis://:{KEY}%2Fbroker@127.0.0.1:1/0",
     "CHANNEL_REDIS_URL": f"redis://:{KEY}channel@127.0.0.1:2/0",
 }
-WORDS = ["SECRET_KEY", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "FACTORY_API_KEY", "TELEGRAM_BOT_TOKEN"]
+WORDS = ["SECRET_KEY", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "FACTORY_API_KEY"]
 
 
 @pytest.fixture(autouse=True)
