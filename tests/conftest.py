@@ -17,6 +17,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(
             "These tests carry no level (unit, service, integration, e2e):\n" + "\n".join(unclaimed[:20])
         )
+    items.sort(key=_place)
+
+
+def _place(item: pytest.Item) -> tuple[bool, str, int]:
+    """Leave the random order alone, but tell journeys last and as they are written: each is one story."""
+    path, line, _ = item.location
+    return (True, path, line or 0) if item.get_closest_marker("e2e") else (False, "", 0)
 
 
 @pytest.fixture
