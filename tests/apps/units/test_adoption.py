@@ -99,18 +99,23 @@ def test_removal_finds_everything_after_the_shim_was_killed(units, make_spec, wa
 
 
 def test_starter_killed_at_any_step_leaves_something_to_adopt(units, make_spec, place, finished) -> None:
-    steps = int(_starter(units, place, "counted", 0).stdout)
-    chosen = sorted({round(1 + number * (steps - 1) / 24) for number in range(25)})
+    # How many calls a start makes varies a little: the first one prepares what later ones find, and
+    # waiting for the shim takes more or fewer looks. A step that never came means a start that was not killed.
+    counts = [int(_starter(units, place, name, 0).stdout) for name in ("counted-1", "counted-2")]
+    chosen = sorted({round(1 + number * (min(counts) - 1) / 24) for number in range(25)})
+    kills = 0
 
     for step in chosen:
         name = f"killed-{step}"
-        killed = _starter(units, place, name, step)
-        assert killed.returncode == -signal.SIGKILL
+        ended = _starter(units, place, name, step)
+        assert ended.returncode in (-signal.SIGKILL, 0)
+        kills += ended.returncode != 0
         units.start(make_spec(name, f"echo {name} >> {place}/shared/runs; exit 8", workdir=place / "shared"))
         assert finished(name).exit_code == 8
 
     runs = (place / "shared" / "runs").read_text().split()
-    assert sorted(runs) == sorted(["counted", *(f"killed-{step}" for step in chosen)])
+    assert sorted(runs) == sorted(["counted-1", "counted-2", *(f"killed-{step}" for step in chosen)])
+    assert kills >= len(chosen) - 4
 
 
 STARTER = """
