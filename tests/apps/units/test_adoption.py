@@ -100,8 +100,8 @@ def test_removal_finds_everything_after_the_shim_was_killed(units, make_spec, wa
 
 def test_starter_killed_at_any_step_leaves_something_to_adopt(units, make_spec, place, finished) -> None:
     # How many calls a start makes varies a little: the first one prepares what later ones find, and
-    # waiting for the shim takes more or fewer looks. A step that never came means a start that was not killed.
-    counts = [int(_starter(units, place, name, 0).stdout) for name in ("counted-1", "counted-2")]
+    # How many calls a start makes varies a little: the first one prepares what later ones find, and the
+    # wait for the shim takes more or fewer looks. A step that never came is a start that was not killed.
     chosen = sorted({round(1 + number * (min(counts) - 1) / 24) for number in range(25)})
     kills = 0
 
