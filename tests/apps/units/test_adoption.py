@@ -102,6 +102,7 @@ def test_starter_killed_at_any_step_leaves_something_to_adopt(units, make_spec, 
     # How many calls a start makes varies a little: the first one prepares what later ones find, and
     # How many calls a start makes varies a little: the first one prepares what later ones find, and the
     # wait for the shim takes more or fewer looks. A step that never came is a start that was not killed.
+    counts = [int(_starter(units, place, name, 0).stdout) for name in ("counted-1", "counted-2")]
     chosen = sorted({round(1 + number * (min(counts) - 1) / 24) for number in range(25)})
     kills = 0
 
