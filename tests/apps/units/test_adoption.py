@@ -99,7 +99,6 @@ def test_removal_finds_everything_after_the_shim_was_killed(units, make_spec, wa
 
 
 def test_starter_killed_at_any_step_leaves_something_to_adopt(units, make_spec, place, finished) -> None:
-    # How many calls a start makes varies a little: the first one prepares what later ones find, and
     # How many calls a start makes varies a little: the first one prepares what later ones find, and the
     # wait for the shim takes more or fewer looks. A step that never came is a start that was not killed.
     counts = [int(_starter(units, place, name, 0).stdout) for name in ("counted-1", "counted-2")]
