@@ -5,6 +5,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import warnings
@@ -49,6 +50,8 @@ def _start() -> Callable[[], None]:
 
 
 _stop = _start()
+# Whoever ends the run politely, a time limit for example, must not leave its servers behind.
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 
 
 def pytest_unconfigure() -> None:

@@ -32,6 +32,8 @@ ASGI_APPLICATION = "orchestrator.asgi.application"
 WSGI_APPLICATION = "orchestrator.wsgi.application"
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 AUTH_USER_MODEL = "projects.User"
+LOGIN_URL = "admin:login"
+LOGIN_REDIRECT_URL = "admin:index"
 
 INSTALLED_APPS: list[str] = [
     "unfold",

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.contrib import admin
+from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Group, Permission
 from django.db import models
 from django.test import Client
@@ -278,3 +279,13 @@ def test_failure_in_a_page_is_text(client: Client) -> None:
 
 def _value(value: Any) -> Any:
     return "" if value is None else value
+
+
+@pytest.mark.service
+@pytest.mark.django_db
+def test_signing_in_at_the_bare_login_page_leads_to_the_overview(client: Client) -> None:
+    get_user_model().objects.create_superuser(username="first", password="first-password-1")
+
+    answer = client.post("/admin/login/", {"username": "first", "password": "first-password-1"})
+
+    assert (answer.status_code, answer["Location"]) == (302, "/admin/")
