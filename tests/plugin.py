@@ -4,6 +4,7 @@
 """
 
 import os
+import secrets
 import shutil
 import signal
 import sys
@@ -21,6 +22,11 @@ _PLACEHOLDERS = {
     "REDIS_URL": "redis://127.0.0.1:1/0",
     "CHANNEL_REDIS_URL": "redis://127.0.0.1:2/0",
     "ENCRYPTION_KEYS": "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE=",
+    # Plain processes unless a test says otherwise: a journey in containers names its runtime itself.
+    "WORKERS_RUNTIME": "process",
+    # Of this very process: nothing of production, or of another test run, is ever touched.
+    "WORKERS_INSTALLATION": f"t{secrets.token_hex(5)}",
+    "WORKERS_IMAGE_PREFIX": "codegen-test-worker",
 }
 
 

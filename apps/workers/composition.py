@@ -57,7 +57,7 @@ def get_runtime() -> ContainerRuntime:
         ValueError: there is no such runtime.
 
     """
-    if settings.WORKERS_RUNTIME != "process":
+    if settings.WORKERS_RUNTIME not in ("auto", "process"):
         raise ValueError(f"WORKERS_RUNTIME={settings.WORKERS_RUNTIME} is not known")
     tools = toolchain.prepare(settings.TOOLS_DIR)
     return ProcessRuntime(get_units(), tools=tools, outer=settings.UNITS_OUTER_ENVIRONMENT)

@@ -8,7 +8,9 @@ from urllib.parse import unquote, urlsplit
 from django.utils.translation import gettext_lazy as _
 
 from apps.units.environment import PASSED_THROUGH
+from orchestrator.edge import ports as edge_ports
 from orchestrator.env import ROOT, env
+from orchestrator.installation import bridge_name, installation_id
 from orchestrator.logging import configure_structlog, logging_config
 
 # --- Where things are -------------------------------------------------------
@@ -233,7 +235,23 @@ PROJECTS_SCAFFOLD_DEADLINE_SECONDS = 120
 PROJECTS_MERGE_DEADLINE_SECONDS = 120
 
 # --- workers ----------------------------------------------------------------
-WORKERS_RUNTIME: str = env.str("WORKERS_RUNTIME", "process")
+# auto: docker where a daemon answers and the workers' base image can be had, else process.
+WORKERS_RUNTIME: str = env.str("WORKERS_RUNTIME", "auto")
+WORKERS_BASE_IMAGE: str = env.str("WORKERS_BASE_IMAGE", "debian:bookworm-20250520-slim")
+WORKERS_IMAGE_PREFIX: str = env.str("WORKERS_IMAGE_PREFIX", "codegen-worker")
+# Certificates (*.crt) that the workers' images trust besides the public ones.
+WORKERS_EXTRA_CA_DIR: Path = env.path("WORKERS_EXTRA_CA_DIR", Path("/usr/local/share/ca-certificates"))
+# Everything of ours on a Docker daemon carries this word; nothing without it is ever touched.
+WORKERS_INSTALLATION: str = env.str("WORKERS_INSTALLATION", installation_id(SECRET_KEY))
+WORKERS_BRIDGE: str = bridge_name(WORKERS_INSTALLATION)
+# open: public addresses through the edge's proxy, and WORKERS_EGRESS_ALLOW; none: no proxy.
+WORKERS_EGRESS: str = env.str("WORKERS_EGRESS", "open")
+WORKERS_EGRESS_ALLOW: list[str] = env.list("WORKERS_EGRESS_ALLOW", "")
+WORKERS_ALLOW_DOCKER_SOCKET: bool = env.bool("WORKERS_ALLOW_DOCKER_SOCKET", False)
+WORKERS_HOST_SESSION_DIRS: list[str] = env.list("WORKERS_HOST_SESSION_DIRS", "")
+WORKERS_EDGE_API_PORT: int = edge_ports.API
+WORKERS_EDGE_CHANNEL_PORT: int = edge_ports.CHANNEL
+WORKERS_EDGE_PROXY_PORT: int = edge_ports.PROXY
 WORKERS_DEFAULT_AGENT: str = env.str("WORKERS_DEFAULT_AGENT", "auto")
 WORKERS_API_URL: str = env.str("WORKERS_API_URL", "http://127.0.0.1:8000")
 WORKERS_MAX_CONCURRENT: int = env.int("WORKERS_MAX_CONCURRENT", 10)

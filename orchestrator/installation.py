@@ -1,0 +1,27 @@
+"""Which installation this is: the word on everything it owns on a Docker daemon that others use too.
+
+Standard library only: the settings, the stack and the edge all ask it.
+"""
+
+import hashlib
+import hmac
+from typing import Final
+
+#: A network interface's name has at most 15 characters: this prefix and twelve more.
+_BRIDGE_PREFIX: Final = "cg-"
+_ID_LENGTH: Final = 12
+
+
+def installation_id(secret_key: str) -> str:
+    """Return the id of the installation that has this ``SECRET_KEY``: 12 hex digits that tell nothing of it."""
+    return hmac.new(secret_key.encode(), b"installation", hashlib.sha256).hexdigest()[:_ID_LENGTH]
+
+
+def bridge_name(installation: str) -> str:
+    """Return the name of the network interface of the workers' bridge.
+
+    It is derived, so the edge finds its address without asking any Docker daemon.
+    """
+    is_short = len(installation) <= _ID_LENGTH and installation.isalnum() and installation.isascii()
+    word = installation if is_short else hashlib.sha256(installation.encode()).hexdigest()[:_ID_LENGTH]
+    return f"{_BRIDGE_PREFIX}{word}"
