@@ -16,6 +16,12 @@ class AgentConfig(models.Model):
     agent_type = models.CharField(max_length=20, choices=AGENT_CHOICES)
     model = models.CharField(max_length=80, blank=True, help_text="Empty: the agent's own default.")
     system_prompt = models.TextField(blank=True)
+    memory_mb = models.PositiveIntegerField(
+        null=True, blank=True, help_text="MiB that a worker may use; empty: as the installation has it."
+    )
+    cpus = models.FloatField(
+        null=True, blank=True, help_text="CPUs that a worker may use; empty: as the installation has it."
+    )
     is_active = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)

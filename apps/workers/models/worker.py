@@ -1,7 +1,7 @@
 """One agent at work in one container (or, with the process runtime, one process tree)."""
 
 import uuid
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.db import models
 from django.db.models import Q
@@ -28,6 +28,19 @@ class WorkerStatus(models.TextChoices):
 
 
 _ENDS = [WorkerStatus.SUCCEEDED, WorkerStatus.FAILED, WorkerStatus.CRASHED, WorkerStatus.CANCELING]
+
+
+#: Statuses of a worker that has not ended.
+UNFINISHED: Final = frozenset(
+    {
+        WorkerStatus.PENDING,
+        WorkerStatus.BUILDING,
+        WorkerStatus.STARTING,
+        WorkerStatus.RUNNING,
+        WorkerStatus.PAUSED,
+        WorkerStatus.CANCELING,
+    }
+)
 
 
 class Worker(Lifecycle):
@@ -78,6 +91,11 @@ class Worker(Lifecycle):
     heartbeat_at = models.DateTimeField(null=True, blank=True, help_text="Last word from the wrapper.")
     heartbeat = models.JSONField(null=True, blank=True)
     observed_at = models.DateTimeField(null=True, blank=True, help_text="Last look at the container.")
+    paused_at = models.DateTimeField(null=True, blank=True, help_text="It has stood still since then.")
+    ended_at = models.DateTimeField(null=True, blank=True, help_text="Its container was seen to have ended.")
+    work_lost_since = models.DateTimeField(
+        null=True, blank=True, help_text="Edits after this moment were not saved before it was removed."
+    )
     # Who decided that it should end, and how it did.
     released_at = models.DateTimeField(null=True, blank=True, help_text="Its work is done; it may go.")
     stop_asked_at = models.DateTimeField(null=True, blank=True, help_text="It was asked to stop.")
@@ -104,6 +122,11 @@ class Worker(Lifecycle):
                 condition=Q(worker_type__in=sorted(kind.value for kind in WorkerType)),
                 name="worker_type_known",
             ),
+            models.UniqueConstraint(
+                fields=["owner_id"],
+                condition=Q(worker_type=str(WorkerType.PO), status__in=sorted(map(str, UNFINISHED))),
+                name="worker_one_po_per_owner",
+            ),
         ]
         indexes: ClassVar = [models.Index(fields=["status", "created_at"], name="worker_by_status")]
 
@@ -117,12 +140,4 @@ class Worker(Lifecycle):
 
 
 #: Statuses in which a container may exist.
-ACTIVE = frozenset(
-    {
-        WorkerStatus.BUILDING,
-        WorkerStatus.STARTING,
-        WorkerStatus.RUNNING,
-        WorkerStatus.PAUSED,
-        WorkerStatus.CANCELING,
-    }
-)
+ACTIVE = UNFINISHED - {WorkerStatus.PENDING}
