@@ -30,6 +30,7 @@ from worker_image.message import Message as Message
 from worker_image.message import QueueMeta as QueueMeta
 from worker_image.permissions import PROFILES as PROFILES
 from worker_image.permissions import is_allowed as is_allowed
+from worker_image.signs import AgentSigns as AgentSigns
 from worker_image.wire import AUTHORIZATION_SCHEME as AUTHORIZATION_SCHEME
 from worker_image.wire import CONTRACT_VERSION as CONTRACT_VERSION
 from worker_image.wire import DATA_FIELD as DATA_FIELD
@@ -40,6 +41,8 @@ from worker_image.wire import ENV_AGENT_VARIABLES as ENV_AGENT_VARIABLES
 from worker_image.wire import ENV_ALLOWED_COMMANDS as ENV_ALLOWED_COMMANDS
 from worker_image.wire import ENV_API_URL as ENV_API_URL
 from worker_image.wire import ENV_HOME as ENV_HOME
+from worker_image.wire import ENV_INPUT_DIR as ENV_INPUT_DIR
+from worker_image.wire import ENV_INSTRUCTIONS_SHA256 as ENV_INSTRUCTIONS_SHA256
 from worker_image.wire import ENV_MODELS as ENV_MODELS
 from worker_image.wire import ENV_REDIS_URL as ENV_REDIS_URL
 from worker_image.wire import ENV_SESSION_ID as ENV_SESSION_ID
@@ -57,10 +60,13 @@ from worker_image.wire import HEADER_REASON as HEADER_REASON
 from worker_image.wire import HEADER_REQUEST_ID as HEADER_REQUEST_ID
 from worker_image.wire import HEARTBEAT_SECONDS as HEARTBEAT_SECONDS
 from worker_image.wire import INPUT_GROUP as INPUT_GROUP
+from worker_image.wire import INSTRUCTIONS_INPUT as INSTRUCTIONS_INPUT
+from worker_image.wire import INSTRUCTIONS_MARK as INSTRUCTIONS_MARK
 from worker_image.wire import MAX_BUNDLE_BYTES as MAX_BUNDLE_BYTES
 from worker_image.wire import MAX_ENTRY_BYTES as MAX_ENTRY_BYTES
 from worker_image.wire import MAX_ERROR_CHARS as MAX_ERROR_CHARS
 from worker_image.wire import MAX_ID_CHARS as MAX_ID_CHARS
+from worker_image.wire import MAX_INSTRUCTIONS_CHARS as MAX_INSTRUCTIONS_CHARS
 from worker_image.wire import MAX_MESSAGE_CHARS as MAX_MESSAGE_CHARS
 from worker_image.wire import MAX_PROMPT_CHARS as MAX_PROMPT_CHARS
 from worker_image.wire import MAX_RESULT_BYTES as MAX_RESULT_BYTES
@@ -76,6 +82,7 @@ from worker_image.wire import WAKEUP_STREAM as WAKEUP_STREAM
 from worker_image.wire import WORKSPACE_PATH as WORKSPACE_PATH
 from worker_image.wire import acl_user as acl_user
 from worker_image.wire import input_stream as input_stream
+from worker_image.wire import instruction_file as instruction_file
 from worker_image.wire import output_stream as output_stream
 from worker_image.wire import session_key as session_key
 from worker_image.words import AgentType as AgentType
@@ -185,6 +192,8 @@ class Heartbeat(QueueMeta):
     files_changed_at: Moment | None = None
     children: Count = 0
     """Processes below the wrapper."""
+    agent: AgentSigns | None = None
+    """The running agent; none while there is none, and from wrappers of before this field."""
 
 
 class AgentVerdict(Message):

@@ -136,12 +136,22 @@ class TurnRunner:
             await self.snapshots.upload_changes(refs, SnapshotReason.PERIODIC)
             return judgement
         try:
+            await self._refuse_instructions(refs)
             await self.snapshots.upload_result(refs)
         except SnapshotRefused as error:
             return failure(
                 ErrorCode.SNAPSHOT_REFUSED, str(error), summary=judgement.summary, usage=judgement.usage
             )
         return judgement
+
+    async def _refuse_instructions(self, refs: TurnRefs) -> None:
+        """Refuse a branch that carries the worker's instructions: they are not the project's."""
+        orders = self.workspace.instructions if self.workspace else None
+        if orders is None or not refs.branch or not await orders.is_committed(f"refs/heads/{refs.branch}"):
+            return
+        if not await orders.is_committed(refs.base_sha):
+            name = orders.name
+            raise SnapshotRefused(f"the commit contains the worker's instructions in {name}; take them out")
 
     @contextlib.asynccontextmanager
     async def _periodic_snapshots(self, refs: TurnRefs) -> AsyncIterator[None]:

@@ -25,6 +25,10 @@ ENV_ALLOWED_COMMANDS = "ALLOWED_COMMANDS"
 ENV_SESSION_ID = "SESSION_ID"
 ENV_WORKSPACE_DIR = "WORKSPACE_DIR"
 ENV_HOME = "HOME"
+ENV_INPUT_DIR = "INPUT_DIR"
+"""Where a container finds the files it was started with."""
+ENV_INSTRUCTIONS_SHA256 = "INSTRUCTIONS_SHA256"
+"""Digest of the instructions among these files; a worker that does not find them never starts its agent."""
 ENV_AGENT_VARIABLES = "AGENT_VARIABLES"
 """JSON list of the names in `WorkerConfig.env_vars`: the agent gets these variables too."""
 ENV_MODELS: Final[Mapping[str, str]] = {
@@ -45,9 +49,18 @@ RESERVED_ENV = frozenset(
         ENV_SESSION_ID,
         ENV_WORKSPACE_DIR,
         ENV_AGENT_VARIABLES,
+        ENV_INPUT_DIR,
+        ENV_INSTRUCTIONS_SHA256,
     }
 )
 """Names a `WorkerConfig.env_vars` may not set: the control plane owns them."""
+
+INSTRUCTIONS_INPUT = "instructions.md"
+"""Name of the instructions among a container's inputs."""
+INSTRUCTIONS_MARK = "<!-- Standing orders of this worker; not part of the project: never commit them. -->"
+"""First line of an instruction file; a commit that carries it is refused."""
+MAX_INSTRUCTIONS_CHARS = 100_000
+_INSTRUCTION_FILES: Final[Mapping[str, str]] = {"claude": "CLAUDE.md"}
 
 WORKSPACE_PATH = "/api/worker/workspace"
 SNAPSHOTS_PATH = "/api/worker/snapshots"
@@ -82,6 +95,11 @@ DEFAULT_TURN_TIMEOUT_SECONDS = 1800
 HEARTBEAT_SECONDS = 5.0
 SESSION_TTL_SECONDS = 7200
 PO_SESSION_TTL_SECONDS = 24 * 3600
+
+
+def instruction_file(agent_type: str) -> str:
+    """Return the name under which an agent looks for its instructions in its working directory."""
+    return _INSTRUCTION_FILES.get(agent_type, "AGENTS.md")
 
 
 def input_stream(worker_id: str) -> str:

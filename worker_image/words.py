@@ -133,3 +133,5 @@ class WrapperExit(IntEnum):
     """The environment lacks a variable or holds a malformed one."""
     SHUT_OUT = 3
     """The channel server refused the worker's user for too long."""
+    UNINSTRUCTED = 4
+    """The agent's instructions did not arrive or could not be put in place."""

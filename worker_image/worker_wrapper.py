@@ -11,6 +11,7 @@ from worker_image import logs, processes
 from worker_image.channel import connect
 from worker_image.contract import WrapperExit
 from worker_image.environment import Environment, EnvironmentInvalid, read_environment
+from worker_image.instructions import Instructions, InstructionsMissing, read_instructions
 from worker_image.transfer import ApiClient
 from worker_image.wrapper import WorkerWrapper
 
@@ -31,7 +32,11 @@ def main() -> int:
 
 async def _live(environment: Environment) -> WrapperExit:
     structlog.contextvars.bind_contextvars(worker_id=environment.worker_id)
-    environment.workspace_dir.mkdir(parents=True, exist_ok=True)
+    try:
+        instructions = _prepare(environment)
+    except (InstructionsMissing, OSError) as error:
+        logger.error("worker_uninstructed", error=str(error))
+        return WrapperExit.UNINSTRUCTED
     async with ApiClient(environment.api_url, environment.worker_token) as api:
         wrapper = WorkerWrapper(
             connect(environment.redis_url),
@@ -39,11 +44,23 @@ async def _live(environment: Environment) -> WrapperExit:
             environment.worker_type,
             environment=environment,
             api=api,
+            instructions=instructions,
         )
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, wrapper.stop)
         return await wrapper.run()
+
+
+def _prepare(environment: Environment) -> Instructions | None:
+    """Make the working directory and put the agent's instructions into it, before anything is said."""
+    directory = environment.workspace_dir
+    directory.mkdir(parents=True, exist_ok=True)
+    instructions = read_instructions(os.environ, directory=directory, agent_type=environment.agent_type)
+    # In a checkout, which a restarted wrapper finds, they are put in place with every turn.
+    if instructions is not None and not (directory / ".git").exists():
+        instructions.place_alone()
+    return instructions
 
 
 if __name__ == "__main__":

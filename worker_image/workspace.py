@@ -8,6 +8,7 @@ import structlog
 
 from worker_image import gitcli
 from worker_image.gitcli import Git, GitFailed
+from worker_image.instructions import Instructions
 from worker_image.transfer import ApiClient, BaseBundle, TransferRefused, TransferUnavailable
 
 BASE_REF = "refs/worker/base"
@@ -40,8 +41,11 @@ class Observation:
 class Workspace:
     """One checkout in one directory. Every method may be repeated after a crash."""
 
-    def __init__(self, directory: Path, state_dir: Path, api: ApiClient) -> None:
+    def __init__(
+        self, directory: Path, state_dir: Path, api: ApiClient, instructions: Instructions | None = None
+    ) -> None:
         self.directory = directory
+        self.instructions = instructions
         self._bundle_path = state_dir / "base.bundle"
         self._api = api
         self._git = Git(directory)
@@ -61,6 +65,8 @@ class Workspace:
             if base is None:
                 base = await self._fetch(base_sha)
             await self._enter_branch(branch, base)
+            if self.instructions is not None:
+                await self.instructions.place()
             await self._git.run("update-ref", BASE_REF, base)
         except (OSError, GitFailed, TransferRefused, TransferUnavailable) as error:
             raise WorkspaceUnavailable(str(error)) from error
@@ -133,6 +139,8 @@ class Workspace:
 
     async def _check_out(self, *arguments: str) -> None:
         """Check out; what stands in the way gives way, because a snapshot of it was uploaded."""
+        if self.instructions is not None:
+            await self.instructions.lift()
         try:
             await self._git.run("checkout", "--quiet", *arguments, "--")
         except GitFailed as error:

@@ -31,6 +31,7 @@ from worker_image.contract import (
 )
 from worker_image.environment import Environment
 from worker_image.inputs import Unreadable, read_input
+from worker_image.instructions import Instructions
 from worker_image.journal import Journal, TurnResult
 from worker_image.outcome import failure
 from worker_image.runners import RUNNERS, RunnerSpec
@@ -73,12 +74,14 @@ class WorkerWrapper:
         environment: Environment | None = None,
         api: ApiClient | None = None,
         variables: Mapping[str, str] | None = None,
+        instructions: Instructions | None = None,
     ) -> None:
         self.channel = WorkerChannel(redis, worker_id)
         self._worker_id = worker_id
         self._worker_type = WorkerType(worker_type)
         self._agent_command = shlex.split(agent_command) if agent_command else None
         self._environment = environment
+        self._instructions = instructions
         state_dir = environment.state_dir if environment else None
         self._journal = Journal(state_dir)
         self._turns = self._make_turn_runner(api, os.environ if variables is None else variables)
@@ -234,7 +237,9 @@ class WorkerWrapper:
             session_id=None if is_developer or not environment else self._session_id(environment),
         )
         if environment is not None and api is not None and is_developer:
-            turns.workspace = Workspace(environment.workspace_dir, environment.state_dir, api)
+            turns.workspace = Workspace(
+                environment.workspace_dir, environment.state_dir, api, self._instructions
+            )
             turns.snapshots = Snapshots(turns.workspace, environment.state_dir, api)
         return turns
 

@@ -185,6 +185,8 @@ class WorkerProcess:
     directory: Path
     process: subprocess.Popen[bytes] | None = None
     agent_type: str = "factory"
+    variables: dict[str, str] = field(default_factory=dict)
+    """Further variables of its environment."""
 
     def write_agent(self, code: str) -> None:
         """Install a `droid` that runs this Python code in the checkout."""
@@ -207,6 +209,7 @@ class WorkerProcess:
             contract.ENV_API_URL: self.plane.url,
             contract.ENV_WORKER_TOKEN: self.plane.token,
             contract.ENV_WORKSPACE_DIR: str(self.directory / "workspace"),
+            **self.variables,
         }
         with (self.directory / "log").open("ab") as log:
             self.process = subprocess.Popen(
