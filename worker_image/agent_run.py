@@ -36,6 +36,8 @@ class AgentRun:
 
     stdout: Capture
     stderr: Capture
+    pid: int | None = None
+    """Of the command, as long as it is ours to watch."""
     exit_code: int | None = None
     """None if it never started or was ended by us."""
     is_timeout: bool = False
@@ -81,12 +83,14 @@ async def run_agent(
             run.start_error = f"{Path(command[0]).name}: {_reason(error)}"
             run.stop_clock()
             return
+        run.pid = process.pid
         reading = asyncio.gather(stdout.read_into(run.stdout), stderr.read_into(run.stderr))
         try:
             await _wait(run, process, timeout_seconds)
         finally:
             grace_seconds = processes.TERM_GRACE_SECONDS if run.is_timeout else STOP_GRACE_SECONDS
             run.stop_clock()
+            run.pid = None
             await processes.end_tree(process.pid, owned=others, grace_seconds=grace_seconds)
             await process.wait()
             await _drain(reading)

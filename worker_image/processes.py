@@ -9,6 +9,7 @@ import contextlib
 import ctypes
 import os
 import signal
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ PR_SET_CHILD_SUBREAPER = 36
 TERM_GRACE_SECONDS = 2.0
 KILL_ROUNDS = 50
 ROUND_SECONDS = 0.05
+_HERTZ = os.sysconf("SC_CLK_TCK")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,14 @@ class Process:
     state: str
     started: str
     """Clock ticks since boot: with the pid, an identity that is not reused."""
+    name: str = ""
+    """Of the program, its first 15 characters."""
+    ticks: int = 0
+    """Clock ticks of computing, its own."""
+
+    def age(self) -> float:
+        """Return the seconds since it was started."""
+        return max(0.0, round(time.clock_gettime(time.CLOCK_BOOTTIME) - int(self.started) / _HERTZ, 1))
 
 
 def protect_self() -> None:
@@ -41,7 +51,7 @@ def protect_self() -> None:
 def descendants(root: int, *, owned: frozenset[int] = frozenset()) -> list[Process]:
     """Return the processes below one, without those (and what is below those) that are somebody else's."""
     children: dict[int, list[Process]] = {}
-    for process in _table():
+    for process in table():
         children.setdefault(process.parent, []).append(process)
     found: list[Process] = []
     waiting = [root]
@@ -88,7 +98,7 @@ class Reaper:
     def reap(self) -> None:
         """Collect children that were dead at the last call already: their own waiter had its turn."""
         me = os.getpid()
-        dead = {(item.pid, item.started) for item in _table() if item.parent == me and item.state == "Z"}
+        dead = {(item.pid, item.started) for item in table() if item.parent == me and item.state == "Z"}
         for pid, _ in dead & self._seen:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(pid, os.WNOHANG)
@@ -111,7 +121,8 @@ def _signal_group(group: int | None, number: signal.Signals) -> None:
             os.killpg(group, number)
 
 
-def _table() -> list[Process]:
+def table() -> list[Process]:
+    """Return every process that can be seen."""
     found = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
@@ -121,5 +132,13 @@ def _table() -> list[Process]:
 
 
 def _parse(pid: int, stat: str) -> Process:
-    fields = stat.rpartition(")")[2].split()
-    return Process(pid=pid, parent=int(fields[1]), state=fields[0], started=fields[19])
+    head, _, rest = stat.rpartition(")")
+    fields = rest.split()
+    return Process(
+        pid=pid,
+        parent=int(fields[1]),
+        state=fields[0],
+        started=fields[19],
+        name=head.partition("(")[2],
+        ticks=int(fields[11]) + int(fields[12]),
+    )

@@ -11,6 +11,7 @@ from pathlib import Path
 import structlog
 
 from worker_image.agent_run import AgentRun, agent_environment, run_agent
+from worker_image.agent_watch import AgentWatch
 from worker_image.capture import Capture, bounded
 from worker_image.channel import WorkerChannel
 from worker_image.contract import (
@@ -48,6 +49,7 @@ class Activity:
 
     phase: Phase = Phase.IDLE
     run: AgentRun | None = None
+    watch: AgentWatch | None = None
     refs: TurnRefs | None = None
 
     @property
@@ -76,7 +78,7 @@ class TurnRunner:
     async def run(self, turn: WorkerInput) -> TurnResult:
         """Run one turn and return its result; whatever goes wrong is a result too."""
         began = time.monotonic()
-        self.activity.run = self.activity.refs = None
+        self.activity.run = self.activity.watch = self.activity.refs = None
         self._tell(turn, ProgressType.STARTED)
         try:
             judgement, observation = await self._run(turn)
@@ -117,6 +119,7 @@ class TurnRunner:
             environment = agent_environment(self.variables, runner, granted=self.granted)
             run = AgentRun(Capture(on_line=self._progress_reader(turn, runner)), Capture())
             self.activity.run, self.activity.phase = run, Phase.RUNNING
+            self.activity.watch = AgentWatch(run, self.home)
             await run_agent(
                 run,
                 runner.build_command(_fitting(turn.prompt, prompt_file)),
@@ -170,6 +173,8 @@ class TurnRunner:
         budget = ProgressBudget()
 
         def read(line: str) -> None:
+            if self.activity.watch is not None:
+                self.activity.watch.see_line(line)
             update = runner.parse_progress(line)
             if update is not None and budget.take():
                 self._tell(turn, ProgressType.PROGRESS, update.message, step=update.step, pct=update.pct)

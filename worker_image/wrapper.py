@@ -170,12 +170,14 @@ class WorkerWrapper:
         activity, snapshots = self._turns.activity, self._turns.snapshots
         while True:
             self._reaper.reap()
+            files_changed_at = snapshots.files_changed_at if snapshots else None
             self.channel.post(
                 Heartbeat(
                     phase=activity.phase,
                     output_bytes=activity.output_bytes,
-                    files_changed_at=snapshots.files_changed_at if snapshots else None,
+                    files_changed_at=files_changed_at,
                     children=processes.count_children(),
+                    agent=activity.watch.sample(files_changed_at) if activity.watch else None,
                 )
             )
             await asyncio.sleep(HEARTBEAT_SECONDS)
