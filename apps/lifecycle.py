@@ -9,6 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.batch_update import Key, update_each
 from apps.errors import Conflict, NotFound
 
 logger = logging.getLogger(__name__)
@@ -65,10 +66,7 @@ class Lifecycle(models.Model):
             NotFound: there is no such row.
 
         """
-        sources = {status for status, targets in cls.TRANSITIONS.items() if to in targets}
-        if expect is not None:
-            sources &= {expect} if isinstance(expect, str) else set(expect)
-        rows = cls._default_manager.filter(pk=pk, status__in=sources)
+        rows = cls._default_manager.filter(pk=pk, status__in=cls._sources(to, expect))
         if rows.update(status=to, status_changed_at=timezone.now(), **changes):
             logger.info("%s %s became %s", cls.__name__, pk, to)
             return
@@ -90,6 +88,49 @@ class Lifecycle(models.Model):
         except IllegalTransition:
             return False
         return True
+
+    @classmethod
+    def try_transition_many(
+        cls,
+        changes: Mapping[Key, Mapping[str, Any]],
+        *,
+        to: str,
+        expect: str | Collection[str] | None = None,
+    ) -> set[Key]:
+        """Like ``try_transition`` for each of many rows, in one UPDATE.
+
+        Args:
+            changes: primary key → other columns written with the status; the same columns for every row,
+                plain values only.
+            to: the status to reach.
+            expect: narrows the statuses the moves may start from.
+
+        Returns:
+            The keys of the rows that moved; somebody else was first with the others.
+
+        Raises:
+            NotFound: one of the rows does not exist.
+            ValueError: two rows name different columns.
+
+        """
+        now = timezone.now()
+        rows = {pk: {**row, "status": to, "status_changed_at": now} for pk, row in changes.items()}
+        moved = update_each(cls, rows, where="status", among=cls._sources(to, expect))
+        for pk in moved:
+            logger.info("%s %s became %s", cls.__name__, pk, to)
+        late = changes.keys() - moved
+        if late and (
+            missing := late - set(cls._default_manager.filter(pk__in=late).values_list("pk", flat=True))
+        ):
+            raise NotFound(f"There is no {cls.__name__} {', '.join(sorted(map(str, missing)))}.")
+        return moved
+
+    @classmethod
+    def _sources(cls, to: str, expect: str | Collection[str] | None) -> set[str]:
+        sources = {status for status, targets in cls.TRANSITIONS.items() if to in targets}
+        if expect is not None:
+            sources &= {expect} if isinstance(expect, str) else set(expect)
+        return sources
 
     @classmethod
     def final_statuses(cls) -> frozenset[str]:

@@ -7,17 +7,19 @@ a compare-and-set in which the first outcome wins.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from apps.batch_update import update_each
 from apps.failures import Failure
 from apps.workers import outcomes
 from apps.workers.consumer_parse import Report, Result
 from apps.workers.limits import IDLE_SECONDS
-from apps.workers.models import ACTIVE, Snapshot, Turn, Worker, WorkerEvent, WorkerStatus
+from apps.workers.models import ACTIVE, Snapshot, Turn, TurnStatus, Worker, WorkerEvent, WorkerStatus
 from worker_image.contract import (
     Heartbeat,
     LifecycleEvent,
@@ -62,17 +64,11 @@ def store(reports: Sequence[Report]) -> Facts:
         ignore_conflicts=True,
     )
     _note_words(fresh)
-    bundles = _Bundles(fresh)
-    for report in fresh:
-        match report.body:
-            case WorkerLifecycleEvent():
-                _apply_lifecycle(report.worker_id, report.boot, report.body, facts)
-            case ProgressEvent():
-                facts.progressed.add(UUID(report.body.request_id))
-            case Heartbeat():
-                continue  # written by _note_words
-            case _:
-                _apply_result(turns[UUID(report.body.request_id)], report.body, bundles, facts)
+    _apply_lifecycle(fresh, facts)
+    _apply_results(fresh, turns, facts)
+    facts.progressed |= {
+        UUID(report.body.request_id) for report in fresh if isinstance(report.body, ProgressEvent)
+    }
     return facts
 
 
@@ -125,36 +121,48 @@ def _note_words(reports: Iterable[Report]) -> None:
         body = report.body if isinstance(report.body, Heartbeat) else latest.get(report.worker_id)
         latest[report.worker_id] = body
     now = timezone.now()
+    silent: dict[UUID, dict[str, Any]] = {}
+    beating: dict[UUID, dict[str, Any]] = {}
     for worker_id, heartbeat in latest.items():
-        words = {} if heartbeat is None else {"heartbeat": heartbeat.model_dump(mode="json")}
-        Worker.objects.filter(pk=worker_id, status__in=ACTIVE).update(heartbeat_at=now, **words)
+        if heartbeat is None:
+            silent[worker_id] = {"heartbeat_at": now}
+        else:
+            beating[worker_id] = {"heartbeat_at": now, "heartbeat": heartbeat.model_dump(mode="json")}
+    for words in (silent, beating):
+        update_each(Worker, words, where="status", among=ACTIVE)
 
 
-def _apply_lifecycle(worker_id: UUID, boot: str, body: WorkerLifecycleEvent, facts: Facts) -> None:
-    match body.event:
-        case LifecycleEvent.STARTED:
-            now = timezone.now()
-            limit = now + timedelta(seconds=settings.WORKERS_TURN_TIMEOUT_SECONDS + IDLE_SECONDS)
-            running = WorkerStatus.RUNNING
-            if Worker.try_transition(
-                worker_id,
-                to=running,
-                expect=WorkerStatus.STARTING,
-                boot=boot,
-                started_at=now,
-                deadline_at=limit,
-            ):
-                facts.workers.add(worker_id)
-            else:
-                Worker.objects.filter(pk=worker_id, status__in=ACTIVE).update(boot=boot)
-        case LifecycleEvent.FAILED:
-            message = body.error or "The worker cannot take turns."
-            stop(worker_id, outcomes.platform_failure("worker_gave_up", message))
-            facts.look_at.add(worker_id)
-        case LifecycleEvent.STOPPED:
-            facts.look_at.add(worker_id)
-        case LifecycleEvent.COMPLETED:
-            return  # the result itself says more
+def _apply_lifecycle(reports: Iterable[Report], facts: Facts) -> None:
+    said = [(report, report.body) for report in reports if isinstance(report.body, WorkerLifecycleEvent)]
+    _start([report for report, body in said if body.event is LifecycleEvent.STARTED], facts)
+    for report, body in said:
+        match body.event:
+            case LifecycleEvent.FAILED:
+                message = body.error or "The worker cannot take turns."
+                stop(report.worker_id, outcomes.platform_failure("worker_gave_up", message))
+                facts.look_at.add(report.worker_id)
+            case LifecycleEvent.STOPPED:
+                facts.look_at.add(report.worker_id)
+            case LifecycleEvent.STARTED | LifecycleEvent.COMPLETED:
+                continue  # done together; the result itself says more
+
+
+def _start(reports: Sequence[Report], facts: Facts) -> None:
+    """Let workers run that have said their first word; a later start only changes the boot."""
+    now = timezone.now()
+    limit = now + timedelta(seconds=settings.WORKERS_TURN_TIMEOUT_SECONDS + IDLE_SECONDS)
+    boots = {report.worker_id: report.boot for report in reports}
+    started = Worker.try_transition_many(
+        {
+            worker_id: {"boot": boot, "started_at": now, "deadline_at": limit}
+            for worker_id, boot in boots.items()
+        },
+        to=WorkerStatus.RUNNING,
+        expect=WorkerStatus.STARTING,
+    )
+    facts.workers |= started
+    again = {worker_id: {"boot": boot} for worker_id, boot in boots.items() if worker_id not in started}
+    update_each(Worker, again, where="status", among=ACTIVE)
 
 
 def stop(worker_id: UUID, failure: Failure) -> bool:
@@ -193,29 +201,45 @@ def _claimed_commit(body: object) -> str:
     return getattr(body, "commit_sha", None) or ""
 
 
-def _apply_result(turn: Turn, body: Result, bundles: _Bundles, facts: Facts) -> None:
-    if turn.status in _TURN_FINAL:
-        return
+def _apply_results(reports: Iterable[Report], turns: dict[UUID, Turn], facts: Facts) -> None:
+    """End the turns that have a result: of several results of a turn the first one counts."""
+    bundles = _Bundles(reports)
+    ends: dict[TurnStatus, dict[UUID, dict[str, Any]]] = {}
+    seen: set[UUID] = set()
+    for report in reports:
+        turn = turns.get(report.turn_id) if report.turn_id else None
+        if (
+            turn is None
+            or not isinstance(report.body, Result)
+            or turn.pk in seen
+            or turn.status in _TURN_FINAL
+        ):
+            continue
+        seen.add(turn.pk)
+        status, columns = _end_of(turn, report.body, bundles)
+        ends.setdefault(status, {})[turn.pk] = columns
+    for status in sorted(ends):
+        facts.turns |= Turn.try_transition_many(ends[status], to=status)
+
+
+def _end_of(turn: Turn, body: Result, bundles: _Bundles) -> tuple[TurnStatus, dict[str, Any]]:
+    """Return how a result ends its turn, and what the turn's row keeps of it."""
     commit_sha = _claimed_commit(body)
     snapshot = bundles.find(turn, commit_sha) if commit_sha else None
     ending = outcomes.turn_ending(body, has_bundle=snapshot is not None)
-    moved = Turn.try_transition(
-        turn.pk,
-        to=ending.status,
-        failure=None if ending.failure is None else ending.failure.as_json(),
-        result=body.model_dump(mode="json"),
-        commit_sha=commit_sha,
-        branch=(getattr(body, "branch", None) or "")[:120],
-        bundle_name=snapshot.name if snapshot else "",
-        bundle_sha256=snapshot.sha256 if snapshot else "",
-        summary=getattr(body, "summary", None) or getattr(body, "text", ""),
-        exit_code=_bounded(getattr(body, "exit_code", None)),
-        duration_ms=_bounded(getattr(body, "duration_ms", None)),
-        usage=None if body.usage is None else body.usage.model_dump(mode="json"),
-        finished_at=timezone.now(),
-    )
-    if moved:
-        facts.turns.add(turn.pk)
+    return ending.status, {
+        "failure": None if ending.failure is None else ending.failure.as_json(),
+        "result": body.model_dump(mode="json"),
+        "commit_sha": commit_sha,
+        "branch": (getattr(body, "branch", None) or "")[:120],
+        "bundle_name": snapshot.name if snapshot else "",
+        "bundle_sha256": snapshot.sha256 if snapshot else "",
+        "summary": getattr(body, "summary", None) or getattr(body, "text", ""),
+        "exit_code": _bounded(getattr(body, "exit_code", None)),
+        "duration_ms": _bounded(getattr(body, "duration_ms", None)),
+        "usage": None if body.usage is None else body.usage.model_dump(mode="json"),
+        "finished_at": timezone.now(),
+    }
 
 
 def _bounded(number: int | None) -> int | None:

@@ -1,16 +1,18 @@
 """The transition: every pair of statuses, and two connections racing."""
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.apps import apps
-from django.db import connection
+from django.db import connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.errors import NotFound
 from apps.graph.models import Question, Run
 from apps.infra.models import Server, ServiceDeployment
 from apps.lifecycle import IllegalTransition, Lifecycle
@@ -106,6 +108,111 @@ def test_expect_narrows_the_sources() -> None:
 
     assert caught.value.details == {"status": "running", "to": "canceling"}
     assert task.reload().status == "running"
+
+
+@pytest.mark.service
+@pytest.mark.django_db
+@given(
+    sources=st.lists(statuses, min_size=1, max_size=6),
+    target=statuses,
+    expect=st.none() | statuses | st.lists(statuses, max_size=3),
+)
+def test_many_move_exactly_as_each_would_alone(sources: list[str], target: str, expect: Any) -> None:
+    project = make_task("failed").project
+    together, alone = (
+        Task.objects.bulk_create(Task(project=project, type="deploy", status=source) for source in sources)
+        for _ in range(2)
+    )
+    changes = {task.pk: {"result": {"number": number}} for number, task in enumerate(together)}
+
+    moved = Task.try_transition_many(changes, to=target, expect=expect)
+
+    for number, (task, twin) in enumerate(zip(together, alone, strict=True)):
+        is_moved = Task.try_transition(twin.pk, to=target, expect=expect, result={"number": number})
+        assert (task.pk in moved) == is_moved
+        task.refresh_from_db()
+        twin.refresh_from_db()
+        assert (task.status, task.result) == (twin.status, twin.result)
+        assert (task.status_changed_at > task.created_at) == (twin.status_changed_at > twin.created_at)
+
+
+@pytest.mark.service
+@pytest.mark.django_db
+def test_each_of_many_moves_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    moving, resting = make_task("pending"), make_task("succeeded")
+
+    with caplog.at_level("INFO", logger="apps.lifecycle"):
+        Task.try_transition_many({moving.pk: {}, resting.pk: {}}, to="running")
+
+    assert caplog.messages == [f"Task {moving.pk} became running"]
+
+
+@pytest.mark.service
+@pytest.mark.django_db
+def test_a_missing_row_among_many_is_an_error() -> None:
+    task, nobody = make_task("pending"), uuid4()
+
+    with pytest.raises(NotFound) as caught:
+        Task.try_transition_many({task.pk: {}, nobody: {}}, to="running")
+
+    assert str(nobody) in str(caught.value)
+    assert str(task.pk) not in str(caught.value)
+
+
+@pytest.mark.service
+@pytest.mark.django_db(transaction=True)
+def test_of_racing_connections_each_row_of_many_has_one_winner() -> None:
+    for _ in range(10):
+        ids = [make_task("pending").pk for _ in range(8)]
+        barrier = threading.Barrier(2)
+        wins: list[set[UUID]] = []
+
+        def race(
+            order: list[UUID], barrier: threading.Barrier = barrier, wins: list[set[UUID]] = wins
+        ) -> None:
+            try:
+                connection.ensure_connection()
+                barrier.wait(timeout=10)
+                wins.append(Task.try_transition_many({pk: {} for pk in order}, to="running"))
+            finally:
+                connection.close()
+
+        threads = [threading.Thread(target=race, args=(order,)) for order in (ids, ids[::-1])]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(timeout=20)
+
+        assert len(wins) == 2
+        assert wins[0] | wins[1] == set(ids)
+        assert wins[0] & wins[1] == set()
+
+
+@pytest.mark.service
+@pytest.mark.django_db(transaction=True)
+def test_a_batch_that_waited_for_a_row_sees_what_became_of_it() -> None:
+    taken, free = make_task("pending").pk, make_task("pending").pk
+    waiting = threading.Event()
+    moved: list[set[UUID]] = []
+
+    def move_both() -> None:
+        try:
+            connection.ensure_connection()
+            waiting.set()
+            moved.append(Task.try_transition_many({taken: {}, free: {}}, to="running"))
+        finally:
+            connection.close()
+
+    other = threading.Thread(target=move_both)
+    with transaction.atomic():
+        Task.transition(taken, to="canceled")
+        other.start()
+        waiting.wait(timeout=10)
+        time.sleep(0.2)
+    other.join(timeout=20)
+
+    assert moved == [{free}]
+    assert Task.objects.get(pk=taken).status == "canceled"
 
 
 @pytest.mark.service

@@ -178,6 +178,40 @@ def test_first_outcome_of_a_turn_wins(admitted: MakeWorker, harness: Harness) ->
     assert (turn.status, turn.failure and turn.failure["code"]) == (TurnStatus.FAILED, "timeout")
 
 
+def test_results_of_a_batch_end_their_turns_in_as_many_statements_as_one(
+    admitted: MakeWorker, harness: Harness, django_assert_max_num_queries: Any
+) -> None:
+    turns = [make_turn(worker=admitted(), status=TurnStatus.RUNNING) for _ in range(12)]
+    harness.consumer.step()
+    for turn in turns[:6]:
+        harness.say(turn.worker, result(turn, summary=f"done {turn.pk}"))
+    for turn in turns[6:]:
+        harness.say(turn.worker, result(turn, status=ResultStatus.TIMEOUT, error_code="timeout"))
+
+    with django_assert_max_num_queries(12):
+        harness.consumer.step()
+
+    for turn in turns:
+        turn.refresh_from_db()
+    assert [turn.status for turn in turns] == [TurnStatus.SUCCEEDED] * 6 + [TurnStatus.FAILED] * 6
+    assert all(turn.summary == f"done {turn.pk}" for turn in turns[:6])
+    assert harness.told.turns == {turn.pk for turn in turns}
+
+
+def test_later_start_in_the_same_batch_names_the_boot(admitted: MakeWorker, harness: Harness) -> None:
+    fresh, running = admitted(status=WorkerStatus.STARTING), admitted()
+    for worker in (fresh, running):
+        harness.say(worker, started(worker), boot="boot-a")
+        harness.say(worker, started(worker), boot="boot-b")
+
+    harness.consumer.step()
+
+    fresh.refresh_from_db()
+    running.refresh_from_db()
+    assert (fresh.status, fresh.boot, running.boot) == (WorkerStatus.RUNNING, "boot-b", "boot-b")
+    assert harness.told.workers == {fresh.pk}
+
+
 def test_redelivered_entry_is_applied_once(admitted: MakeWorker, harness: Harness) -> None:
     turn = make_turn(worker=admitted(), status=TurnStatus.RUNNING)
     for _ in range(3):

@@ -1,0 +1,111 @@
+"""One UPDATE for many rows, each with values of its own: what Django's ``update`` cannot say.
+
+Values travel as one array per column, so the statement is as long for five hundred
+rows as for one. Rows are locked in the order of their keys: two batches that share
+rows wait for each other instead of ending in a deadlock.
+"""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
+
+from django.db import connection, models
+
+Field: TypeAlias = "models.Field[Any, Any]"
+#: A primary key.
+Key = TypeVar("Key", bound=int | UUID)
+
+
+def update_each(
+    model: type[models.Model],
+    changes: Mapping[Key, Mapping[str, Any]],
+    *,
+    where: str,
+    among: Collection[Any],
+) -> set[Key]:
+    """Write every row's own values, as far as the row meets the condition when it is written.
+
+    Args:
+        model: whose rows.
+        changes: primary key → field → plain value (no expressions); the same fields for every row.
+        where: a field.
+        among: only rows that have one of these values in it are written.
+
+    Returns:
+        The keys of the rows that were written.
+
+    Raises:
+        ValueError: two rows name different fields.
+
+    """
+    if not changes:
+        return set()
+    names = sorted(next(iter(changes.values())))
+    if any(sorted(row) != names for row in changes.values()):
+        raise ValueError("Every row of a batch changes the same fields.")
+    key, *fields = (_field(model, name) for name in ("pk", *names))
+    columns = [list(changes), *([row[name] for row in changes.values()] for name in names)]
+    values = [_packed(field, column) for field, column in zip((key, *fields), columns, strict=True)]
+    statement = _statement(model, key, fields, _field(model, where))
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*values, list(among), list(among)])
+        return {written for (written,) in cursor.fetchall()}
+
+
+def _field(model: type[models.Model], name: str) -> Field:
+    field = model._meta.pk if name == "pk" else model._meta.get_field(name)
+    if not isinstance(field, models.Field):
+        raise ValueError(f"{model.__name__} has no column {name}.")
+    return field
+
+
+def _packed(field: Field, column: Sequence[Any]) -> Any:
+    """Return one column's values as one parameter: JSON in JSON, for arrays of it are slow to write."""
+    if isinstance(field, models.JSONField):
+        return json.dumps(column, cls=field.encoder)
+    return [field.get_db_prep_save(value, connection) for value in column]
+
+
+def _unpacked(field: Field) -> str:
+    if isinstance(field, models.JSONField):
+        return "jsonb_array_elements((%s)::jsonb)"
+    # Without the type's length: a cast to a shorter one would cut the value silently.
+    return f"unnest((%s)::{_type(field)}[])"
+
+
+def _statement(model: type[models.Model], key: Field, fields: Sequence[Field], where: Field) -> str:
+    table, pk, state = (_quoted(name) for name in (model._meta.db_table, key.column, where.column))
+    condition = f"held.{state} = ANY((%s)::{_type(where)}[])"
+    names = ", ".join(["key", *(f"value_{number}" for number in range(len(fields)))])
+    written = ", ".join(
+        f"{_quoted(field.column)} = {_read(field, number)}" for number, field in enumerate(fields)
+    )
+    return f"""
+        WITH given AS MATERIALIZED (
+            SELECT * FROM ROWS FROM ({", ".join(map(_unpacked, (key, *fields)))}) AS given({names})
+        ),
+        locked AS (
+            SELECT held.{pk} AS key FROM {table} AS held
+            WHERE held.{pk} IN (SELECT key FROM given) AND {condition}
+            ORDER BY held.{pk} FOR NO KEY UPDATE
+        )
+        UPDATE {table} AS held SET {written}
+        FROM given JOIN locked USING (key)
+        WHERE held.{pk} = given.key AND {condition}
+        RETURNING held.{pk}
+    """
+
+
+def _read(field: Field, number: int) -> str:
+    if isinstance(field, models.JSONField):
+        return f"NULLIF(given.value_{number}, 'null'::jsonb)"
+    return f"given.value_{number}"
+
+
+def _quoted(name: str | None) -> str:
+    return str(connection.ops.quote_name(name or ""))
+
+
+def _type(field: Field) -> str:
+    return str(field.db_type(connection)).partition("(")[0]
