@@ -13,7 +13,7 @@ _ID_LENGTH: Final = 12
 
 
 def installation_id(secret_key: str) -> str:
-    """Return the id of the installation that has this ``SECRET_KEY``: 12 hex digits that tell nothing of it."""
+    """Return the id of the installation with this ``SECRET_KEY``: 12 hex digits that tell nothing of it."""
     return hmac.new(secret_key.encode(), b"installation", hashlib.sha256).hexdigest()[:_ID_LENGTH]
 
 

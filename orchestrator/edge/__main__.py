@@ -1,0 +1,61 @@
+"""``python -m orchestrator.edge``: serve until told to stop, with the settings of every other process."""
+
+import asyncio
+import logging.config
+import os
+import resource
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from orchestrator.edge.config import EdgeConfig, EdgeMisconfigured
+from orchestrator.edge.listeners import Edge
+from orchestrator.envfile import find_var_dir, read_values
+from orchestrator.logging import configure_structlog, logging_config, remember_password_of
+
+ROOT = Path(__file__).resolve().parents[2]
+_OPEN_FILES = 8_192
+
+
+def main() -> int:
+    """Run the edge and return the exit code."""
+    values = read_values(os.environ, ROOT)
+    level, log_format = values.get("LOG_LEVEL", "INFO"), values.get("LOG_FORMAT", "json")
+    logging.config.dictConfig(logging_config(log_format=log_format, level=level))
+    configure_structlog()
+    remember_password_of(values.get("CHANNEL_REDIS_URL", ""))
+    try:
+        config = EdgeConfig.from_values(values)
+    except EdgeMisconfigured as error:
+        print(error, file=sys.stderr)
+        return 2
+    _allow_many_connections()
+    asyncio.run(_serve(config, ready=_ready_file(values)))
+    return 0
+
+
+async def _serve(config: EdgeConfig, *, ready: Path | None) -> None:
+    serving = asyncio.ensure_future(Edge(config).run(looked=ready.touch if ready else lambda: None))
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
+    await asyncio.gather(serving, return_exceptions=True)
+    if not serving.cancelled():
+        serving.result()
+
+
+def _ready_file(values: Mapping[str, str]) -> Path | None:
+    """Return the file by which the stack learns that we are ready; None if no stack started us."""
+    name = values.get("STACK_NAME")
+    return find_var_dir(os.environ, ROOT) / "run" / "ready" / name if name else None
+
+
+def _allow_many_connections() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

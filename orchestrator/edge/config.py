@@ -1,0 +1,100 @@
+"""What the edge is told: where it listens, what is behind it, what may be reached."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+from orchestrator.edge import ports
+from orchestrator.edge.addresses import AllowList
+from orchestrator.installation import bridge_name, installation_id
+
+OPEN, NONE = "open", "none"
+_DEFAULT_PORTS: Final = {"http": 80, "https": 443, "redis": 6379, "rediss": 6379}
+_WITH_TLS: Final = {"https", "rediss"}
+
+
+class EdgeMisconfigured(ValueError):
+    """A setting is missing or malformed; the message names it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Upstream:
+    """A server of ours behind the edge. Its credentials are no business of the edge."""
+
+    host: str
+    port: int
+    has_tls: bool = False
+
+    @classmethod
+    def parse(cls, url: str, *, setting: str) -> "Upstream":
+        """Read the address out of a URL.
+
+        Raises:
+            EdgeMisconfigured: there is none; the message does not show the URL, which may hold a password.
+        """
+        try:
+            parts = urlsplit(url)
+            port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)
+        except ValueError as error:
+            raise EdgeMisconfigured(f"{setting} is not a URL") from error
+        if not parts.hostname or not port:
+            raise EdgeMisconfigured(f"{setting} names no server")
+        return cls(host=parts.hostname, port=port, has_tls=parts.scheme in _WITH_TLS)
+
+    @property
+    def authority(self) -> str:
+        """``host:port`` as HTTP writes it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ListenPorts:
+    """Ports of the three listeners; 0 takes a free one."""
+
+    api: int = ports.API
+    channel: int = ports.CHANNEL
+    proxy: int = ports.PROXY
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdgeConfig:
+    """Everything the edge is told."""
+
+    interface: str
+    """Listen on the address of this network interface; it may come, go and change."""
+    api: Upstream
+    channel: Upstream
+    allow: AllowList
+    is_open: bool = True
+    """Whether public addresses may be reached at all."""
+    address: str = ""
+    """Listen here instead of asking the interface."""
+    ports: ListenPorts = ListenPorts()
+    idle_seconds: float = 900.0
+    head_seconds: float = 10.0
+    connect_seconds: float = 10.0
+
+    @classmethod
+    def from_values(cls, values: Mapping[str, str]) -> "EdgeConfig":
+        """Read the settings of the orchestrator that concern the edge.
+
+        Raises:
+            EdgeMisconfigured: one is missing or malformed.
+        """
+        egress = values.get("WORKERS_EGRESS") or OPEN
+        if egress not in (OPEN, NONE):
+            raise EdgeMisconfigured(f"WORKERS_EGRESS must be {OPEN} or {NONE}, not {egress!r}")
+        installation = values.get("WORKERS_INSTALLATION") or installation_id(values.get("SECRET_KEY", ""))
+        entries = (entry.strip() for entry in values.get("WORKERS_EGRESS_ALLOW", "").split(","))
+        try:
+            allow = AllowList(entry for entry in entries if entry)
+        except ValueError as error:
+            raise EdgeMisconfigured(str(error)) from error
+        return cls(
+            interface=bridge_name(installation),
+            api=Upstream.parse(values.get("WORKERS_API_URL", ""), setting="WORKERS_API_URL"),
+            channel=Upstream.parse(values.get("CHANNEL_REDIS_URL", ""), setting="CHANNEL_REDIS_URL"),
+            allow=allow,
+            is_open=egress == OPEN,
+        )
