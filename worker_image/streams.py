@@ -8,7 +8,9 @@ API (every function takes a `redis.Redis` first; stream and group names come fro
     read_new               block for entries nobody of the group has seen
     read_pending           entries given to this consumer before, not acknowledged yet
     claim_stale            take over entries another consumer left behind; scans to the end
+    claim_stale_of_all     the same for many streams, in few round trips
     acknowledge            acknowledge, and delete, entries
+    acknowledge_all        the same for entries of many streams, in one round trip
     is_drained             has the group read and acknowledged everything?
     delete_stream          remove a stream with its groups
 
@@ -29,6 +31,8 @@ from worker_image.wire import DATA_FIELD
 
 SCAN_COUNT = 100
 """Entries asked for per page of a claim; the server looks at about ten times as many."""
+STREAMS_PER_ROUND = 50
+"""Streams whose first page of a claim is asked for at once: a bound on what one answer holds."""
 
 
 class GroupMissing(Exception):
@@ -103,18 +107,32 @@ def claim_stale(
         GroupMissing: the stream or its group is gone.
 
     """
-    cursor = "0-0"
-    while True:
-        try:
-            reply = client.xautoclaim(stream, group, consumer, min_idle_ms, start_id=cursor, count=SCAN_COUNT)
-        except ResponseError as error:
-            raise _translated(error) from error
-        page = cast(Sequence[Any], reply)
-        yield from entries_of(stream, page[1])
-        following = _text(page[0])
-        if following in {"0-0", cursor}:
-            return
-        cursor = following
+    yield from _claim_from("0-0", client, stream, group, consumer, min_idle_ms)
+
+
+def claim_stale_of_all(
+    client: Redis, *, streams: Sequence[str], group: str, consumer: str, min_idle_ms: int
+) -> Iterator[Entry]:
+    """Like `claim_stale` for each of many streams; those with nothing to claim share their round trips.
+
+    Raises:
+        GroupMissing: a stream or its group is gone; what was claimed of the others has been given out before.
+
+    """
+    for start in range(0, len(streams), STREAMS_PER_ROUND):
+        several = streams[start : start + STREAMS_PER_ROUND]
+        with client.pipeline(transaction=False) as pipe:
+            for stream in several:
+                pipe.xautoclaim(stream, group, consumer, min_idle_ms, start_id="0-0", count=SCAN_COUNT)
+            replies = pipe.execute(raise_on_error=False)
+        faults = [reply for reply in replies if isinstance(reply, Exception)]
+        for stream, page in zip(several, replies, strict=True):
+            if not isinstance(page, Exception):
+                yield from entries_of(stream, page[1])
+                if (following := _text(page[0])) != "0-0":
+                    yield from _claim_from(following, client, stream, group, consumer, min_idle_ms)
+        if faults:
+            raise _translated(faults[0])
 
 
 def acknowledge(client: Redis, *, stream: str, group: str, ids: Sequence[str]) -> None:
@@ -124,6 +142,17 @@ def acknowledge(client: Redis, *, stream: str, group: str, ids: Sequence[str]) -
     with client.pipeline(transaction=True) as pipe:
         pipe.xack(stream, group, *ids)
         pipe.xdel(stream, *ids)
+        pipe.execute()
+
+
+def acknowledge_all(client: Redis, *, group: str, ids: Mapping[str, Sequence[str]]) -> None:
+    """Acknowledge and delete entries of many streams (stream → entry ids), in one round trip."""
+    if not ids:
+        return
+    with client.pipeline(transaction=True) as pipe:
+        for stream, several in ids.items():
+            pipe.xack(stream, group, *several)
+            pipe.xdel(stream, *several)
         pipe.execute()
 
 
@@ -168,6 +197,22 @@ def flatten(reply: Any) -> list[Entry]:
     return [entry for stream, rows in pairs for entry in entries_of(_text(stream), _rows(rows))]
 
 
+def _claim_from(
+    cursor: str, client: Redis, stream: str, group: str, consumer: str, min_idle_ms: int
+) -> Iterator[Entry]:
+    while True:
+        try:
+            reply = client.xautoclaim(stream, group, consumer, min_idle_ms, start_id=cursor, count=SCAN_COUNT)
+        except ResponseError as error:
+            raise _translated(error) from error
+        page = cast(Sequence[Any], reply)
+        yield from entries_of(stream, page[1])
+        following = _text(page[0])
+        if following in {"0-0", cursor}:
+            return
+        cursor = following
+
+
 def _read(
     client: Redis, group: str, consumer: str, positions: dict[str, str], count: int, block_ms: int | None
 ) -> list[Entry]:
@@ -194,7 +239,7 @@ def _data(fields: Any) -> bytes | None:
     return value.encode() if isinstance(value, str) else cast("bytes | None", value)
 
 
-def _translated(error: ResponseError) -> Exception:
+def _translated(error: Exception) -> Exception:
     return GroupMissing(str(error)) if is_group_missing(error) else error
 
 

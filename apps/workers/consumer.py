@@ -126,6 +126,8 @@ class ResultConsumer:
             # make the group, at 0 because an entry may have come before it.
             self._workers.clear()
             self._refresh()
+            # What was claimed of the others before that is ours, and not handled yet.
+            self._has_pending = True
             return 0
 
     def _start_over(self) -> None:
@@ -179,16 +181,15 @@ class ResultConsumer:
             return 0
         self._claim_at = time.monotonic() + self._pace.claim_seconds
         handled = 0
-        for stream in [WAKEUP_STREAM, *self._workers]:
-            left = streams.claim_stale(
-                self._client,
-                stream=stream,
-                group=OUTPUT_GROUP,
-                consumer=self.name,
-                min_idle_ms=self._pace.claim_idle_ms,
-            )
-            while entries := list(islice(left, self._pace.batch)):
-                handled += self._handle(entries)
+        left = streams.claim_stale_of_all(
+            self._client,
+            streams=[WAKEUP_STREAM, *self._workers],
+            group=OUTPUT_GROUP,
+            consumer=self.name,
+            min_idle_ms=self._pace.claim_idle_ms,
+        )
+        while entries := list(islice(left, self._pace.batch)):
+            handled += self._handle(entries)
         self._relieve()
         return handled
 
@@ -294,5 +295,4 @@ class ResultConsumer:
         by_stream: dict[str, list[str]] = {}
         for entry in entries:
             by_stream.setdefault(entry.stream, []).append(entry.id)
-        for stream, ids in by_stream.items():
-            streams.acknowledge(self._client, stream=stream, group=OUTPUT_GROUP, ids=ids)
+        streams.acknowledge_all(self._client, group=OUTPUT_GROUP, ids=by_stream)

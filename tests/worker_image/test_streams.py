@@ -147,3 +147,53 @@ def test_deleting_a_stream_twice_is_fine(redis: FakeRedis) -> None:
 
 def test_consumer_names_differ_within_one_process() -> None:
     assert streams.consumer_name() != streams.consumer_name()
+
+
+def _two_streams(redis: FakeRedis, *, entries: int) -> list[str]:
+    names = [STREAM, "worker:2:output"]
+    for name in names:
+        streams.ensure_group(redis, stream=name, group=GROUP)
+        for number in range(entries):
+            streams.add(redis, name, str(number))
+    return names
+
+
+def test_entries_of_many_streams_are_claimed_to_the_end(redis: FakeRedis) -> None:
+    names = _two_streams(redis, entries=2 * streams.SCAN_COUNT + 1)
+    streams.read_new(redis, group=GROUP, consumer="dead", streams=names, count=1_000, block_ms=1)
+
+    claimed = list(streams.claim_stale_of_all(redis, streams=names, group=GROUP, consumer="b", min_idle_ms=0))
+
+    assert [entry.stream for entry in claimed] == [name for name in names for _ in range(len(claimed) // 2)]
+    assert len({(entry.stream, entry.id) for entry in claimed}) == 2 * (2 * streams.SCAN_COUNT + 1)
+
+
+def test_a_missing_group_is_told_after_what_was_claimed_of_the_others(redis: FakeRedis) -> None:
+    names = _two_streams(redis, entries=1)
+    streams.read_new(redis, group=GROUP, consumer="dead", streams=names, count=10, block_ms=1)
+    left = streams.claim_stale_of_all(
+        redis, streams=["gone", *names], group=GROUP, consumer="b", min_idle_ms=0
+    )
+
+    claimed = [next(left), next(left)]
+
+    assert [entry.stream for entry in claimed] == names
+    with pytest.raises(streams.GroupMissing):
+        next(left)
+
+
+def test_entries_of_many_streams_are_acknowledged_together(redis: FakeRedis) -> None:
+    names = _two_streams(redis, entries=2)
+    entries = streams.read_new(redis, group=GROUP, consumer="a", streams=names, count=10, block_ms=1)
+    ids = {name: [entry.id for entry in entries if entry.stream == name] for name in names}
+
+    streams.acknowledge_all(redis, group=GROUP, ids=ids)
+
+    assert [redis.xlen(name) for name in names] == [0, 0]
+    assert all(streams.is_drained(redis, stream=name, group=GROUP) for name in names)
+
+
+def test_nothing_to_acknowledge_is_no_call(redis: FakeRedis) -> None:
+    streams.acknowledge_all(redis, group=GROUP, ids={})
+
+    assert redis.keys() == []
