@@ -31,6 +31,8 @@ class Limits:
     idle_seconds: float
     report_seconds: float
     verification_seconds: float
+    stall_seconds: float = 180
+    """How long an agent without any sign of life is left to recover."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +79,7 @@ def get_limits() -> Limits:
         idle_seconds=IDLE_SECONDS,
         report_seconds=REPORT_SECONDS,
         verification_seconds=settings.WORKERS_VERIFICATION_DEADLINE_SECONDS,
+        stall_seconds=settings.WORKERS_STALL_SECONDS,
     )
 
 

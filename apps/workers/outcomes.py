@@ -62,8 +62,10 @@ _CRASHES: Final = frozenset(
 )
 #: Code of the failure of a worker that says too much.
 FLOOD_CODE: Final = "output_flood"
+#: Code of the failure of an agent that shows no sign of life.
+STALL_CODE: Final = "agent_stalled"
 #: Reasons of ours to end a worker that are nobody's work.
-_CRASH_REASONS: Final = frozenset({"spawn_timeout"})
+_CRASH_REASONS: Final = frozenset({"spawn_timeout", STALL_CODE})
 
 
 def turn_ending(result: DeveloperWorkerOutput | POWorkerOutput, *, has_bundle: bool) -> TurnEnding:
@@ -158,6 +160,18 @@ def turn_timeout(timeout_seconds: int) -> Failure:
         message=f"No result came within the {timeout_seconds} seconds of the turn and the time to report.",
         retryable=True,
     )
+
+
+def stall(ground: str, seconds: float) -> Failure:
+    """Return why a turn without any sign of life ends: no work is to blame, a fresh agent may do better.
+
+    Args:
+        ground: what the verdict rests on.
+        seconds: how long it was left to recover.
+
+    """
+    message = f"The agent showed no sign of life ({ground}) and did not recover within {seconds:g} s."
+    return platform_failure(STALL_CODE, message, stage="turn", details={"ground": ground})
 
 
 def flood(limit: int) -> Failure:

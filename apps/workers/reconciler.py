@@ -18,8 +18,17 @@ from django.utils import timezone
 
 from apps.errors import Invalid
 from apps.failures import Failure
-from apps.workers import composition, consumer_apply, outcomes, reconciler_queue, selectors, signals
+from apps.workers import (
+    composition,
+    consumer_apply,
+    liveness_rows,
+    outcomes,
+    reconciler_queue,
+    selectors,
+    signals,
+)
 from apps.workers.composition import Hands
+from apps.workers.liveness import Liveness
 from apps.workers.models import Turn, TurnStatus, Worker, WorkerStatus
 from apps.workers.redaction import redact
 from apps.workers.runtime.base import ContainerNotFound, ContainerState, Phase
@@ -73,7 +82,8 @@ def reconcile_worker(*, worker_id: UUID, hands: Hands) -> FollowUps:
         return _start(worker, hands, now)
     if state is None or state.phase not in _ALIVE:
         return _end(worker, hands, now)
-    return _watch(worker, hands, now)
+    found = liveness_rows.note(worker, state, now)
+    return _give_up_on_stalled(worker, found, hands, now) or _watch(worker, hands, now)
 
 
 def _wait_for_place(worker: Worker, hands: Hands, now: datetime) -> FollowUps:
@@ -119,6 +129,18 @@ def _watch(worker: Worker, hands: Hands, now: datetime) -> FollowUps:
     return []
 
 
+def _give_up_on_stalled(worker: Worker, found: Liveness, hands: Hands, now: datetime) -> FollowUps:
+    """End the turn of an agent that is proven stalled, and the worker with it; a new attempt may follow."""
+    turn = liveness_rows.stalled_turn(worker, found, now, patience_seconds=hands.limits.stall_seconds)
+    if turn is None:
+        return []
+    failure = outcomes.stall(found.ground, hands.limits.stall_seconds)
+    # First the worker: a crash in between leaves a turn that is given up again.
+    consumer_apply.stop(worker.pk, failure)
+    end_turn(turn.pk, outcomes.TurnEnding(status=TurnStatus.CRASHED, failure=failure))
+    return [_again(worker)]
+
+
 def _decide(worker: Worker, failure: Failure) -> FollowUps:
     consumer_apply.stop(worker.pk, failure)
     return [_again(worker)]
@@ -146,6 +168,7 @@ def _end(worker: Worker, hands: Hands, now: datetime) -> FollowUps:
 def _remove(worker: Worker, hands: Hands, now: datetime, stop: Failure | None) -> bool:
     """Stop, record, remove; tells whether the container is gone."""
     state = hands.runtime.inspect(worker.container_name)
+    liveness_rows.note(worker, state, now)
     is_alive = state is not None and state.phase in _ALIVE
     at_once = stop is not None and stop.code in _AT_ONCE
     if is_alive and not at_once and not _has_had_its_time(worker, hands, now):
@@ -154,6 +177,8 @@ def _remove(worker: Worker, hands: Hands, now: datetime, stop: Failure | None) -
         _capture(worker, state, hands)
     hands.runtime.remove(worker.container_name)
     Worker.objects.filter(pk=worker.pk).update(removed_at=now, observed_at=now)
+    worker.removed_at = now
+    liveness_rows.note(worker, state, now)
     # The proof that it is gone is news of its own: an attempt may follow.
     signals.announce(signals.worker_changed, worker_id=worker.pk)
     return True
@@ -214,6 +239,7 @@ def _conclude(worker: Worker, stop: Failure | None) -> None:
         finished_at=now,
         failure=None if ending.failure is None else ending.failure.as_json(),
     )
+    liveness_rows.note(Worker.objects.get(pk=row.pk), None, now)
     signals.announce(signals.worker_changed, worker_id=row.pk)
     for turn_id in row.turns.filter(status__in=UNFINISHED_TURN).values_list("pk", flat=True):
         end_turn(turn_id, outcomes.turn_of_dead_worker(ending))

@@ -2,6 +2,7 @@
 
 from apps.workers.models.agent_config import AgentConfig
 from apps.workers.models.inbox import DeadLetter, DeadLetterStatus, Snapshot, WorkerEvent
+from apps.workers.models.liveness import Ground, Verdict
 from apps.workers.models.turn import Turn, TurnStatus
 from apps.workers.models.verification import Verification, VerificationStatus
 from apps.workers.models.worker import ACTIVE, Worker, WorkerStatus
@@ -11,9 +12,11 @@ __all__ = [
     "AgentConfig",
     "DeadLetter",
     "DeadLetterStatus",
+    "Ground",
     "Snapshot",
     "Turn",
     "TurnStatus",
+    "Verdict",
     "Verification",
     "VerificationStatus",
     "Worker",

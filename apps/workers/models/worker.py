@@ -5,10 +5,12 @@ from typing import ClassVar, Final
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.lifecycle import Lifecycle, status_check, transitions
 from apps.workers.models.agent_config import AGENT_CHOICES
+from apps.workers.models.liveness import Ground, Verdict
 from worker_image.contract import AgentType, WorkerType
 
 
@@ -96,6 +98,11 @@ class Worker(Lifecycle):
     work_lost_since = models.DateTimeField(
         null=True, blank=True, help_text="Edits after this moment were not saved before it was removed."
     )
+    # How alive it was judged to be: `liveness` judges, `liveness_rows` writes.
+    verdict = models.CharField(max_length=20, choices=Verdict.choices, default=Verdict.STARTING)
+    verdict_ground = models.CharField(max_length=30, choices=Ground.choices, default=Ground.NO_PLACE)
+    verdict_detail = models.CharField(max_length=80, blank=True, help_text="What the ground is about.")
+    verdict_since = models.DateTimeField(default=timezone.now, help_text="Since when it is this verdict.")
     # Who decided that it should end, and how it did.
     released_at = models.DateTimeField(null=True, blank=True, help_text="Its work is done; it may go.")
     stop_asked_at = models.DateTimeField(null=True, blank=True, help_text="It was asked to stop.")
