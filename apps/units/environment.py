@@ -1,8 +1,11 @@
 """The environment a unit is given: clean, and with what package installers need to work here."""
 
+import os
 from collections.abc import Mapping
 
 from apps.units.toolchain import Toolchain
+
+SYSTEM_PATH = ("/usr/local/bin", "/usr/bin", "/bin")
 
 #: What is taken over from our own environment if it is there. Certificates, package indexes and proxies:
 #: without them no installer works behind a company's firewall. A password inside such an address
@@ -57,7 +60,7 @@ def base_environment(tools: Toolchain, *, outer: Mapping[str, str]) -> dict[str,
     """
     passed = {name: outer[name] for name in sorted(PASSED_THROUGH & outer.keys())}
     return {
-        "PATH": f"{tools.directory}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": os.pathsep.join((str(tools.directory), *tools.extra, *SYSTEM_PATH)),
         "LANG": "C.UTF-8",
         "PIP_DISABLE_PIP_VERSION_CHECK": "1",
         # A downloaded interpreter would end up in the unit's home and be downloaded again by the next.

@@ -5,7 +5,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,18 +32,21 @@ class Toolchain:
             ``orchestrator-worker``.
         python: the interpreter with this system's own packages, for our own code in a unit (the wrapper).
         sources: what such code needs on its ``PYTHONPATH``: our package for workers as it was when prepared.
+        extra: directories of the operator's own tools, searched after ours and before the system's.
     """
 
     directory: Path
     python: Path
     sources: Path
+    extra: tuple[str, ...] = ()
 
 
-def prepare(directory: Path) -> Toolchain:
+def prepare(directory: Path, *, extra: Sequence[str] = ()) -> Toolchain:
     """Make the directory of tools, or repair the one that is there.
 
     Args:
         directory: for example ``var/tools``; our own code is put into ``runtime`` beside it.
+        extra: directories of the operator's own tools, for example where coding agents are installed.
 
     Raises:
         UnitsUnavailable: a unit could not run one of the tools; the message holds the exact repair.
@@ -65,7 +68,7 @@ def prepare(directory: Path) -> Toolchain:
     for command, module in _COMMANDS.items():
         script = _SCRIPT.format(sources=_quoted(sources), python=_quoted(own), module=module)
         _write(directory / command, script)
-    return Toolchain(directory=directory, python=own, sources=sources)
+    return Toolchain(directory=directory, python=own, sources=sources, extra=tuple(extra))
 
 
 #: Our own programs, by the name under which every runtime offers them.

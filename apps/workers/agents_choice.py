@@ -67,7 +67,12 @@ def _first_usable() -> str:
 
 def _is_installed(command: str) -> bool:
     """Tell whether a worker finds this command and may run it; our own PATH and rights do not count."""
-    tools = Toolchain(directory=settings.TOOLS_DIR, python=Path(sys.executable), sources=settings.TOOLS_DIR)
+    tools = Toolchain(
+        directory=settings.TOOLS_DIR,
+        python=Path(sys.executable),
+        sources=settings.TOOLS_DIR,
+        extra=tuple(settings.WORKERS_TOOLS_DIRS),
+    )
     path = base_environment(tools, outer={})["PATH"]
     # Any uid that units get stands for all of them.
     uid = UID_RANGE.start if os.geteuid() == 0 else os.getuid()

@@ -61,7 +61,7 @@ def get_runtime() -> ContainerRuntime:
     """
     if settings.WORKERS_RUNTIME not in ("auto", "process"):
         raise ValueError(f"WORKERS_RUNTIME={settings.WORKERS_RUNTIME} is not known")
-    tools = toolchain.prepare(settings.TOOLS_DIR)
+    tools = toolchain.prepare(settings.TOOLS_DIR, extra=settings.WORKERS_TOOLS_DIRS)
     return ProcessRuntime(get_units(), tools=tools, outer=settings.UNITS_OUTER_ENVIRONMENT)
 
 

@@ -252,6 +252,8 @@ WORKERS_HOST_SESSION_DIRS: list[str] = env.list("WORKERS_HOST_SESSION_DIRS", "")
 WORKERS_EDGE_API_PORT: int = edge_ports.API
 WORKERS_EDGE_CHANNEL_PORT: int = edge_ports.CHANNEL
 WORKERS_EDGE_PROXY_PORT: int = edge_ports.PROXY
+# Where an agent's program is found besides the system's directories, by workers that run as processes.
+WORKERS_TOOLS_DIRS: list[str] = env.list("WORKERS_TOOLS_DIRS", "")
 WORKERS_DEFAULT_AGENT: str = env.str("WORKERS_DEFAULT_AGENT", "auto")
 WORKERS_API_URL: str = env.str("WORKERS_API_URL", "http://127.0.0.1:8000")
 WORKERS_MAX_CONCURRENT: int = env.int("WORKERS_MAX_CONCURRENT", 10)

@@ -10,6 +10,7 @@ from apps.units import toolchain
 from apps.units.environment import PASSED_THROUGH, base_environment
 from apps.units.reach import first_closed, is_executable
 from apps.units.spec import UnitsUnavailable
+from apps.units.toolchain import Toolchain
 
 pytestmark = pytest.mark.service
 
@@ -132,3 +133,11 @@ def test_way_to_a_file_is_judged_by_its_closed_directories(place):
     assert not is_executable(tool, 64990)
     tool.parent.chmod(0o711)
     assert is_executable(tool, 64990)
+
+
+def test_operators_tools_are_found_after_ours_and_before_the_systems(tmp_path: Path) -> None:
+    tools = Toolchain(directory=tmp_path, python=tmp_path, sources=tmp_path, extra=("/opt/agents/bin",))
+
+    path = base_environment(tools, outer={})["PATH"]
+
+    assert path == f"{tmp_path}:/opt/agents/bin:/usr/local/bin:/usr/bin:/bin"
