@@ -58,6 +58,14 @@ class Env:
             return False
         raise MissingSetting(f"{name} must be true or false, not {text!r}.")
 
+    def float(self, name: builtins.str, default: builtins.float | None = None) -> builtins.float:
+        """Return a number."""
+        text = self.str(name, None if default is None else builtins.str(default))
+        try:
+            return builtins.float(text)
+        except ValueError as error:
+            raise MissingSetting(f"{name} must be a number, not {text!r}.") from error
+
     def list(self, name: builtins.str, default: builtins.str | None = None) -> builtins.list[builtins.str]:
         """Return the parts of a comma-separated text."""
         return [part.strip() for part in self.str(name, default).split(",") if part.strip()]

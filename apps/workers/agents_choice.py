@@ -4,7 +4,6 @@ import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from django.conf import settings
 
@@ -12,15 +11,9 @@ from apps.units.accounts import UID_RANGE
 from apps.units.environment import base_environment
 from apps.units.reach import is_executable
 from apps.units.toolchain import Toolchain
+from apps.workers.agents import AGENTS
 from apps.workers.models import AgentConfig
 from worker_image.contract import AgentType, AuthMode
-
-#: Agent → the setting that holds its provider's key, and the command that must be installed.
-_REAL_AGENTS: Final = (
-    (AgentType.CLAUDE, "ANTHROPIC_API_KEY", "claude"),
-    (AgentType.FACTORY, "FACTORY_API_KEY", "droid"),
-    (AgentType.CODEX, "OPENAI_API_KEY", "codex"),
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +24,8 @@ class AgentChoice:
     auth_mode: str
     model: str = ""
     system_prompt: str = ""
+    memory_mb: int | None = None
+    cpus: float | None = None
 
 
 def choose_agent(requested: str | None) -> AgentChoice:
@@ -53,14 +48,16 @@ def choose_agent(requested: str | None) -> AgentChoice:
             auth_mode=_auth_mode(config.agent_type),
             model=config.model,
             system_prompt=config.system_prompt,
+            memory_mb=config.memory_mb,
+            cpus=config.cpus,
         )
     agent_type = agent_type or _first_usable()
     return AgentChoice(agent_type=agent_type, auth_mode=_auth_mode(agent_type))
 
 
 def _first_usable() -> str:
-    for agent_type, key, command in _REAL_AGENTS:
-        if getattr(settings, key) and _is_installed(command):
+    for agent_type, row in AGENTS.items():
+        if row.key and row.program and getattr(settings, row.key) and _is_installed(row.program):
             return str(agent_type)
     return str(AgentType.REHEARSAL)
 
@@ -80,4 +77,5 @@ def _is_installed(command: str) -> bool:
 
 
 def _auth_mode(agent_type: str) -> str:
-    return str(AuthMode.NONE if agent_type == AgentType.REHEARSAL else AuthMode.API_KEY)
+    modes = AGENTS[AgentType(agent_type)].auth_modes
+    return str(AuthMode.API_KEY if AuthMode.API_KEY in modes else AuthMode.NONE)

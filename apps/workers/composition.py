@@ -8,14 +8,16 @@ from django.conf import settings
 
 from apps.units import toolchain
 from apps.units.supervisor import Units
+from apps.workers import instructions, product_owner
+from apps.workers.agents import AGENTS
 from apps.workers.channel import Channel, get_channel, worker_url
-from apps.workers.container_config import PROVIDER_VARIABLES, WorkerContainerConfig
+from apps.workers.container_config import WorkerContainerConfig
 from apps.workers.credentials import credentials_of
 from apps.workers.limits import IDLE_SECONDS, REPORT_SECONDS
 from apps.workers.models import Worker
 from apps.workers.runtime.base import ContainerRuntime, ContainerSpec
 from apps.workers.runtime.process import ProcessRuntime
-from worker_image.contract import AuthMode
+from worker_image.contract import AgentType, AuthMode
 
 #: Words on every container of ours: whose it is and what for.
 OWNER_LABEL = "codegen-orchestrator"
@@ -33,6 +35,10 @@ class Limits:
     verification_seconds: float
     stall_seconds: float = 180
     """How long an agent without any sign of life is left to recover."""
+    pause_seconds: float = 2_100
+    """After which a Product Owner without a turn is paused."""
+    stop_seconds: float = 86_400
+    """After which such a one is stopped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +86,8 @@ def get_limits() -> Limits:
         report_seconds=REPORT_SECONDS,
         verification_seconds=settings.WORKERS_VERIFICATION_DEADLINE_SECONDS,
         stall_seconds=settings.WORKERS_STALL_SECONDS,
+        pause_seconds=settings.WORKERS_PO_PAUSE_SECONDS,
+        stop_seconds=settings.WORKERS_PO_STOP_SECONDS,
     )
 
 
@@ -101,6 +109,11 @@ def container_spec(worker: Worker) -> ContainerSpec:
         model=config.get("model") or "",
         env_vars=worker.config.get("env_vars") or {},
         labels=labels_of(worker),
+        memory_bytes=(worker.config.get("memory_mb") or settings.WORKERS_MEMORY_MB) * 1024**2,
+        cpus=worker.config.get("cpus") or settings.WORKERS_CPUS,
+        pids_limit=settings.WORKERS_PIDS,
+        instructions_sha256=instructions.digest(worker),
+        home=product_owner.home_of(worker),
     )
     return container.to_spec(
         redis_url=worker_url(worker.pk, credentials.password),
@@ -123,8 +136,6 @@ def known_secrets(worker: Worker) -> list[str]:
 
 
 def _provider(agent_type: str) -> tuple[str | None, str | None]:
-    names = PROVIDER_VARIABLES.get(agent_type)
-    if names is None:
-        return None, None
-    key_name, url_name = names
-    return getattr(settings, key_name), getattr(settings, url_name) if url_name else None
+    row = AGENTS[AgentType(agent_type)]
+    key, url = (getattr(settings, name) if name else None for name in (row.key, row.url))
+    return key, url

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from apps.errors import Invalid
+from apps.workers.agents import AGENTS
 from apps.workers.runtime.base import ContainerSpec, Network
 from worker_image import contract
 from worker_image.contract import AgentType, AuthMode, WorkerCapability
@@ -18,13 +19,6 @@ DEADLINE_SECONDS: Final = 24 * 3_600
 MEMORY_BYTES: Final = 2 * 1024**3
 CPUS: Final = 1.0
 PIDS_LIMIT: Final = 256
-
-#: Agent → variable of its key, variable of its provider's address.
-PROVIDER_VARIABLES: Final[Mapping[str, tuple[str, str | None]]] = {
-    AgentType.CLAUDE: ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL"),
-    AgentType.FACTORY: ("FACTORY_API_KEY", None),
-    AgentType.CODEX: ("OPENAI_API_KEY", "OPENAI_BASE_URL"),
-}
 
 
 class ContainerConfigInvalid(Invalid):
@@ -44,6 +38,8 @@ class WorkerContainerConfig:
         token: what it shows to the API.
         model: which of its provider's models the agent uses; ``env_vars`` may name another.
         env_vars: additional variables of its agent.
+        instructions_sha256: digest of the standing orders among its inputs; empty: it has none.
+        home: name of the home directory that outlives it.
 
     """
 
@@ -62,6 +58,11 @@ class WorkerContainerConfig:
     env_vars: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
     image: str | None = None
+    memory_bytes: int = MEMORY_BYTES
+    cpus: float = CPUS
+    pids_limit: int = PIDS_LIMIT
+    instructions_sha256: str = ""
+    home: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse a session that is to be mounted from nowhere.
@@ -103,6 +104,8 @@ class WorkerContainerConfig:
         }
         if self.session_id:
             variables[contract.ENV_SESSION_ID] = self.session_id
+        if self.instructions_sha256:
+            variables[contract.ENV_INSTRUCTIONS_SHA256] = self.instructions_sha256
         return variables
 
     def to_volume_mounts(self) -> dict[str, dict[str, str]]:
@@ -120,9 +123,9 @@ class WorkerContainerConfig:
             "name": self.container_name,
             "labels": dict(self.labels),
             "volumes": self.to_volume_mounts(),
-            "mem_limit": MEMORY_BYTES,
-            "nano_cpus": int(CPUS * 1_000_000_000),
-            "pids_limit": PIDS_LIMIT,
+            "mem_limit": self.memory_bytes,
+            "nano_cpus": int(self.cpus * 1_000_000_000),
+            "pids_limit": self.pids_limit,
             "cap_drop": ["ALL"],
             "security_opt": ["no-new-privileges"],
             "detach": True,
@@ -137,9 +140,10 @@ class WorkerContainerConfig:
             environment=self.to_env_vars(redis_url=redis_url, api_url=api_url),
             labels=self.labels,
             image=self.image,
-            memory_bytes=MEMORY_BYTES,
-            cpus=CPUS,
-            pids_limit=PIDS_LIMIT,
+            memory_bytes=self.memory_bytes,
+            cpus=self.cpus,
+            pids_limit=self.pids_limit,
+            home=self.home,
             network=Network.EGRESS,
             deadline_seconds=DEADLINE_SECONDS,
             stop_grace_seconds=stop_grace_seconds,
@@ -152,11 +156,6 @@ class WorkerContainerConfig:
         return {name: self.model} if name and self.model else {}
 
     def _provider_variables(self) -> dict[str, str]:
-        names = PROVIDER_VARIABLES.get(self.agent_type)
-        if names is None or self.auth_mode != AuthMode.API_KEY:
-            return {}
-        key_name, url_name = names
-        variables = {key_name: self.api_key or ""}
-        if url_name is not None:
-            variables[url_name] = self.provider_url or ""
-        return {name: value for name, value in variables.items() if value}
+        row = AGENTS[AgentType(self.agent_type)]
+        values = {row.key: self.api_key, row.url: self.provider_url}
+        return {name: value for name in row.environment(self.auth_mode) if (value := values[name])}

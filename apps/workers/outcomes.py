@@ -136,6 +136,8 @@ def _death(end: ContainerEnd) -> Failure:
         code, message = "container_lost", "The worker's container is gone and nobody recorded how it ended."
     elif end.exit_code == WrapperExit.MISCONFIGURED:
         code, message = "worker_misconfigured", "The worker's environment lacks something it needs."
+    elif end.exit_code == WrapperExit.UNINSTRUCTED:
+        code, message = "instructions_missing", "The worker's instructions could not be put in place."
     else:
         code, message = "worker_exited", f"The worker ended by itself with exit code {end.exit_code}."
     return platform_failure(code, message, details={"exit_code": end.exit_code})

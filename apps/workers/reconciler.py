@@ -8,7 +8,7 @@ deleted → its output read to the end → its streams deleted → its outcome.
 
 import logging
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -21,6 +21,7 @@ from apps.failures import Failure
 from apps.workers import (
     composition,
     consumer_apply,
+    instructions,
     liveness_rows,
     outcomes,
     reconciler_queue,
@@ -103,7 +104,9 @@ def _start(worker: Worker, hands: Hands, now: datetime) -> FollowUps:
     # The user first: a container that starts without one would be refused by the channel.
     hands.channel.admit(worker.pk, worker.password_sha256)
     try:
-        hands.runtime.start(hands.describe(worker))
+        with instructions.written(worker) as inputs:
+            spec = hands.describe(worker)
+            hands.runtime.start(replace(spec, inputs={**spec.inputs, **inputs}))
     except Invalid as error:
         failure = outcomes.platform_failure(error.error_code, error.message, retryable=False)
         return _decide(worker, failure)

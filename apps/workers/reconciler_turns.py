@@ -12,7 +12,6 @@ from apps.workers import consumer_apply, outcomes, selectors
 from apps.workers.composition import Hands
 from apps.workers.models import Turn, TurnStatus, Worker, WorkerEvent, WorkerStatus
 from apps.workers.outcomes import TurnEnding, WorkerEnding
-from apps.workers.prompt import full_prompt
 from apps.workers.reconciler import FollowUp, FollowUps, end_turn
 from worker_image.contract import DeveloperWorkerInput, POWorkerInput, WorkerType
 
@@ -84,13 +83,12 @@ def _seems_lost(turn: Turn, now: datetime) -> bool:
 def message_of(turn: Turn, worker: Worker) -> str:
     """Return a turn in the words of the contract; the same for the same row."""
     correlation_id = str(worker.run_id or worker.pk)
-    prompt = full_prompt(worker, turn.prompt)
     if worker.worker_type == WorkerType.PO:
         return POWorkerInput(
             correlation_id=correlation_id,
             request_id=str(turn.pk),
             chat_id=worker.owner_id,
-            prompt=prompt,
+            prompt=turn.prompt,
             timeout=turn.timeout_seconds,
         ).model_dump_json()
     return DeveloperWorkerInput(
@@ -98,7 +96,7 @@ def message_of(turn: Turn, worker: Worker) -> str:
         request_id=str(turn.pk),
         task_id=str(turn.task_id or turn.pk),
         project_id=str(turn.project_id or worker.pk),
-        prompt=prompt,
+        prompt=turn.prompt,
         timeout=turn.timeout_seconds,
         branch=worker.branch or None,
         base_sha=worker.base_sha or None,

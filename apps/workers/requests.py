@@ -8,6 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from apps.errors import Invalid
+from apps.workers import instructions
 from worker_image.contract import PROFILES, RESERVED_ENV, AgentType, WorkerType
 
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
@@ -60,6 +61,7 @@ class WorkerRequest:
 
         Raises:
             RequestInvalid: naming the field.
+            InstructionsTooLong: the standing orders are.
 
         """
         _one_of("worker_type", self.worker_type, [str(kind) for kind in WorkerType])
@@ -71,6 +73,7 @@ class WorkerRequest:
             _matches("base_sha", self.base_sha, _SHA)
             _matches("workspace_sha256", self.workspace_sha256, _DIGEST)
             _present(self, "workspace_name", "base_branch", "branch")
+        instructions.check(self.instructions)
         for name in self.env_vars:
             if name in RESERVED_ENV or not _VARIABLE.fullmatch(name):
                 raise RequestInvalid("env_vars sets a name it may not", details={"env_vars": name[:100]})

@@ -1,16 +1,17 @@
 """What may be asked of workers: rows are written and work is enqueued, nothing else happens here."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from django.conf import settings
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Max
 from django.utils import timezone
 
 from apps.enqueue import enqueue
 from apps.errors import Conflict
-from apps.workers import selectors, tasks
+from apps.workers import instructions, product_owner, selectors, tasks
 from apps.workers.agents_choice import choose_agent
 from apps.workers.credentials import credentials_of
 from apps.workers.limits import REPORT_SECONDS
@@ -22,9 +23,8 @@ from apps.workers.models import (
     Worker,
     WorkerStatus,
 )
-from apps.workers.prompt import full_prompt
 from apps.workers.requests import RequestInvalid, VerificationRequest, WorkerRequest
-from worker_image.contract import MAX_PROMPT_CHARS, MAX_TIMEOUT_SECONDS
+from worker_image.contract import MAX_PROMPT_CHARS, MAX_TIMEOUT_SECONDS, WorkerType
 
 _TAKES_TURNS = frozenset(
     {
@@ -51,40 +51,67 @@ class WorkerBusy(Conflict):
 
 @transaction.atomic
 def request_worker(*, idempotency_key: str, request: WorkerRequest) -> UUID:
-    """Ask for a worker; asking twice with one key is asking once."""
-    worker_id = uuid4()
-    agent = choose_agent(request.agent_type)
-    credentials = credentials_of(worker_id)
-    worker, is_new = Worker.objects.get_or_create(
-        idempotency_key=idempotency_key,
-        defaults={
-            "id": worker_id,
-            "worker_type": request.worker_type,
-            "agent_type": agent.agent_type,
-            "owner_id": request.owner_id,
-            "project_id": request.project_id,
-            "task_id": request.task_id,
-            "run_id": request.run_id,
-            "allowed_commands": list(request.commands),
-            "config": {
-                "auth_mode": agent.auth_mode,
-                "model": agent.model,
-                "instructions": "\n\n".join(filter(None, [agent.system_prompt, request.instructions])),
-                "env_vars": dict(request.env_vars),
-            },
-            "workspace_name": request.workspace_name,
-            "workspace_sha256": request.workspace_sha256,
-            "base_branch": request.base_branch,
-            "base_sha": request.base_sha,
-            "branch": request.branch,
-            "token_sha256": credentials.token_sha256,
-            "password_sha256": credentials.password_sha256,
-            "deadline_at": timezone.now() + timedelta(seconds=settings.WORKERS_QUEUE_DEADLINE_SECONDS),
-        },
-    )
+    """Ask for a worker; asking twice with one key is asking once, and a person has one Product Owner.
+
+    Raises:
+        InstructionsTooLong: with what its agent's configuration adds, its orders are over the limit.
+        ProductOwnerLeaving: the person's present Product Owner is just ending.
+
+    """
+    known = Worker.objects.filter(idempotency_key=idempotency_key).first()
+    if known is None and request.worker_type == WorkerType.PO:
+        known = product_owner.find_live(request.owner_id)
+    if known is not None:
+        return known.pk
+    fields = _fields_of(uuid4(), request)
+    try:
+        with transaction.atomic():
+            worker, is_new = Worker.objects.get_or_create(idempotency_key=idempotency_key, defaults=fields)
+    except IntegrityError:
+        # Two asked for one person's Product Owner at once.
+        live = product_owner.find_live(request.owner_id)
+        if request.worker_type != WorkerType.PO or live is None:
+            raise
+        return live.pk
     if is_new:
         enqueue(tasks.reconcile_worker, worker_id=str(worker.pk))
     return worker.pk
+
+
+def _fields_of(worker_id: UUID, request: WorkerRequest) -> dict[str, Any]:
+    agent = choose_agent(request.agent_type)
+    orders = "\n\n".join(filter(None, [agent.system_prompt, request.instructions]))
+    instructions.check(orders)
+    credentials = credentials_of(worker_id)
+    is_po = request.worker_type == WorkerType.PO
+    return {
+        "id": worker_id,
+        "worker_type": request.worker_type,
+        "agent_type": agent.agent_type,
+        "owner_id": request.owner_id,
+        "project_id": request.project_id,
+        "task_id": request.task_id,
+        "run_id": request.run_id,
+        "allowed_commands": list(request.commands),
+        "config": {
+            "auth_mode": agent.auth_mode,
+            "model": agent.model,
+            "instructions": orders,
+            "env_vars": dict(request.env_vars),
+            # As they are now: a container is described the same however often.
+            "memory_mb": agent.memory_mb or settings.WORKERS_MEMORY_MB,
+            "cpus": agent.cpus or settings.WORKERS_CPUS,
+        },
+        "session_id": product_owner.session_for(request.owner_id, agent.agent_type) if is_po else "",
+        "workspace_name": request.workspace_name,
+        "workspace_sha256": request.workspace_sha256,
+        "base_branch": request.base_branch,
+        "base_sha": request.base_sha,
+        "branch": request.branch,
+        "token_sha256": credentials.token_sha256,
+        "password_sha256": credentials.password_sha256,
+        "deadline_at": timezone.now() + timedelta(seconds=settings.WORKERS_QUEUE_DEADLINE_SECONDS),
+    }
 
 
 @transaction.atomic
@@ -92,7 +119,7 @@ def send_turn(*, idempotency_key: str, worker_id: UUID, prompt: str, timeout_sec
     """Give a worker its next prompt; asking twice with one key is asking once.
 
     Raises:
-        RequestInvalid: the timeout is out of bounds, or the prompt with the worker's standing orders.
+        RequestInvalid: the timeout is out of bounds, or the prompt.
         WorkerNotFound: there is no such worker.
         WorkerGone: the worker has ended, or was told to.
         WorkerBusy: its present turn is not finished.
@@ -109,7 +136,6 @@ def send_turn(*, idempotency_key: str, worker_id: UUID, prompt: str, timeout_sec
     known = Turn.objects.filter(idempotency_key=idempotency_key).first()
     if known is not None:
         return known.pk
-    _check_length(full_prompt(worker, prompt))
     if worker.status not in _TAKES_TURNS or worker.released_at or worker.stop_failure:
         raise WorkerGone(details={"status": worker.status})
     if worker.turns.filter(status__in=[TurnStatus.PENDING, TurnStatus.RUNNING]).exists():
@@ -124,6 +150,8 @@ def send_turn(*, idempotency_key: str, worker_id: UUID, prompt: str, timeout_sec
         timeout_seconds=timeout_seconds,
         deadline_at=timezone.now() + timedelta(seconds=timeout_seconds + REPORT_SECONDS),
     )
+    if worker.status == WorkerStatus.PAUSED:
+        enqueue(tasks.reconcile_worker, worker_id=str(worker.pk))
     enqueue(tasks.reconcile_turn, turn_id=str(turn.pk))
     return turn.pk
 
@@ -131,14 +159,10 @@ def send_turn(*, idempotency_key: str, worker_id: UUID, prompt: str, timeout_sec
 def _check_turn(prompt: str, timeout_seconds: int) -> None:
     if not prompt or "\0" in prompt:
         raise RequestInvalid("the prompt is empty or unprintable", details={"prompt": len(prompt)})
-    _check_length(prompt)
-    if not 0 < timeout_seconds <= MAX_TIMEOUT_SECONDS:
-        raise RequestInvalid("the timeout is out of bounds", details={"timeout_seconds": timeout_seconds})
-
-
-def _check_length(prompt: str) -> None:
     if len(prompt) > MAX_PROMPT_CHARS:
         raise RequestInvalid("the prompt is too long", details={"prompt": len(prompt)})
+    if not 0 < timeout_seconds <= MAX_TIMEOUT_SECONDS:
+        raise RequestInvalid("the timeout is out of bounds", details={"timeout_seconds": timeout_seconds})
 
 
 @transaction.atomic

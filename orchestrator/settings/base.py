@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.units.environment import PASSED_THROUGH
 from orchestrator.edge import ports as edge_ports
 from orchestrator.env import ROOT, env
-from orchestrator.installation import bridge_name, installation_id
+from orchestrator.installation import BASE_IMAGE, bridge_name, installation_id
 from orchestrator.logging import configure_structlog, logging_config
 
 # --- Where things are -------------------------------------------------------
@@ -237,7 +237,7 @@ PROJECTS_MERGE_DEADLINE_SECONDS = 120
 # --- workers ----------------------------------------------------------------
 # auto: docker where a daemon answers and the workers' base image can be had, else process.
 WORKERS_RUNTIME: str = env.str("WORKERS_RUNTIME", "auto")
-WORKERS_BASE_IMAGE: str = env.str("WORKERS_BASE_IMAGE", "debian:bookworm-20250520-slim")
+WORKERS_BASE_IMAGE: str = env.str("WORKERS_BASE_IMAGE", BASE_IMAGE)
 WORKERS_IMAGE_PREFIX: str = env.str("WORKERS_IMAGE_PREFIX", "codegen-worker")
 # Certificates (*.crt) that the workers' images trust besides the public ones.
 WORKERS_EXTRA_CA_DIR: Path = env.path("WORKERS_EXTRA_CA_DIR", Path("/usr/local/share/ca-certificates"))
@@ -263,6 +263,14 @@ WORKERS_TURN_TIMEOUT_SECONDS: int = env.int("WORKERS_TURN_TIMEOUT_SECONDS", 1_80
 WORKERS_VERIFICATION_DEADLINE_SECONDS = 600
 # How long an agent that is judged stalled is left to recover before its turn ends.
 WORKERS_STALL_SECONDS: int = env.int("WORKERS_STALL_SECONDS", 180)
+# What one worker may use, unless its agent's configuration says otherwise.
+WORKERS_MEMORY_MB: int = env.int("WORKERS_MEMORY_MB", 2_048)
+WORKERS_CPUS: float = env.float("WORKERS_CPUS", 1.0)
+WORKERS_PIDS: int = env.int("WORKERS_PIDS", 256)
+WORKERS_DISK_MB: int = env.int("WORKERS_DISK_MB", 10_240)
+# A Product Owner without a word to answer stands still, later than any turn lasts, and then is stopped.
+WORKERS_PO_PAUSE_SECONDS = max(2_100, WORKERS_TURN_TIMEOUT_SECONDS + 300)
+WORKERS_PO_STOP_SECONDS = 86_400
 WORKERS_STOP_GRACE_SECONDS = 10
 WORKERS_FLOOD_ENTRIES_PER_MINUTE = 6_000
 ANTHROPIC_API_KEY: str = env.str("ANTHROPIC_API_KEY", "")

@@ -5,10 +5,11 @@ from apps.workers.models.inbox import DeadLetter, DeadLetterStatus, Snapshot, Wo
 from apps.workers.models.liveness import Ground, Verdict
 from apps.workers.models.turn import Turn, TurnStatus
 from apps.workers.models.verification import Verification, VerificationStatus
-from apps.workers.models.worker import ACTIVE, Worker, WorkerStatus
+from apps.workers.models.worker import ACTIVE, UNFINISHED, Worker, WorkerStatus
 
 __all__ = [
     "ACTIVE",
+    "UNFINISHED",
     "AgentConfig",
     "DeadLetter",
     "DeadLetterStatus",

@@ -86,6 +86,7 @@ class ContainerSpec:
     pids_limit: int = 256
     network: Network = Network.INTERNAL
     read_only_root: bool = True  # the working directory, home and temporary directory stay writable
+    home: str | None = None  # name of a home directory that outlives the container; None: a fresh one
     deadline_seconds: float  # after the start; enforced without us
     stop_grace_seconds: float = 10.0  # from SIGTERM to SIGKILL at the deadline
     on_exit: tuple[str, Mapping[str, Any]] | None = None  # Celery task and arguments: a hint, may be lost

@@ -1,5 +1,6 @@
 """A worker's life against a fake runtime and the real channel, in the order in which things may break."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -405,17 +406,22 @@ def test_turn_is_sent_once_to_a_worker_that_has_a_container(running: MakeWorker,
 
 
 @pytest.mark.parametrize("worker_type", ["developer", "po"])
-def test_standing_orders_reach_the_agent_before_the_words_of_the_turn(
-    running: MakeWorker, hands: Hands, worker_type: str
+def test_standing_orders_are_an_input_of_the_container_and_not_part_of_the_prompt(
+    hands: Hands, runtime: FakeRuntime, worker_type: str
 ) -> None:
-    worker = running(worker_type=worker_type, config={"instructions": "End with a <result> block."})
+    config = {"auth_mode": "none", "instructions": "Be brief."}
+    worker = make_worker(status=WorkerStatus.PENDING, worker_type=worker_type, config=config)
     turn = make_turn(worker=worker, prompt="<task>\nbooks\n</task>")
+    settle(worker, hands, times=2)
 
     reconcile_turn(turn_id=turn.pk, hands=hands)
 
     entries: Any = hands.channel.client.xrange(input_stream(str(worker.pk)))
-    message = json.loads(entries[0][1][b"data"])
-    assert message["prompt"] == "End with a <result> block.\n\n<task>\nbooks\n</task>"
+    orders = runtime.inputs_of(worker.container_name)["instructions.md"]
+    environment = runtime.spec_of(worker.container_name).environment
+    assert b"Be brief." in orders
+    assert environment["INSTRUCTIONS_SHA256"] == hashlib.sha256(orders).hexdigest()
+    assert json.loads(entries[0][1][b"data"])["prompt"] == "<task>\nbooks\n</task>"
 
 
 def test_turn_waits_for_a_worker_without_a_container(hands: Hands) -> None:

@@ -1,19 +1,21 @@
 """What may be asked of workers."""
 
+from datetime import timedelta
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.utils import timezone
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
+from apps.workers import product_owner as product_owners
 from apps.workers import selectors, services
-from apps.workers.composition import get_limits
+from apps.workers.composition import container_spec, get_limits
 from apps.workers.credentials import credentials_of, digest
+from apps.workers.instructions import InstructionsTooLong
 from apps.workers.models import AgentConfig, Turn, TurnStatus, Verification, Worker, WorkerStatus
 from apps.workers.requests import RequestInvalid, VerificationRequest, WorkerRequest
 from tests.factories import make_sha, make_turn, make_user, make_verification, make_worker
-from worker_image.contract import MAX_PROMPT_CHARS
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
@@ -164,12 +166,90 @@ def test_impossible_turn_is_refused(prompt: str, seconds: int) -> None:
         services.send_turn(idempotency_key="x", worker_id=worker.pk, prompt=prompt, timeout_seconds=seconds)
 
 
-def test_turn_that_is_too_long_with_its_orders_is_refused() -> None:
-    worker = make_worker(config={"instructions": "x" * 10})
-    prompt = "p" * (MAX_PROMPT_CHARS - 11)
+def test_orders_of_a_megabyte_are_refused_before_any_effect() -> None:
+    with pytest.raises(InstructionsTooLong):
+        services.request_worker(idempotency_key="key", request=developer(instructions="x" * 2**20))
 
-    with pytest.raises(RequestInvalid):
-        services.send_turn(idempotency_key="x", worker_id=worker.pk, prompt=prompt, timeout_seconds=60)
+    assert Worker.objects.count() == 0
+
+
+def test_orders_that_are_too_long_with_their_agents_configuration_are_refused() -> None:
+    AgentConfig.objects.create(name="on", agent_type="claude", system_prompt="y" * 50_000)
+
+    with pytest.raises(InstructionsTooLong):
+        services.request_worker(idempotency_key="key", request=developer(instructions="x" * 50_000))
+
+    assert Worker.objects.count() == 0
+
+
+def product_owner(owner_id: int = 7, **fields: Any) -> WorkerRequest:
+    return WorkerRequest(worker_type="po", owner_id=owner_id, profile="PRODUCT_OWNER", **fields)
+
+
+def test_person_has_one_product_owner() -> None:
+    first = services.request_worker(idempotency_key="one", request=product_owner())
+
+    second = services.request_worker(idempotency_key="two", request=product_owner())
+    another = services.request_worker(idempotency_key="three", request=product_owner(owner_id=8))
+
+    assert second == first
+    assert another != first
+
+
+def test_next_product_owner_goes_on_with_the_conversation() -> None:
+    first = services.request_worker(idempotency_key="one", request=product_owner())
+    Worker.transition(first, to=WorkerStatus.CRASHED)
+
+    second = services.request_worker(idempotency_key="two", request=product_owner())
+
+    sessions = set(Worker.objects.values_list("session_id", flat=True))
+    homes = {product_owners.home_of(worker) for worker in Worker.objects.all()}
+    assert second != first
+    assert len(sessions) == 1
+    assert UUID(sessions.pop())
+    assert homes == {"home-7"}
+
+
+def test_conversation_of_the_day_before_is_not_gone_on_with() -> None:
+    first = services.request_worker(idempotency_key="one", request=product_owner())
+    Worker.transition(first, to=WorkerStatus.SUCCEEDED)
+    Worker.objects.update(created_at=timezone.now() - timedelta(hours=25))
+
+    services.request_worker(idempotency_key="two", request=product_owner())
+
+    assert Worker.objects.values("session_id").distinct().count() == 2
+
+
+def test_conversation_of_another_agent_is_another() -> None:
+    first = services.request_worker(idempotency_key="one", request=product_owner(agent_type="claude"))
+    Worker.transition(first, to=WorkerStatus.SUCCEEDED)
+
+    services.request_worker(idempotency_key="two", request=product_owner(agent_type="codex"))
+
+    assert Worker.objects.values("session_id").distinct().count() == 2
+
+
+def test_product_owner_that_is_ending_is_waited_for() -> None:
+    first = services.request_worker(idempotency_key="one", request=product_owner())
+    services.release_worker(worker_id=first)
+
+    with pytest.raises(product_owners.ProductOwnerLeaving):
+        services.request_worker(idempotency_key="two", request=product_owner())
+
+
+def test_limits_of_a_worker_are_its_agents_or_the_installations(settings: Any) -> None:
+    settings.WORKERS_MEMORY_MB, settings.WORKERS_CPUS = 1_024, 2.0
+    AgentConfig.objects.create(name="on", agent_type="claude", memory_mb=512, cpus=0.5)
+
+    workers = [
+        Worker.objects.get(
+            pk=services.request_worker(idempotency_key=agent, request=developer(agent_type=agent))
+        )
+        for agent in ("claude", "codex")
+    ]
+
+    limits = [(spec.memory_bytes, spec.cpus) for spec in map(container_spec, workers)]
+    assert limits == [(512 * 2**20, 0.5), (1_024 * 2**20, 2.0)]
 
 
 def test_release_keeps_its_first_time() -> None:
