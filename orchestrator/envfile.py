@@ -44,5 +44,7 @@ def find_var_dir(given: Mapping[str, str], root: Path) -> Path:
 def read_values(given: Mapping[str, str], root: Path) -> dict[str, str]:
     """Return every variable that has a value, in the order of precedence of ``orchestrator.env``."""
     var_dir = find_var_dir(given, root)
-    values = read_env_file(var_dir / "installers.env") | read_env_file(var_dir / "embedded.env")
+    values: dict[str, str] = {}
+    for written in ("installers.env", "runtime.env", "embedded.env"):
+        values |= read_env_file(var_dir / written)
     return values | read_env_file(root / ".env") | {key: value for key, value in given.items() if value}

@@ -1,4 +1,6 @@
-"""Which installation this is: the word on everything it owns on a Docker daemon that others use too.
+"""Which installation this is, and what its worker images begin with.
+
+The id is the word on everything it owns on a Docker daemon that others use too.
 
 Standard library only: the settings, the stack and the edge all ask it.
 """
@@ -10,6 +12,11 @@ from typing import Final
 #: A network interface's name has at most 15 characters: this prefix and twelve more.
 _BRIDGE_PREFIX: Final = "cg-"
 _ID_LENGTH: Final = 12
+
+#: What worker images are built on unless WORKERS_BASE_IMAGE names something else.
+BASE_IMAGE: Final = "debian:bookworm-20250520-slim"
+#: The same, made of Debian packages by scripts/base_image where nothing can be pulled.
+LOCAL_BASE_IMAGE: Final = "codegen-debian:bookworm"
 
 
 def installation_id(secret_key: str) -> str:

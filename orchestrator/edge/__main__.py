@@ -9,13 +9,19 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+import structlog
+
 from orchestrator.edge.config import EdgeConfig, EdgeMisconfigured
 from orchestrator.edge.listeners import Edge
 from orchestrator.envfile import find_var_dir, read_values
 from orchestrator.logging import configure_structlog, logging_config, remember_password_of
 
+logger = structlog.get_logger(__name__)
+
 ROOT = Path(__file__).resolve().parents[2]
 _OPEN_FILES = 8_192
+#: Nobody's: neither of the range of units nor the one that runs the embedded PostgreSQL.
+_UID = 65_533
 
 
 def main() -> int:
@@ -36,7 +42,12 @@ def main() -> int:
 
 
 async def _serve(config: EdgeConfig, *, ready: Path | None) -> None:
-    serving = asyncio.ensure_future(Edge(config).run(looked=ready.touch if ready else lambda: None))
+    def looked() -> None:
+        if ready is not None:
+            ready.touch()
+        _become_nobody()
+
+    serving = asyncio.ensure_future(Edge(config).run(looked=looked))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     await asyncio.gather(serving, return_exceptions=True)
@@ -48,6 +59,20 @@ def _ready_file(values: Mapping[str, str]) -> Path | None:
     """Return the file by which the stack learns that we are ready; None if no stack started us."""
     name = values.get("STACK_NAME")
     return find_var_dir(os.environ, ROOT) / "run" / "ready" / name if name else None
+
+
+def _become_nobody() -> None:
+    """As root, give every privilege up: from now on only strangers are talked to."""
+    if os.geteuid() != 0:
+        return
+    # Looked up with the first name otherwise, in a place that may be closed to others.
+    "example".encode("idna")
+    try:
+        os.setgroups([])
+        os.setgid(_UID)
+        os.setuid(_UID)
+    except OSError as error:
+        logger.warning("edge_keeps_privileges", reason=error.strerror)
 
 
 def _allow_many_connections() -> None:
