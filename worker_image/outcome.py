@@ -66,6 +66,8 @@ def judge(run: AgentRun, runner: AgentRunner, worker_type: WorkerType, timeout_s
     answer = runner.unwrap(run.stdout.text())
     if run.is_timeout:
         return failure(ErrorCode.TIMEOUT, f"no end after {timeout_seconds} s", usage=answer.usage)
+    if answer.is_error and answer.error_code is not None:
+        return failure(answer.error_code, answer.error or "", usage=answer.usage)
     if run.exit_code != 0:
         return failure(ErrorCode.AGENT_EXIT, _exit_words(run, answer), usage=answer.usage)
     if answer.is_error:
@@ -114,7 +116,7 @@ def _without_verdict(run: AgentRun, answer: AgentAnswer, worker_type: WorkerType
         # A Product Owner talks to a person: its words are its answer.
         text = bounded(answer.text, MAX_TEXT_CHARS)
         return Judgement(status=ResultStatus.SUCCESS, text=text, usage=answer.usage)
-    tail = bounded(run.stdout.text(), 1_000)
+    tail = bounded(answer.text.strip() or run.stdout.text(), 1_000)
     return failure(
         ErrorCode.RESULT_MISSING, f"the agent gave no result; it ended with: {tail}", usage=answer.usage
     )

@@ -72,6 +72,12 @@ class ErrorCode(StrEnum):
     """The wrapper broke during the turn."""
     INPUT_UNREADABLE = "input_unreadable"
     """The turn itself could not be read by the wrapper."""
+    PROVIDER_REFUSED = "provider_refused"
+    """The model's provider takes neither this key nor this model nor this request, however often asked."""
+    PROVIDER_LIMITED = "provider_limited"
+    """The model's provider wants fewer requests."""
+    PROVIDER_UNAVAILABLE = "provider_unavailable"
+    """The model's provider is overloaded, broken, out of reach, or broke off."""
 
 
 class LifecycleEvent(StrEnum):

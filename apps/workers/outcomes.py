@@ -49,6 +49,9 @@ _KINDS: Final = {
     ErrorCode.WORKER_STOPPED: (FailureKind.PLATFORM, True),
     ErrorCode.WORKER_FAILED: (FailureKind.PLATFORM, True),
     ErrorCode.INPUT_UNREADABLE: (FailureKind.PLATFORM, False),
+    ErrorCode.PROVIDER_REFUSED: (FailureKind.PROVIDER, False),
+    ErrorCode.PROVIDER_LIMITED: (FailureKind.PROVIDER, True),
+    ErrorCode.PROVIDER_UNAVAILABLE: (FailureKind.PROVIDER, True),
 }
 #: Results that say "the platform broke", not "the work said no".
 _CRASHES: Final = frozenset(

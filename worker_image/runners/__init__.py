@@ -26,10 +26,10 @@ class RunnerSpec:
 
 def _claude(spec: RunnerSpec) -> AgentRunner:
     if spec.session_id is None:
-        return ClaudeRunner()
+        return ClaudeRunner(is_streaming=True)
     if has_session(spec.home, spec.session_id):
-        return ClaudeRunner(spec.session_id)
-    return ClaudeRunner(new_session_id=spec.session_id)
+        return ClaudeRunner(spec.session_id, is_streaming=True)
+    return ClaudeRunner(new_session_id=spec.session_id, is_streaming=True)
 
 
 RUNNERS: Mapping[AgentType, Callable[[RunnerSpec], AgentRunner]] = {

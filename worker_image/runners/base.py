@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from pydantic import ValidationError
 
-from worker_image.contract import Usage
+from worker_image.contract import ErrorCode, Usage
 
 MAX_PROGRESS_LINE_BYTES = 64 * 1024
 """Longer lines are never progress."""
@@ -28,6 +28,8 @@ class AgentAnswer:
     text: str
     is_error: bool = False
     error: str | None = None
+    error_code: ErrorCode | None = None
+    """Whose fault it was, if the agent's words tell that: the provider's."""
     usage: Usage | None = None
 
 
@@ -92,6 +94,15 @@ def positional(prompt: str) -> str:
     return "\n" + prompt if prompt.startswith("-") else prompt
 
 
+def provider_trouble(status: object) -> ErrorCode:
+    """Say what an HTTP status of the model's provider means; anything but a status: there was no answer."""
+    if status == 429:
+        return ErrorCode.PROVIDER_LIMITED
+    if isinstance(status, int) and 400 <= status < 500 and status != 408:
+        return ErrorCode.PROVIDER_REFUSED
+    return ErrorCode.PROVIDER_UNAVAILABLE
+
+
 def parse_object(text: str) -> dict[str, Any] | None:
     """Return the JSON object in a text, or None if it is anything else."""
     try:
@@ -150,8 +161,15 @@ def read_result_envelope(stdout: str) -> AgentAnswer:
         text=text,
         is_error=is_error,
         error=error if is_error else None,
+        error_code=_provider_code(envelope) if is_error else None,
         usage=read_usage(envelope.get("usage"), envelope.get("total_cost_usd")),
     )
+
+
+def _provider_code(envelope: Mapping[str, Any]) -> ErrorCode | None:
+    status = envelope.get("api_error_status")
+    is_providers = status is not None or envelope.get("terminal_reason") == "api_error"
+    return provider_trouble(status) if is_providers else None
 
 
 def _find_envelope(stdout: str) -> dict[str, Any] | None:
