@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.batch_update import Key, update_each
+from apps.bulk import Key, update_each
 from apps.errors import Conflict, NotFound
 
 logger = logging.getLogger(__name__)

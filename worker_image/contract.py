@@ -4,7 +4,6 @@ Writers are strict: an unknown or malformed field raises. Readers (`read`, `Outp
 unknown fields and log their names; everything else malformed is refused with `pydantic.ValidationError`.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Literal, Self
 
@@ -261,10 +260,10 @@ class OutputEnvelope(Message):
             pydantic.ValidationError: the body does not fit.
 
         """
-        text = json.dumps(self.body)
         if self.kind is not OutputKind.RESULT:
-            return _BODIES[self.kind].read(text)
-        return POWorkerOutput.read(text) if "chat_id" in self.body else DeveloperWorkerOutput.read(text)
+            return _BODIES[self.kind].read_value(self.body)
+        model = POWorkerOutput if "chat_id" in self.body else DeveloperWorkerOutput
+        return model.read_value(self.body)
 
 
 def envelope(*, boot: str, seq: int, body: OutputBody) -> OutputEnvelope:

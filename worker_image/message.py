@@ -1,6 +1,5 @@
 """What every message of the worker contract is built from: the base models and bounded field types."""
 
-import json
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -8,6 +7,7 @@ from typing import Annotated, Literal, Self
 from uuid import uuid4
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic_core import from_json
 
 from worker_image.wire import (
     CONTRACT_VERSION,
@@ -63,7 +63,19 @@ class Message(BaseModel):
 
         """
         message = cls.model_validate_json(raw, extra="ignore")
-        _log_unknown(cls, json.loads(raw))
+        _log_unknown(cls, from_json(raw))
+        return message
+
+    @classmethod
+    def read_value(cls, value: object) -> Self:
+        """Like `read`, of what was JSON and is parsed already.
+
+        Raises:
+            pydantic.ValidationError: it does not fit the model.
+
+        """
+        message = cls.model_validate(value, extra="ignore")
+        _log_unknown(cls, value)
         return message
 
 

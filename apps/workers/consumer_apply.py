@@ -14,17 +14,15 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
-from apps.batch_update import update_each
+from apps.bulk import insert_new, update_each
 from apps.failures import Failure
 from apps.workers import outcomes
 from apps.workers.consumer_parse import Report, Result
 from apps.workers.limits import IDLE_SECONDS
 from apps.workers.models import ACTIVE, Snapshot, Turn, TurnStatus, Worker, WorkerEvent, WorkerStatus
 from worker_image.contract import (
-    Heartbeat,
     LifecycleEvent,
     OutputKind,
-    ProgressEvent,
     SnapshotReason,
     WorkerLifecycleEvent,
 )
@@ -58,33 +56,41 @@ def store(reports: Sequence[Report]) -> Facts:
     """Store reports in their order and apply those that are new."""
     facts = Facts()
     turns = _turns_of(reports)
-    fresh = [report for report in _unknown(reports) if _belongs(report, turns, facts)]
-    WorkerEvent.objects.bulk_create(
-        [_event(report) for report in fresh if report.kind is not OutputKind.HEARTBEAT],
-        ignore_conflicts=True,
-    )
+    fresh = _keep([report for report in reports if _belongs(report, turns, facts)])
     _note_words(fresh)
     _apply_lifecycle(fresh, facts)
     _apply_results(fresh, turns, facts)
     facts.progressed |= {
-        UUID(report.body.request_id) for report in fresh if isinstance(report.body, ProgressEvent)
+        report.turn_id for report in fresh if report.turn_id and report.kind is OutputKind.PROGRESS
     }
     return facts
 
 
-def _unknown(reports: Sequence[Report]) -> list[Report]:
-    stored = set(
-        WorkerEvent.objects.filter(
-            worker_id__in={report.worker_id for report in reports},
-            boot__in={report.boot for report in reports},
-            seq__in=[report.seq for report in reports],
-        ).values_list("worker_id", "boot", "seq")
+def _keep(reports: Sequence[Report]) -> list[Report]:
+    """Write the inbox; returns what is new, in order. A heartbeat is not kept, and always new."""
+    kept = {report.key: report for report in reversed(reports) if report.kind is not OutputKind.HEARTBEAT}
+    now = timezone.now()
+    new = insert_new(
+        WorkerEvent,
+        [
+            {
+                "worker": report.worker_id,
+                "boot": report.boot,
+                "seq": report.seq,
+                "kind": report.kind,
+                "body": report.words,
+                "turn_id": report.turn_id,
+                "received_at": now,
+            }
+            for report in reversed(kept.values())
+        ],
+        returning=("worker", "boot", "seq"),
     )
-    fresh: dict[tuple[UUID, str, int], Report] = {}
-    for report in reports:
-        if report.key not in stored:
-            fresh.setdefault(report.key, report)
-    return list(fresh.values())
+    return [
+        report
+        for report in reports
+        if report.kind is OutputKind.HEARTBEAT or (report.key in new and kept[report.key] is report)
+    ]
 
 
 def _turns_of(reports: Sequence[Report]) -> dict[UUID, Turn]:
@@ -103,23 +109,12 @@ def _belongs(report: Report, turns: dict[UUID, Turn], facts: Facts) -> bool:
     return False
 
 
-def _event(report: Report) -> WorkerEvent:
-    return WorkerEvent(
-        worker_id=report.worker_id,
-        boot=report.boot,
-        seq=report.seq,
-        kind=report.kind,
-        body=report.body.model_dump(mode="json"),
-        turn_id=report.turn_id,
-    )
-
-
 def _note_words(reports: Iterable[Report]) -> None:
     """Write the time of each worker's latest word, and its latest heartbeat."""
-    latest: dict[UUID, Heartbeat | None] = {}
+    latest: dict[UUID, dict[str, Any] | None] = {}
     for report in reports:
-        body = report.body if isinstance(report.body, Heartbeat) else latest.get(report.worker_id)
-        latest[report.worker_id] = body
+        is_beat = report.kind is OutputKind.HEARTBEAT
+        latest[report.worker_id] = report.words if is_beat else latest.get(report.worker_id)
     now = timezone.now()
     silent: dict[UUID, dict[str, Any]] = {}
     beating: dict[UUID, dict[str, Any]] = {}
@@ -127,7 +122,7 @@ def _note_words(reports: Iterable[Report]) -> None:
         if heartbeat is None:
             silent[worker_id] = {"heartbeat_at": now}
         else:
-            beating[worker_id] = {"heartbeat_at": now, "heartbeat": heartbeat.model_dump(mode="json")}
+            beating[worker_id] = {"heartbeat_at": now, "heartbeat": heartbeat}
     for words in (silent, beating):
         update_each(Worker, words, where="status", among=ACTIVE)
 
@@ -216,20 +211,22 @@ def _apply_results(reports: Iterable[Report], turns: dict[UUID, Turn], facts: Fa
         ):
             continue
         seen.add(turn.pk)
-        status, columns = _end_of(turn, report.body, bundles)
+        status, columns = _end_of(turn, report.body, report.words, bundles)
         ends.setdefault(status, {})[turn.pk] = columns
     for status in sorted(ends):
         facts.turns |= Turn.try_transition_many(ends[status], to=status)
 
 
-def _end_of(turn: Turn, body: Result, bundles: _Bundles) -> tuple[TurnStatus, dict[str, Any]]:
+def _end_of(
+    turn: Turn, body: Result, words: dict[str, Any], bundles: _Bundles
+) -> tuple[TurnStatus, dict[str, Any]]:
     """Return how a result ends its turn, and what the turn's row keeps of it."""
     commit_sha = _claimed_commit(body)
     snapshot = bundles.find(turn, commit_sha) if commit_sha else None
     ending = outcomes.turn_ending(body, has_bundle=snapshot is not None)
     return ending.status, {
         "failure": None if ending.failure is None else ending.failure.as_json(),
-        "result": body.model_dump(mode="json"),
+        "result": words,
         "commit_sha": commit_sha,
         "branch": (getattr(body, "branch", None) or "")[:120],
         "bundle_name": snapshot.name if snapshot else "",
@@ -237,7 +234,7 @@ def _end_of(turn: Turn, body: Result, bundles: _Bundles) -> tuple[TurnStatus, di
         "summary": getattr(body, "summary", None) or getattr(body, "text", ""),
         "exit_code": _bounded(getattr(body, "exit_code", None)),
         "duration_ms": _bounded(getattr(body, "duration_ms", None)),
-        "usage": None if body.usage is None else body.usage.model_dump(mode="json"),
+        "usage": words["usage"],
         "finished_at": timezone.now(),
     }
 

@@ -2,10 +2,11 @@
 
 import json
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from worker_image.contract import (
     DATA_FIELD,
@@ -15,7 +16,6 @@ from worker_image.contract import (
     OutputEnvelope,
     OutputKind,
     POWorkerOutput,
-    ProgressEvent,
     WorkerLifecycleEvent,
 )
 from worker_image.streams import Entry
@@ -41,18 +41,15 @@ class Report:
     seq: int
     kind: OutputKind
     body: OutputBody
+    words: dict[str, Any]
+    """The body as JSON values, without what this program does not know."""
+    turn_id: UUID | None
+    """The turn it speaks of; None for those that speak of none."""
 
     @property
     def key(self) -> tuple[UUID, str, int]:
         """Return what names it for ever."""
         return self.worker_id, self.boot, self.seq
-
-    @property
-    def turn_id(self) -> UUID | None:
-        """Return the turn it speaks of; None for those that speak of none."""
-        if isinstance(self.body, Heartbeat | WorkerLifecycleEvent):
-            return None
-        return UUID(self.body.request_id)
 
 
 def parse(worker_id: UUID, entry: Entry) -> Report:
@@ -63,7 +60,8 @@ def parse(worker_id: UUID, entry: Entry) -> Report:
 
     """
     try:
-        envelope = OutputEnvelope.read(entry.data or b"")
+        # Parsed once, as strictly as pydantic parses: neither NaN nor half a character.
+        envelope = OutputEnvelope.read_value(from_json(entry.data or b"", allow_inf_nan=False))
         body = envelope.read_body()
     except ValidationError as error:
         raise Unreadable(_places(error)) from None
@@ -71,9 +69,15 @@ def parse(worker_id: UUID, entry: Entry) -> Report:
         raise Unreadable(f"not readable: {type(error).__name__}") from None
     if len(envelope.boot) > _MAX_BOOT_CHARACTERS or envelope.seq > _MAX_SEQ:
         raise Unreadable("boot or seq is out of bounds")
-    _check_speaker(worker_id, body)
     return Report(
-        worker_id=worker_id, entry=entry, boot=envelope.boot, seq=envelope.seq, kind=envelope.kind, body=body
+        worker_id=worker_id,
+        entry=entry,
+        boot=envelope.boot,
+        seq=envelope.seq,
+        kind=envelope.kind,
+        body=body,
+        words=body.model_dump(mode="json"),
+        turn_id=_turn_of(worker_id, body),
     )
 
 
@@ -83,13 +87,17 @@ def payload_of(entry: Entry) -> str:
     return json.dumps({DATA_FIELD: text})
 
 
-def _check_speaker(worker_id: UUID, body: OutputBody) -> None:
+def _turn_of(worker_id: UUID, body: OutputBody) -> UUID | None:
     match body:
-        case WorkerLifecycleEvent() if body.worker_id != str(worker_id):
-            raise Unreadable("speaks for another worker")
-        case DeveloperWorkerOutput() | POWorkerOutput() | ProgressEvent():
+        case Heartbeat():
+            return None
+        case WorkerLifecycleEvent():
+            if body.worker_id != str(worker_id):
+                raise Unreadable("speaks for another worker")
+            return None
+        case _:
             try:
-                UUID(body.request_id)
+                return UUID(body.request_id)
             except ValueError:
                 raise Unreadable("request_id is not the id of a turn") from None
 

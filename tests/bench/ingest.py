@@ -11,10 +11,10 @@ import json
 import secrets
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from django.db import transaction
 from django.utils import timezone
@@ -63,7 +63,7 @@ def measure(channel: Channel, *, entries: int = 5_000, rounds: int = 3) -> dict[
 
     Args:
         channel: an empty one.
-        entries: about how many of one load; of results, which need a worker each, two fifths of it.
+        entries: about how many of one load; of results, which need a worker each, a fifth of it.
         rounds: how often; what else the machine does hits all loads alike.
 
     """
@@ -75,7 +75,7 @@ def measure(channel: Channel, *, entries: int = 5_000, rounds: int = 3) -> dict[
             channel, _make_turns(workers, owner_id, WorkerStatus.STARTING), _whole_turn
         ),
         "results": lambda: _consume(
-            channel, _make_turns(entries * 2 // 5, owner_id, WorkerStatus.RUNNING), _result_alone
+            channel, _make_turns(entries // 5, owner_id, WorkerStatus.RUNNING), _result_alone
         ),
     }
     found: dict[str, list[Sample]] = {name: [] for name in loads}
@@ -148,8 +148,10 @@ def _consume(channel: Channel, turns: Sequence[Turn], words: Callable[[Turn], li
     consumer = ResultConsumer(
         channel=channel, client=channel.client, tell=told.add, flood_limit=_UNLIMITED, pace=pace
     )
+    said = {turn.worker_id: words(turn) for turn in turns}
+    expected = sum(map(len, said.values()))
     consumer.step()  # it has seen its workers, as one that runs for a while has
-    expected = sum(_say(channel, turn, words(turn)) for turn in turns)
+    _say(channel, said)
 
     def act() -> None:
         handled = 0
@@ -214,13 +216,13 @@ def _leave(channel: Channel, turns: Sequence[Turn]) -> None:
     channel.client.delete(*(output_stream(str(worker_id)) for worker_id in ids))
 
 
-def _say(channel: Channel, turn: Turn, words: list[OutputBody]) -> int:
+def _say(channel: Channel, said: Mapping[UUID, list[OutputBody]]) -> None:
     pipe = channel.client.pipeline(transaction=False)
-    for number, body in enumerate(words, start=1):
-        text = envelope(boot="bench", seq=number, body=body).model_dump_json()
-        pipe.xadd(output_stream(str(turn.worker_id)), {DATA_FIELD: text})
+    for worker_id, words in said.items():
+        for number, body in enumerate(words, start=1):
+            text = envelope(boot="bench", seq=number, body=body).model_dump_json()
+            pipe.xadd(output_stream(str(worker_id)), {DATA_FIELD: text})
     pipe.execute()
-    return len(words)
 
 
 def _whole_turn(turn: Turn) -> list[OutputBody]:

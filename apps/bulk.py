@@ -1,4 +1,4 @@
-"""One UPDATE for many rows, each with values of its own: what Django's ``update`` cannot say.
+"""One statement for many rows, each with values of its own: what Django's ``update`` cannot say.
 
 Values travel as one array per column, so the statement is as long for five hundred
 rows as for one. Rows are locked in the order of their keys: two batches that share
@@ -51,6 +51,38 @@ def update_each(
     with connection.cursor() as cursor:
         cursor.execute(statement, [*values, list(among), list(among)])
         return {written for (written,) in cursor.fetchall()}
+
+
+def insert_new(
+    model: type[models.Model], rows: Sequence[Mapping[str, Any]], *, returning: Sequence[str]
+) -> set[tuple[Any, ...]]:
+    """Insert the rows that break no unique constraint; of equal ones among them the first.
+
+    Args:
+        model: whose rows.
+        rows: field → plain value; every column without a default of the database, and the same for every row.
+        returning: fields.
+
+    Returns:
+        Those fields of the rows that were new.
+
+    """
+    if not rows:
+        return set()
+    fields = [_field(model, name) for name in rows[0]]
+    values = [_packed(field, [row[field.name] for row in rows]) for field in fields]
+    columns = ", ".join(_quoted(field.column) for field in fields)
+    names = ", ".join(f"value_{number}" for number in range(len(fields)))
+    read = ", ".join(_read(field, number) for number, field in enumerate(fields))
+    statement = f"""
+        INSERT INTO {_quoted(model._meta.db_table)} ({columns})
+        SELECT {read} FROM ROWS FROM ({", ".join(map(_unpacked, fields))}) AS given({names})
+        ON CONFLICT DO NOTHING
+        RETURNING {", ".join(_quoted(_field(model, name).column) for name in returning)}
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(statement, values)
+        return {tuple(row) for row in cursor.fetchall()}
 
 
 def _field(model: type[models.Model], name: str) -> Field:

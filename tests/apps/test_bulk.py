@@ -1,4 +1,4 @@
-"""Many rows in one UPDATE: every row gets its own values, whatever their type, or stays as it is."""
+"""Many rows in one statement: every row gets its own values, whatever their type, or stays as it is."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -8,9 +8,9 @@ from django.db import DataError
 from hypothesis import given
 from hypothesis import strategies as st
 
-from apps.batch_update import update_each
-from apps.workers.models import Turn, TurnStatus
-from tests.factories import make_turn
+from apps.bulk import insert_new, update_each
+from apps.workers.models import Turn, TurnStatus, WorkerEvent
+from tests.factories import make_turn, make_worker
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
@@ -101,3 +101,52 @@ def test_one_statement_whatever_the_number_of_rows(django_assert_num_queries: An
         written = update_each(Turn, changes, where="status", among=UNFINISHED)
 
     assert len(written) == 5
+
+
+def event(worker_id: Any, seq: int, body: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "worker": worker_id,
+        "boot": "b",
+        "seq": seq,
+        "kind": "progress",
+        "body": body,
+        "turn_id": None,
+        "received_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+
+
+@given(bodies=st.lists(st.dictionaries(texts, json_values, max_size=3), min_size=1, max_size=4))
+def test_new_rows_are_inserted_with_their_values(bodies: list[dict[str, Any]]) -> None:
+    worker_id = make_worker().pk
+
+    new = insert_new(
+        WorkerEvent,
+        [event(worker_id, number, body) for number, body in enumerate(bodies)],
+        returning=("worker", "seq"),
+    )
+
+    assert new == {(worker_id, number) for number in range(len(bodies))}
+    stored = WorkerEvent.objects.filter(worker_id=worker_id).order_by("seq").values_list("body", flat=True)
+    assert list(stored) == bodies
+
+
+def test_rows_that_are_there_stay_and_are_not_returned() -> None:
+    worker_id = make_worker().pk
+    insert_new(WorkerEvent, [event(worker_id, 1, {"first": True})], returning=("seq",))
+
+    new = insert_new(
+        WorkerEvent,
+        [event(worker_id, 1, {}), event(worker_id, 2, {"second": True}), event(worker_id, 2, {})],
+        returning=("seq",),
+    )
+
+    assert new == {(2,)}
+    stored = WorkerEvent.objects.filter(worker_id=worker_id).order_by("seq").values_list("body", flat=True)
+    assert list(stored) == [{"first": True}, {"second": True}]
+
+
+def test_inserting_nothing_is_no_statement(django_assert_num_queries: Any) -> None:
+    with django_assert_num_queries(0):
+        new = insert_new(WorkerEvent, [], returning=("seq",))
+
+    assert new == set()
