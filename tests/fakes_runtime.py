@@ -5,7 +5,7 @@ Tests play the container and the machine: ``finish``, ``vanish``, ``say``,
 """
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -15,6 +15,7 @@ from apps.workers.runtime import base
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SIGTERM_EXIT = 143
+ALIVE = frozenset({base.Phase.RUNNING, base.Phase.PAUSED})
 
 
 class ForbiddenCall(AssertionError):
@@ -41,6 +42,10 @@ class FakeRuntime:
         ignores_sigterm: whether containers survive being asked to stop.
         calls: (verb, name) of everything that was asked, in order.
         started: names of the containers that were really created, in order.
+        homes: the homes that exist.
+        executed: (name, command, user) of everything that was executed inside a container.
+        answers: what commands inside containers answer; ``(0, "")`` unless told.
+        leftovers: what crashed calls have left behind.
     """
 
     def __init__(self) -> None:
@@ -50,6 +55,10 @@ class FakeRuntime:
         self.ignores_sigterm = False
         self.calls: list[tuple[str, str]] = []
         self.started: list[str] = []
+        self.homes: set[str] = set()
+        self.executed: list[tuple[str, tuple[str, ...], str]] = []
+        self.answers: dict[tuple[str, ...], base.ExecResult] = {}
+        self.leftovers: list[str] = []
         self._containers: dict[str, _Container] = {}
         self._lock = threading.Lock()
         self._now = MOMENT
@@ -65,6 +74,8 @@ class FakeRuntime:
                         f"{spec.name} was started with two different specs; names are derived"
                     )
                 return
+            if spec.home is not None:
+                self.homes.add(spec.home)
             if self.images is not None and spec.image not in self.images:
                 raise base.ImageMissing(details={"image": spec.image})
             for name, source in spec.inputs.items():
@@ -100,16 +111,45 @@ class FakeRuntime:
     def ask_to_stop(self, name: str) -> None:
         with self._call("ask_to_stop", name):
             container = self._containers.get(name)
-            if (
-                container is not None
-                and container.state.phase is base.Phase.RUNNING
-                and not self.ignores_sigterm
-            ):
+            if container is not None and container.state.phase in ALIVE and not self.ignores_sigterm:
                 self._end(container, exit_code=SIGTERM_EXIT)
+
+    def pause(self, name: str) -> None:
+        with self._call("pause", name):
+            container = self._alive(name)
+            container.state = replace(container.state, phase=base.Phase.PAUSED)
+
+    def unpause(self, name: str) -> None:
+        with self._call("unpause", name):
+            container = self._alive(name)
+            container.state = replace(container.state, phase=base.Phase.RUNNING)
+
+    def exec(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        user: str = base.USER,
+        timeout_seconds: float = base.EXEC_SECONDS,
+    ) -> base.ExecResult:
+        with self._call("exec", name):
+            if self._alive(name).state.phase is base.Phase.PAUSED:
+                raise base.ContainerNotRunning(details={"name": name})
+            self.executed.append((name, tuple(command), user))
+            return self.answers.get(tuple(command), base.ExecResult(exit_code=0, output=""))
 
     def remove(self, name: str) -> None:
         with self._call("remove", name):
             self._containers.pop(name, None)
+
+    def remove_home(self, home: str) -> None:
+        with self._call("remove_home", home):
+            self.homes.discard(home)
+
+    def remove_leftovers(self, *, min_age_seconds: float) -> list[str]:
+        with self._call("remove_leftovers", ""):
+            gone, self.leftovers = self.leftovers, []
+            return gone
 
     def list_owned(self) -> list[base.ContainerState]:
         with self._call("list_owned", ""):
@@ -172,6 +212,12 @@ class FakeRuntime:
             raise base.ContainerNotFound(details={"name": name})
         return self._containers[name]
 
+    def _alive(self, name: str) -> _Container:
+        container = self._existing(name)
+        if container.state.phase not in ALIVE:
+            raise base.ContainerNotRunning(details={"name": name})
+        return container
+
     def _running_container(self, name: str) -> _Container:
         container = self._existing(name)
         if container.state.phase is not base.Phase.RUNNING:
@@ -180,7 +226,11 @@ class FakeRuntime:
 
     def _running(self, spec: base.ContainerSpec) -> base.ContainerState:
         return base.ContainerState(
-            name=spec.name, phase=base.Phase.RUNNING, started_at=self._tick(), labels=spec.labels
+            name=spec.name,
+            phase=base.Phase.RUNNING,
+            started_at=self._tick(),
+            labels=spec.labels,
+            image=spec.image,
         )
 
     def _end(

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from apps.units import layout, toolchain
 from apps.units.supervisor import Units
 from apps.workers.runtime import base
+from apps.workers.runtime.docker import DockerRuntime
 from apps.workers.runtime.process import ProcessRuntime
 from tests.fakes_runtime import FakeRuntime
 
@@ -27,15 +28,17 @@ class Stage(Protocol):
     """A runtime, and the power to make its containers act."""
 
     runtime: base.ContainerRuntime
+    outside: str  # a path that leaves the working directory, where a file of the runtime's own is
 
     def finish(self, name: str, code: int) -> None: ...
     def say(self, name: str, text: str) -> None: ...
     def write(self, name: str, path: str, content: str) -> None: ...
-    def lose(self, name: str) -> None: ...
 
 
 class FakeStage:
     """The fake acts when it is told to."""
+
+    outside = "../process.json"
 
     def __init__(self) -> None:
         self.fake = FakeRuntime()
@@ -56,6 +59,8 @@ class FakeStage:
 
 class ProcessStage:
     """A real unit runs a script that obeys."""
+
+    outside = "../process.json"
 
     def __init__(self, place: Path) -> None:
         self.units = Units(place / "units", cache=place / "cache")
@@ -91,8 +96,40 @@ class ProcessStage:
         (work / "order").rename(work / "todo")
 
 
+class DockerStage:
+    """A real container runs a script that obeys."""
+
+    outside = "../etc/hostname"
+
+    def __init__(self, runtime: DockerRuntime) -> None:
+        self.docker = runtime
+        self.runtime: base.ContainerRuntime = runtime
+
+    def finish(self, name: str, code: int) -> None:
+        self._tell(name, f"exit {code}")
+        wait_for(lambda: phase_of(self.runtime, name) is base.Phase.EXITED)
+
+    def say(self, name: str, text: str) -> None:
+        before = self.runtime.logs(name, tail_bytes=10**6)
+        self._tell(name, f"printf %s '{text}'")
+        wait_for(lambda: self.runtime.logs(name, tail_bytes=10**6) == before + text)
+
+    def write(self, name: str, path: str, content: str) -> None:
+        self._do(
+            name, f"mkdir -p $(dirname {path}); printf %s '{content}' > {path}.new; mv {path}.new {path}"
+        )
+
+    def _tell(self, name: str, order: str) -> None:
+        wait = "while [ ! -e ready ] || [ -e todo ]; do sleep 0.01; done"
+        self._do(name, f'{wait}; printf "%s" "$1" > order; mv order todo', order)
+
+    def _do(self, name: str, script: str, *arguments: str) -> None:
+        done = self.runtime.exec(name, ["sh", "-c", script, "sh", *arguments])
+        assert done.exit_code == 0, done.output
+
+
 def wait_for(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while not condition():
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.005)

@@ -1,4 +1,4 @@
-"""What every runtime must do, checked on the one in memory and on processes."""
+"""What every runtime must do, checked on the one in memory, on processes, and on containers."""
 
 import shutil
 import tempfile
@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from apps.workers.runtime import base
-from tests.runtime_stages import FakeStage, ProcessStage, Stage, phase_of, spec, wait_for
+from apps.workers.runtime.docker import DockerRuntime
+from tests import docker_engine
+from tests.runtime_stages import DockerStage, FakeStage, ProcessStage, Stage, phase_of, spec, wait_for
 
 pytestmark = pytest.mark.service
 
@@ -22,12 +24,33 @@ def place() -> Iterator[Path]:
     shutil.rmtree(directory, ignore_errors=True)
 
 
-@pytest.fixture(params=["fake", "process"])
+@pytest.fixture(scope="module")
+def engine() -> Iterator[DockerRuntime]:
+    with docker_engine.installation() as runtime:
+        yield runtime
+
+
+@pytest.fixture(params=["fake", "process", pytest.param("docker", marks=pytest.mark.docker)])
 def stage(request: pytest.FixtureRequest, place: Path) -> Iterator[Stage]:
-    result: Stage = FakeStage() if request.param == "fake" else ProcessStage(place)
+    result: Stage
+    match request.param:
+        case "fake":
+            result = FakeStage()
+        case "process":
+            result = ProcessStage(place)
+        case _:
+            result = DockerStage(request.getfixturevalue("engine"))
     yield result
     for state in result.runtime.list_owned():
         result.runtime.remove(state.name)
+
+
+@pytest.fixture(params=["fake", "process"])
+def forgetful_stage(request: pytest.FixtureRequest, place: Path) -> Iterator[FakeStage | ProcessStage]:
+    """A runtime that can lose the record of an end; a daemon keeps it for as long as the container."""
+    result = FakeStage() if request.param == "fake" else ProcessStage(place)
+    yield result
+    result.runtime.remove("worker-1")
 
 
 def test_nothing_was_started_is_none(stage: Stage) -> None:
@@ -58,12 +81,14 @@ def test_end_is_observed_with_its_exit_code(stage: Stage, code: int) -> None:
     assert state.finished_at is not None
 
 
-def test_end_without_a_record_is_unknown_and_has_no_exit_code(stage: Stage) -> None:
-    stage.runtime.start(spec())
+def test_end_without_a_record_is_unknown_and_has_no_exit_code(
+    forgetful_stage: FakeStage | ProcessStage,
+) -> None:
+    forgetful_stage.runtime.start(spec())
 
-    stage.lose("worker-1")
+    forgetful_stage.lose("worker-1")
 
-    state = stage.runtime.inspect("worker-1")
+    state = forgetful_stage.runtime.inspect("worker-1")
     assert state is not None
     assert (state.phase, state.exit_code) == (base.Phase.UNKNOWN, None)
 
@@ -124,7 +149,7 @@ def test_removal_is_safe_before_during_and_after(stage: Stage) -> None:
 
 def test_asking_to_stop_ends_a_container_that_obeys(stage: Stage) -> None:
     stage.runtime.start(spec())
-    stage.say("worker-1", "up")
+    stage.say("worker-1", "up\n")
 
     stage.runtime.ask_to_stop("worker-1")
 
@@ -148,12 +173,12 @@ def test_asking_an_absent_or_ended_container_to_stop_is_success(stage: Stage) ->
 
 def test_logs_are_read_from_their_end_and_after_the_end(stage: Stage) -> None:
     stage.runtime.start(spec())
-    stage.say("worker-1", "begin ")
-    stage.say("worker-1", "end")
+    stage.say("worker-1", "begin\n")
+    stage.say("worker-1", "end\n")
     stage.finish("worker-1", 0)
 
-    assert stage.runtime.logs("worker-1", tail_bytes=100) == "begin end"
-    assert stage.runtime.logs("worker-1", tail_bytes=3) == "end"
+    assert stage.runtime.logs("worker-1", tail_bytes=100) == "begin\nend\n"
+    assert stage.runtime.logs("worker-1", tail_bytes=4) == "end\n"
     assert stage.runtime.logs("worker-1", tail_bytes=0) == ""
 
 
@@ -176,7 +201,7 @@ def test_file_that_is_absent_large_or_outside_is_refused(stage: Stage) -> None:
     with pytest.raises(base.ContainerFileRefused):
         stage.runtime.fetch("worker-1", "result", limit_bytes=4)
     with pytest.raises(base.ContainerFileRefused):
-        stage.runtime.fetch("worker-1", "../process.json", limit_bytes=10_000)
+        stage.runtime.fetch("worker-1", stage.outside, limit_bytes=10_000)
 
 
 def test_logs_and_files_of_an_absent_container_are_not_found(stage: Stage) -> None:

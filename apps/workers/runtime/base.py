@@ -1,13 +1,19 @@
 """The port to whatever executes workers: specs, observations, errors and the verbs."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
-from apps.errors import Invalid, NotFound, Unavailable
+from apps.errors import Conflict, Invalid, NotFound, Unavailable
+
+#: The user that containers run as.
+USER: Final = "worker"
+EXEC_SECONDS: Final = 15.0
+#: How much of an ``exec``'s output is kept.
+EXEC_OUTPUT_BYTES: Final = 100_000
 
 
 class RuntimeUnavailable(Unavailable):
@@ -32,6 +38,18 @@ class ContainerNotFound(NotFound):
     """There is no container of that name."""
 
     code = "container_not_found"
+
+
+class ContainerNotRunning(Conflict):
+    """The container is not running (any more), so nothing can be done inside it."""
+
+    code = "container_not_running"
+
+
+class RuntimeFull(RuntimeUnavailable):
+    """The runtime's disk is full; somebody has to make room."""
+
+    code = "runtime_disk_full"
 
 
 class ContainerFileNotFound(NotFound):
@@ -65,6 +83,15 @@ class Network(StrEnum):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class HostMount:
+    """A path of this machine that an operator allowed into a container."""
+
+    source: Path  # absolute and free of links
+    target: str
+    read_only: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ContainerSpec:
     """One command to run in a place of its own.
 
@@ -80,17 +107,23 @@ class ContainerSpec:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     inputs: Mapping[str, Path] = field(default_factory=dict)  # file name in INPUT_DIR → file of ours, copied
     labels: Mapping[str, str] = field(default_factory=dict)
-    image: str | None = None  # None where the runtime has no images
+    image: str | None = None  # None: the runtime's own default, if it has images at all
     memory_bytes: int = 2 * 1024**3
     cpus: float = 1.0
     pids_limit: int = 256
     network: Network = Network.INTERNAL
     read_only_root: bool = True  # the working directory, home and temporary directory stay writable
-    home: str | None = None  # name of a home directory that outlives the container; None: a fresh one
     deadline_seconds: float  # after the start; enforced without us
     stop_grace_seconds: float = 10.0  # from SIGTERM to SIGKILL at the deadline
     on_exit: tuple[str, Mapping[str, Any]] | None = None  # Celery task and arguments: a hint, may be lost
     cache: bool = False  # whether a package cache is offered
+    #: The command is an init itself: it reaps, forwards signals, and ends at CONTAINER_DEADLINE_SECONDS.
+    own_init: bool = False
+    home: str | None = None  # name of a home directory that outlives the container; None: a fresh one
+    mounts: tuple[HostMount, ...] = ()
+    temporary_bytes: int = 1024**3  # what the temporary directory holds, out of the memory
+    open_files: int = 16_384
+    file_size_bytes: int = 1024**3  # of one file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,13 +138,23 @@ class ContainerState:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    image: str | None = None  # identity of what it was made from; None: this runtime has no images
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ExecResult:
+    """What a command inside a container did."""
+
+    exit_code: int
+    output: str  # of stdout and stderr; its end, if it was long
 
 
 class ContainerRuntime(Protocol):
     """Containers we own, addressed by names we derive.
 
     Order of calls for one name: ``start`` → any number of ``inspect``,
-    ``logs``, ``fetch``, ``ask_to_stop`` → ``remove``. Logs and files can be
+    ``logs``, ``fetch``, ``exec``, ``pause``, ``unpause``, ``ask_to_stop`` →
+    ``remove``. Logs and files can be
     read after the end and until ``remove``. ``remove`` is safe at any moment:
     before a start, during one, and twice. A name may be started anew after it
     was removed.
@@ -168,18 +211,77 @@ class ContainerRuntime(Protocol):
     def ask_to_stop(self, name: str) -> None:
         """Send SIGTERM to its command and return at once; ended or absent is success.
 
-        It may refuse: only ``remove`` is certain.
+        A paused container is woken for it. It may refuse: only ``remove`` is certain.
 
         Raises:
             RuntimeUnavailable: nothing is known; ask again.
         """
         ...
 
+    def pause(self, name: str) -> None:
+        """Stop giving it processor time, at once and without its knowledge; paused already is success.
+
+        Raises:
+            ContainerNotFound: there is no such container.
+            ContainerNotRunning: it has ended or was never started.
+            RuntimeUnavailable: it may or may not be paused; ask again.
+        """
+        ...
+
+    def unpause(self, name: str) -> None:
+        """Let a paused container go on; running already is success.
+
+        Raises:
+            ContainerNotFound: there is no such container.
+            ContainerNotRunning: it has ended or was never started.
+            RuntimeUnavailable: it may or may not be paused; ask again.
+        """
+        ...
+
+    def exec(
+        self, name: str, command: Sequence[str], *, user: str = USER, timeout_seconds: float = EXEC_SECONDS
+    ) -> ExecResult:
+        """Run a short command inside a running container, without the container's secrets.
+
+        Args:
+            name: the container.
+            command: program and arguments; one that does not exist is exit code 126 or 127.
+            user: who runs it; ``worker`` is the container's own user.
+            timeout_seconds: after which it is killed, which is an exit code of 124 or 137.
+
+        Raises:
+            ContainerNotFound: there is no such container.
+            ContainerNotRunning: it is not running, or paused.
+            RuntimeUnavailable: nothing is known, in particular not whether it ran.
+        """
+        ...
+
     def remove(self, name: str) -> None:
-        """Kill whatever lives of it and delete everything it left; absent is success.
+        """Kill whatever lives of it and delete everything it left but a named home; absent is success.
 
         Raises:
             RuntimeUnavailable: some of it may be left; ask again.
+        """
+        ...
+
+    def remove_home(self, home: str) -> None:
+        """Delete a home directory; absent is success.
+
+        Raises:
+            RuntimeUnavailable: it may be left, for example because a container uses it; ask again.
+        """
+        ...
+
+    def remove_leftovers(self, *, min_age_seconds: float) -> list[str]:
+        """Delete what crashed calls left and no container uses; return what it was.
+
+        Never a container that was started, and never a home.
+
+        Args:
+            min_age_seconds: younger things may belong to a call that is still at work.
+
+        Raises:
+            RuntimeUnavailable: some of it may be left.
         """
         ...
 

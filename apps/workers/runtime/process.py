@@ -4,12 +4,17 @@
 root it at least runs under a uid of its own, which can read neither our secrets
 nor another unit's files and cannot gain privileges. As an ordinary user it runs
 as ourselves and could do all we can. ``image``, ``memory_bytes``, ``cpus``,
-``network`` and ``read_only_root`` have no effect, ``pids_limit`` only as root.
+``network``, ``read_only_root``, ``temporary_bytes`` and ``own_init`` have no
+effect, ``pids_limit`` only as root. ``mounts`` are refused.
 """
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
+from apps.units import beside
+from apps.units.beside import UnitNotRunning
 from apps.units.environment import base_environment
 from apps.units.spec import (
     UnitFileNotFound,
@@ -44,16 +49,23 @@ class ProcessRuntime:
 
     def start(self, spec: base.ContainerSpec) -> None:
         """Start or adopt a unit of this name."""
+        if spec.mounts:
+            raise base.ContainerRefused(
+                "Workers as plain processes cannot be given directories of this machine.",
+                code="mounts_unsupported",
+            )
         with _translated():
             work = str(self._units.expected_work_directory(spec.name))
             environment = {**self._base, ENV_WORKSPACE_DIR: work, **spec.environment}
+            if spec.home is not None:
+                environment = {"HOME": str(beside.make_home(self._units, spec.home)), **environment}
             self._units.start(_unit_spec(spec, environment))
 
     def inspect(self, name: str) -> base.ContainerState | None:
         """Observe a unit."""
         with _translated():
             state = self._units.inspect(name)
-        return None if state is None else _container_state(state)
+        return None if state is None else self._container_state(state)
 
     def logs(self, name: str, *, tail_bytes: int) -> str:
         """Return the end of a unit's output."""
@@ -70,15 +82,79 @@ class ProcessRuntime:
         with _translated():
             self._units.ask_to_stop(name)
 
+        self._wake(name)
+
+    def pause(self, name: str) -> None:
+        """Stop a unit's processes; one that is just being forked may need a second call."""
+        with _translated():
+            beside.pause(self._units, name)
+
+    def unpause(self, name: str) -> None:
+        """Let a unit's processes go on."""
+        with _translated():
+            beside.unpause(self._units, name)
+
+    def exec(
+        self,
+        name: str,
+        command: Sequence[str],
+        *,
+        user: str = base.USER,
+        timeout_seconds: float = base.EXEC_SECONDS,
+    ) -> base.ExecResult:
+        """Run a short command under a unit's account."""
+        if user != base.USER:
+            raise base.ContainerRefused("A unit has one account only.", details={"user": user})
+        if self._is_paused(name):
+            raise base.ContainerNotRunning(details={"name": name})
+        with _translated():
+            done = beside.execute(
+                self._units,
+                name,
+                command,
+                env=self._base,
+                timeout_seconds=timeout_seconds,
+                limit_bytes=base.EXEC_OUTPUT_BYTES,
+            )
+        return base.ExecResult(exit_code=done.exit_code, output=done.output.decode(errors="replace"))
+
     def remove(self, name: str) -> None:
         """Kill and delete a unit."""
         with _translated():
             self._units.remove(name)
 
+    def remove_home(self, home: str) -> None:
+        """Delete a home directory."""
+        with _translated():
+            directory = beside.home_directory(self._units, home)
+            if directory.exists():
+                shutil.rmtree(directory)
+
+    def remove_leftovers(self, *, min_age_seconds: float) -> list[str]:
+        """Do nothing: a half-made unit is made anew by the next start, and removed with its name."""
+        del min_age_seconds
+        return []
+
     def list_owned(self) -> list[base.ContainerState]:
         """Observe every unit."""
         with _translated():
-            return [_container_state(state) for state in self._units.list_owned()]
+            return [self._container_state(state) for state in self._units.list_owned()]
+
+    def _wake(self, name: str) -> None:
+        """Let a stopped process take notice of a signal."""
+        if self._is_paused(name):
+            with contextlib.suppress(base.ContainerNotFound, base.ContainerNotRunning):
+                self.unpause(name)
+
+    def _is_paused(self, name: str) -> bool:
+        with _translated():
+            return beside.is_paused(self._units, name)
+
+    def _container_state(self, state: UnitState) -> base.ContainerState:
+        found = _container_state(state)
+        if found.phase is base.Phase.RUNNING and self._is_paused(state.name):
+            return replace(found, phase=base.Phase.PAUSED)
+        return found
 
 
 def _unit_spec(spec: base.ContainerSpec, environment: Mapping[str, str]) -> UnitSpec:
@@ -120,6 +196,8 @@ def _translated() -> Iterator[None]:
         raise base.ContainerFileNotFound(details=error.details) from error
     except UnitFileRefused as error:
         raise base.ContainerFileRefused(error.message, details=error.details) from error
+    except UnitNotRunning as error:
+        raise base.ContainerNotRunning(details=error.details) from error
     except UnitInvalid as error:
         raise base.ContainerRefused(error.message, details=error.details) from error
     except (UnitsUnavailable, OSError) as error:

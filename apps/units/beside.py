@@ -1,0 +1,148 @@
+"""What else can be done to a running unit: hold it, let it go, run a command next to it."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from apps.errors import Conflict
+from apps.units import layout, processes
+from apps.units.spec import UnitNotFound, UnitPhase, UnitsUnavailable
+from apps.units.supervisor import Units
+
+#: Kernel states of a process that was stopped by a signal.
+_STOPPED: Final = frozenset({"T", "t"})
+_HOLD_SECONDS: Final = 2.0
+_POLL_SECONDS: Final = 0.002
+#: Exit codes as shells and coreutils' ``timeout`` use them.
+_NOT_EXECUTABLE: Final = 126
+_NOT_FOUND: Final = 127
+_TIMED_OUT: Final = 124
+
+
+class UnitNotRunning(Conflict):
+    """The unit has ended."""
+
+    code = "unit_not_running"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CommandResult:
+    """What a command did: its exit code, and the end of what it wrote."""
+
+    exit_code: int
+    output: bytes
+
+
+def pause(units: Units, name: str) -> None:
+    """Stop every process of a unit; its supervisor goes on and still enforces the deadline.
+
+    Raises:
+        UnitNotFound, UnitNotRunning: there is nothing to hold.
+        UnitsUnavailable: it makes processes faster than they can be stopped.
+    """
+    shim = _running(units, name)["shim_pid"]
+    deadline = time.monotonic() + _HOLD_SECONDS
+    while moving := [pid for pid in processes.descendants(shim) if not _is_stopped(pid)]:
+        for pid in moving:
+            processes.send(pid, signal.SIGSTOP)
+        if time.monotonic() >= deadline:
+            raise UnitsUnavailable(f"processes of unit {name} cannot be stopped")
+        time.sleep(_POLL_SECONDS)
+
+
+def unpause(units: Units, name: str) -> None:
+    """Let every process of a unit go on.
+
+    Raises:
+        UnitNotFound, UnitNotRunning: there is nothing to let go.
+    """
+    # The first process last: it may be waiting for the others.
+    for pid in reversed(processes.descendants(_running(units, name)["shim_pid"])):
+        processes.send(pid, signal.SIGCONT)
+
+
+def is_paused(units: Units, name: str) -> bool:
+    """Say whether a unit's own command was stopped."""
+    process: Any = layout.read_json(str(units.directory / name), layout.PROCESS)
+    return process is not None and _is_stopped(process["pid"], missing=False)
+
+
+def execute(
+    units: Units,
+    name: str,
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    timeout_seconds: float,
+    limit_bytes: int,
+) -> CommandResult:
+    """Run a short command under a unit's account, in its work directory.
+
+    Args:
+        units: where the unit lives.
+        name: the unit.
+        argv: the command.
+        env: its whole environment, in which the unit's own account can read.
+        timeout_seconds: after which it is killed.
+        limit_bytes: how much of its output is kept.
+
+    Raises:
+        UnitNotFound, UnitNotRunning: there is no place to run it in.
+        UnitsUnavailable: the machine has no process left.
+    """
+    process = _running(units, name)
+    uid = process["uid"]
+    account = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
+    try:
+        done = subprocess.run(
+            list(argv),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env={"HOME": str(units.directory / name / layout.HOME), **env},
+            cwd=units.work_directory(name),
+            timeout=timeout_seconds,
+            start_new_session=True,
+            **account,
+        )
+    except subprocess.TimeoutExpired as error:
+        return CommandResult(exit_code=_TIMED_OUT, output=(error.stdout or b"")[-limit_bytes:])
+    except (FileNotFoundError, PermissionError) as error:
+        code = _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
+        return CommandResult(exit_code=code, output=str(error).encode()[-limit_bytes:])
+    except BlockingIOError as error:
+        raise UnitsUnavailable(f"no process can be started beside {name}") from error
+    code = done.returncode if done.returncode >= 0 else 128 - done.returncode
+    return CommandResult(exit_code=code, output=done.stdout[-limit_bytes:])
+
+
+def make_home(units: Units, home: str) -> Path:
+    """Return a directory that outlives units, made and handed to the account of the same name."""
+    directory = home_directory(units, home)
+    os.makedirs(directory.parent, mode=0o711, exist_ok=True)
+    units.hand_over(directory, home)
+    return directory
+
+
+def home_directory(units: Units, home: str) -> Path:
+    """Return where a home is, or would be."""
+    return units.root / "homes" / home
+
+
+def _running(units: Units, name: str) -> Any:
+    state = units.inspect(name)
+    if state is None:
+        raise UnitNotFound(details={"name": name})
+    if state.phase is not UnitPhase.RUNNING:
+        raise UnitNotRunning(details={"name": name})
+    return layout.read_json(str(units.directory / name), layout.PROCESS)
+
+
+def _is_stopped(pid: int, *, missing: bool = True) -> bool:
+    found = processes.stat(pid)
+    return missing if found is None or not found.is_alive else found.state in _STOPPED

@@ -1,0 +1,92 @@
+"""Finding, making and deleting containers of one installation; for use inside ``asking``."""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from typing import Any, Final
+
+import docker
+from docker.errors import APIError, NotFound
+
+from apps.workers.runtime import base
+from apps.workers.runtime.docker_client import code_of
+from apps.workers.runtime.docker_convert import CONTAINER, INSTALLATION
+
+CONFLICT: Final = 409
+_REMOVAL_SECONDS: Final = 20.0
+_POLL_SECONDS: Final = 0.05
+
+
+def summaries(client: docker.DockerClient, installation: str, *labels: str) -> list[dict[str, Any]]:
+    """Return the daemon's short descriptions of our containers with these labels, running or not."""
+    words = [f"{INSTALLATION}={installation}", *labels]
+    found: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": words})
+    return found
+
+
+def find(
+    client: docker.DockerClient, installation: str, name: str, *, foreign_is_refused: bool = False
+) -> dict[str, Any] | None:
+    """Return the daemon's description of our container of a final name, or None.
+
+    Raises:
+        ContainerRefused: a stranger's has that name, and this was asked to matter.
+
+    """
+    try:
+        found: dict[str, Any] = client.api.inspect_container(name)
+    except NotFound:
+        return None
+    if found["Name"] != f"/{name}":
+        # The daemon also finds by the beginning of an id.
+        return None
+    labels = found["Config"].get("Labels") or {}
+    if labels.get(INSTALLATION) == installation and labels.get(CONTAINER) == name:
+        return found
+    if foreign_is_refused:
+        raise base.ContainerRefused(f"A stranger's container is called {name}.", code="container_name_taken")
+    return None
+
+
+def create(client: docker.DockerClient, keywords: dict[str, Any]) -> str:
+    """Make a container and return its id.
+
+    Raises:
+        ImageMissing: its image is not there.
+
+    """
+    try:
+        return str(client.containers.create(**keywords).id)
+    except NotFound as error:
+        try:
+            client.images.get(keywords["image"])
+        except NotFound:
+            raise base.ImageMissing(details={"image": keywords["image"]}) from error
+        raise
+
+
+def destroy(client: docker.DockerClient, container_id: str) -> None:
+    """Kill and delete; returns when the daemon says that it is gone."""
+    deadline = time.monotonic() + _REMOVAL_SECONDS
+    while True:
+        try:
+            client.api.remove_container(container_id, v=True, force=True)
+        except NotFound:
+            return
+        except APIError as error:
+            # Somebody else is removing it, or it is just ending.
+            if code_of(error) != CONFLICT or time.monotonic() >= deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+
+
+@contextlib.contextmanager
+def already_so(*codes: int) -> Iterator[None]:
+    """Take absence, and the given answers of the daemon, for success."""
+    try:
+        yield
+    except NotFound:
+        return
+    except APIError as error:
+        if code_of(error) not in codes:
+            raise
