@@ -73,6 +73,8 @@ class UnitSpec:
         timeout_seconds: hard deadline, enforced by the shim even if nobody is left to ask for it.
         stop_grace_seconds: from SIGTERM to SIGKILL, at the deadline and after ``ask_to_stop``.
         account: whose uid it runs under when we are root; None gives the unit an account of its own name.
+        is_ours: it runs under our own uid even when we are root, and nothing separates it from us: for
+            programs of ours only, never for what a stranger wrote.
         workdir: an existing directory to start in, already handed over to the account
             (``Units.hand_over``); None gives a fresh one inside the unit's directory.
         inputs: plain file names to files that are copied, readable only, into ``INPUT_DIR``.
@@ -89,6 +91,7 @@ class UnitSpec:
     timeout_seconds: float
     stop_grace_seconds: float = 10.0
     account: str | None = None
+    is_ours: bool = False
     workdir: Path | None = None
     inputs: Mapping[str, Path] = field(default_factory=dict)
     log_limit_bytes: int = 1024**2

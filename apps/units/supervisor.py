@@ -63,7 +63,7 @@ class Units:
         if locks is None:
             return
         try:
-            uid = self._accounts.uid_for(spec.account or spec.name)
+            uid = None if spec.is_ours else self._accounts.uid_for(spec.account or spec.name)
             if uid is not None:
                 require_reachable(self.directory if spec.workdir is None else spec.workdir.absolute(), uid)
             launch.hand_over(launch.prepare(directory, spec, uid, self._cache), spec.name, locks)

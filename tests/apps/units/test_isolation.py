@@ -176,3 +176,13 @@ def test_units_of_two_directories_cannot_meet(units, make_spec, place, recorded,
         wait_for(lambda: not processes.is_same(mine["pid"], mine["start_ticks"]))
     finally:
         neighbors.remove("same")
+
+
+def test_program_of_ours_runs_as_we_do_when_told_so(units, make_spec, finished):
+    units.start(make_spec("ours", "id -u; touch written", is_ours=True))
+
+    state = finished("ours")
+
+    assert state.exit_code == 0
+    assert units.logs("ours", tail_bytes=100).split()[0] == str(os.geteuid())
+    assert units.fetch("ours", "written", limit_bytes=10) == b""
