@@ -17,7 +17,7 @@ from apps.graph.models import Question, Run
 from apps.infra.models import Server, ServiceDeployment
 from apps.lifecycle import IllegalTransition, Lifecycle
 from apps.projects.models import MergeRequest, Project, Task, User
-from apps.workers.models import DeadLetter, Turn, Verification, Worker
+from apps.workers.models import DeadLetter, Turn, Verification, Worker, WorkerImage
 
 MODELS: list[type[Lifecycle]] = [
     Project,
@@ -27,6 +27,7 @@ MODELS: list[type[Lifecycle]] = [
     Turn,
     Verification,
     DeadLetter,
+    WorkerImage,
     Server,
     ServiceDeployment,
     Run,

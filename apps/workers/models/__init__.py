@@ -1,6 +1,7 @@
 """Rows of the workers app."""
 
 from apps.workers.models.agent_config import AgentConfig
+from apps.workers.models.image import ImageStatus, WorkerImage
 from apps.workers.models.inbox import DeadLetter, DeadLetterStatus, Snapshot, WorkerEvent
 from apps.workers.models.liveness import Ground, Verdict
 from apps.workers.models.turn import Turn, TurnStatus
@@ -14,6 +15,7 @@ __all__ = [
     "DeadLetter",
     "DeadLetterStatus",
     "Ground",
+    "ImageStatus",
     "Snapshot",
     "Turn",
     "TurnStatus",
@@ -22,5 +24,6 @@ __all__ = [
     "VerificationStatus",
     "Worker",
     "WorkerEvent",
+    "WorkerImage",
     "WorkerStatus",
 ]

@@ -78,6 +78,14 @@ class Worker(Lifecycle):
     run_id = models.UUIDField(null=True, blank=True)
     allowed_commands = models.JSONField(default=list)
     config = models.JSONField(default=dict, help_text="WorkerConfig without its secrets.")
+    image = models.ForeignKey(
+        "workers.WorkerImage",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="workers",
+        help_text="What its container starts from; none where workers are processes.",
+    )
     # What it works on.
     workspace_name = models.CharField(max_length=200, blank=True, help_text="Bundle of the base branch.")
     workspace_sha256 = models.CharField(max_length=64, blank=True)
