@@ -74,12 +74,19 @@ def get_channel() -> "Channel":
     return Channel(_shared_client(settings.CHANNEL_REDIS_URL))
 
 
-def worker_url(worker_id: UUID, password: str) -> str:
-    """Return the address that a worker is given: its own user, database 0."""
+def worker_url(worker_id: UUID, password: str, *, address: str | None = None) -> str:
+    """Return the address that a worker is given: its own user, database 0.
+
+    Args:
+        worker_id: the worker.
+        password: of its user.
+        address: ``host:port`` of a relay to the server, which speaks no TLS; None is the server itself.
+
+    """
     parts = urlsplit(settings.CHANNEL_REDIS_URL)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
-    address = f"{acl_user(str(worker_id))}:{password}@{host}:{parts.port or 6379}"
-    return urlunsplit((parts.scheme, address, "/0", "", ""))
+    scheme, place = (parts.scheme, f"{host}:{parts.port or 6379}") if address is None else ("redis", address)
+    return urlunsplit((scheme, f"{acl_user(str(worker_id))}:{password}@{place}", "/0", "", ""))
 
 
 def acl_rule(worker_id: str, password_sha256: str) -> tuple[str, ...]:

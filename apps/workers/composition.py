@@ -8,7 +8,7 @@ from django.conf import settings
 
 from apps.units import toolchain
 from apps.units.supervisor import Units
-from apps.workers import instructions, product_owner
+from apps.workers import engine, instructions, product_owner
 from apps.workers.agents import AGENTS
 from apps.workers.channel import Channel, get_channel, worker_url
 from apps.workers.container_config import WorkerContainerConfig
@@ -16,6 +16,7 @@ from apps.workers.credentials import credentials_of
 from apps.workers.limits import IDLE_SECONDS, REPORT_SECONDS
 from apps.workers.models import Worker
 from apps.workers.runtime.base import ContainerRuntime, ContainerSpec
+from apps.workers.runtime.choice import DOCKER
 from apps.workers.runtime.process import ProcessRuntime
 from worker_image.contract import AgentType, AuthMode
 
@@ -59,16 +60,33 @@ def get_units() -> Units:
 
 @cache
 def get_runtime() -> ContainerRuntime:
-    """Return the runtime that WORKERS_RUNTIME names.
+    """Return the runtime that WORKERS_RUNTIME names, or with ``auto`` the one that this machine offers.
 
     Raises:
         ValueError: there is no such runtime.
 
     """
-    if settings.WORKERS_RUNTIME not in ("auto", "process"):
-        raise ValueError(f"WORKERS_RUNTIME={settings.WORKERS_RUNTIME} is not known")
+    if engine.runtime_name() == DOCKER:
+        return engine.get_docker()
     tools = toolchain.prepare(settings.TOOLS_DIR, extra=settings.WORKERS_TOOLS_DIRS)
     return ProcessRuntime(get_units(), tools=tools, outer=settings.UNITS_OUTER_ENVIRONMENT)
+
+
+def control_plane() -> tuple[str, str | None]:
+    """Return where workers reach us: address of the API, and host and port of the channel.
+
+    None: the channel where we reach it ourselves. Containers reach the edge on the gateway of their bridge,
+    which passes both on.
+
+    Raises:
+        RuntimeUnavailable: the gateway is not known yet; ask again.
+
+    """
+    if engine.runtime_name() != DOCKER:
+        return settings.WORKERS_API_URL, None
+    gateway = engine.get_docker().gateway()
+    api, channel = settings.WORKERS_EDGE_API_PORT, settings.WORKERS_EDGE_CHANNEL_PORT
+    return f"http://{gateway}:{api}", f"{gateway}:{channel}"
 
 
 def get_hands() -> Hands:
@@ -94,6 +112,7 @@ def get_limits() -> Limits:
 def container_spec(worker: Worker) -> ContainerSpec:
     """Return the container that a worker's row describes, its secrets derived anew."""
     credentials = credentials_of(worker.pk)
+    api_url, channel = control_plane()
     key, url = _provider(worker.agent_type)
     config: Mapping[str, str] = worker.config
     container = WorkerContainerConfig(
@@ -116,8 +135,8 @@ def container_spec(worker: Worker) -> ContainerSpec:
         home=product_owner.home_of(worker),
     )
     return container.to_spec(
-        redis_url=worker_url(worker.pk, credentials.password),
-        api_url=settings.WORKERS_API_URL,
+        redis_url=worker_url(worker.pk, credentials.password, address=channel),
+        api_url=api_url,
         stop_grace_seconds=settings.WORKERS_STOP_GRACE_SECONDS,
     )
 

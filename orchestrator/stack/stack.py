@@ -16,9 +16,10 @@ from orchestrator.embedded.places import private_dir, write_private
 from orchestrator.embedded.processes import log_tail, spawn
 from orchestrator.envfile import find_var_dir, read_env_file
 from orchestrator.stack.prepare import prepare_database, stop_units
+from orchestrator.stack.runtime import Runtime, choose_runtime, dissolve, read_runtime
 from orchestrator.stack.state import StackFailed, StackState, choose_ports
 from orchestrator.stack.supervisor import TOKEN_VARIABLE, Supervisor, end_group, stop_children, sweep
-from orchestrator.stack.table import FLOWER, ChildSpec, Ports, default_table
+from orchestrator.stack.table import FLOWER, ChildSpec, Ports, default_table, edge
 
 logger = logging.getLogger(__name__)
 
@@ -42,6 +43,7 @@ class Stack:
         without: Collection[str] = (),
         table: Table | None = None,
         web_port: int | None = None,
+        keep_homes: bool = True,
     ) -> None:
         """Describe a stack; nothing is started.
 
@@ -51,6 +53,7 @@ class Stack:
             without: names of processes that shall not run, such as ``flower``.
             table: another process table than the system's own; then no database is prepared.
             web_port: port of the web, by default the one it had before, else the first free from 8000.
+            keep_homes: whether the homes of Product Owners, which are data, stay after a stop.
 
         """
         self._given_env = dict(os.environ if env is None else env)
@@ -61,12 +64,14 @@ class Stack:
         self.var_dir = self.embedded.var_dir
         self._without = frozenset(without)
         self._table = table
+        self._keep_homes = keep_homes
         self._state = StackState(self.var_dir / "run")
         self._wanted_web_port = web_port
         self._supervisor: Supervisor | None = None
         self._stopping = threading.Event()
         self._keepers: list[threading.Thread] = []
         self.ports = self._state.read().ports
+        self.runtime = read_runtime(self.var_dir)
         self.admin_notice = ""
 
     @property
@@ -97,6 +102,10 @@ class Stack:
             self._stop_leftovers()
             self.ports = choose_ports(earlier.ports, web_port=self._wanted_web_port)
         private_dir(self.var_dir / "static")
+        if self._table is None and not (adopt and self.runtime):
+            self.runtime = None  # what was chosen last time is not handed to this choice
+            self.runtime = choose_runtime(self.child_env(), var_dir=self.var_dir, root=ROOT)
+            logger.info(self.runtime.notice)
         self.embedded.start()
         env = self.child_env()
         if self._table is None:
@@ -116,7 +125,14 @@ class Stack:
             specs = self._table(self.ports)
         else:
             specs = default_table(self.ports, flower_password=self._flower_password())
+            if self.runtime is not None and self.runtime.has_containers:
+                specs = (*specs, self._edge(self.runtime))
         return [spec for spec in specs if spec.name not in self._without]
+
+    def _edge(self, runtime: Runtime) -> ChildSpec:
+        configured = self._dotenv | self.child_env()
+        url = configured.get("CHANNEL_REDIS_URL", "")
+        return edge(installation=runtime.installation, channel_url=url)
 
     def _flower_password(self) -> str:
         path = self._state.run_dir / "flower.password"
@@ -128,7 +144,8 @@ class Stack:
         """Return the environment of a process that belongs to this stack, ``manage.py`` for example."""
         generated = self.embedded.env() | {"WORKERS_API_URL": self.web_url}
         missing = {key: value for key, value in generated.items() if key not in self._dotenv}
-        return {**missing, **self._given_env, "VAR_DIR": str(self.var_dir), "PYTHONUNBUFFERED": "1"}
+        chosen = {} if self.runtime is None else self.runtime.settings()
+        return {**missing, **self._given_env, **chosen, "VAR_DIR": str(self.var_dir), "PYTHONUNBUFFERED": "1"}
 
     def _keep_servers(self) -> None:
         for name in self._names:
@@ -189,6 +206,7 @@ class Stack:
         try:
             if self._table is None:
                 stop_units(self.child_env(), var_dir=self.var_dir, root=ROOT)
+                dissolve(self.child_env(), var_dir=self.var_dir, root=ROOT, keep_homes=self._keep_homes)
         finally:
             self.embedded.stop()
             self._state.unlock()

@@ -95,7 +95,12 @@ class Supervisor:
     def _spawn(self, child: _Child) -> None:
         spec = child.spec
         (self._ready_dir / spec.name).unlink(missing_ok=True)
-        env = {**self._env, **spec.env, "STACK_NAME": spec.name}
+        inherited = {
+            name: value
+            for name, value in self._env.items()
+            if spec.inherits is None or name in spec.inherits
+        }
+        env = {**inherited, **spec.env, "STACK_NAME": spec.name}
         child.identity = spawn(spec.argv, log=self._logs / f"{spec.name}.log", env=env, cwd=self._cwd)
         child.started_at, child.restart_at = time.monotonic(), None
         self._record()

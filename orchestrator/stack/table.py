@@ -3,8 +3,9 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit, urlunsplit
 
-WEB, FLOWER, BEAT = "web", "flower", "beat"
+WEB, FLOWER, BEAT, EDGE = "web", "flower", "beat", "edge"
 CELERY_APP = "orchestrator.celery"
 
 # Queues are privilege boundaries; on one machine under one account they share three processes.
@@ -13,6 +14,13 @@ QUEUES = {
     "flow": ("graph", "workers", "periodic"),
     "ingest": ("ingest",),
 }
+# The edge talks to strangers, so it is not handed the keys of the house.
+EDGE_INHERITS = frozenset(
+    {
+        *("PATH", "LANG", "PYTHONUNBUFFERED", "VAR_DIR", "STACK_TOKEN", "LOG_FORMAT", "LOG_LEVEL"),
+        *("WORKERS_EGRESS", "WORKERS_EGRESS_ALLOW", "WORKERS_API_URL", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    }
+)
 # A warm shutdown waits for a running Celery task; the soft one puts it back into its queue. With the pool of
 # threads Celery fails at the start when told so; its work is short anyway.
 SOFT_SHUTDOWN = {"REMAP_SIGTERM": "SIGQUIT"}
@@ -32,6 +40,8 @@ class ChildSpec:
     """The program and its arguments; never a secret."""
     env: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Added to the stack's environment."""
+    inherits: frozenset[str] | None = None
+    """Which variables of the stack's environment it gets; None: all."""
     ready_file: bool = False
     """It touches ``<VAR_DIR>/run/ready/<STACK_NAME>`` when it is ready."""
     ready_url: str = ""
@@ -59,6 +69,26 @@ def default_table(ports: Ports, *, flower_password: str) -> tuple[ChildSpec, ...
 
     """
     return (_web(ports.web), *map(_worker, QUEUES), _beat(), _flower(ports.flower, flower_password))
+
+
+def edge(*, installation: str, channel_url: str) -> ChildSpec:
+    """Return the process that containers of workers talk to.
+
+    Args:
+        installation: whose containers they are.
+        channel_url: the result channel; only its address is handed on.
+    """
+    parts = urlsplit(channel_url)
+    address = urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], "", "", ""))
+    return ChildSpec(
+        name=EDGE,
+        argv=(sys.executable, "-m", "orchestrator.edge"),
+        env={"WORKERS_INSTALLATION": installation, "CHANNEL_REDIS_URL": address},
+        inherits=EDGE_INHERITS,
+        ready_file=True,
+        stop_stage=1,
+        stop_seconds=5.0,
+    )
 
 
 def _web(port: int) -> ChildSpec:
