@@ -23,6 +23,7 @@ def update_each(
     *,
     where: str,
     among: Collection[Any],
+    common: Mapping[str, Any] | None = None,
 ) -> set[Key]:
     """Write every row's own values, as far as the row meets the condition when it is written.
 
@@ -31,6 +32,7 @@ def update_each(
         changes: primary key → field → plain value (no expressions); the same fields for every row.
         where: a field.
         among: only rows that have one of these values in it are written.
+        common: field → plain value, the same for every row.
 
     Returns:
         The keys of the rows that were written.
@@ -41,15 +43,17 @@ def update_each(
     """
     if not changes:
         return set()
-    names = sorted(next(iter(changes.values())))
-    if any(sorted(row) != names for row in changes.values()):
+    names = next(iter(changes.values())).keys()
+    if any(row.keys() != names for row in changes.values()):
         raise ValueError("Every row of a batch changes the same fields.")
     key, *fields = (_field(model, name) for name in ("pk", *names))
     columns = [list(changes), *([row[name] for row in changes.values()] for name in names)]
     values = [_packed(field, column) for field, column in zip((key, *fields), columns, strict=True)]
-    statement = _statement(model, key, fields, _field(model, where))
+    shared = {_field(model, name): value for name, value in (common or {}).items()}
+    same = [field.get_db_prep_save(value, connection) for field, value in shared.items()]
+    statement = _update(model, key, fields, list(shared), _field(model, where))
     with connection.cursor() as cursor:
-        cursor.execute(statement, [*values, list(among), list(among)])
+        cursor.execute(statement, [*values, list(among), *same, list(among)])
         return {written for (written,) in cursor.fetchall()}
 
 
@@ -106,16 +110,21 @@ def _unpacked(field: Field) -> str:
     return f"unnest((%s)::{_type(field)}[])"
 
 
-def _statement(model: type[models.Model], key: Field, fields: Sequence[Field], where: Field) -> str:
+def _update(
+    model: type[models.Model], key: Field, own: Sequence[Field], shared: Sequence[Field], where: Field
+) -> str:
     table, pk, state = (_quoted(name) for name in (model._meta.db_table, key.column, where.column))
     condition = f"held.{state} = ANY((%s)::{_type(where)}[])"
-    names = ", ".join(["key", *(f"value_{number}" for number in range(len(fields)))])
+    names = ", ".join(["key", *(f"value_{number}" for number in range(len(own)))])
     written = ", ".join(
-        f"{_quoted(field.column)} = {_read(field, number)}" for number, field in enumerate(fields)
+        [
+            *(f"{_quoted(field.column)} = %s" for field in shared),
+            *(f"{_quoted(field.column)} = {_read(field, number)}" for number, field in enumerate(own)),
+        ]
     )
     return f"""
         WITH given AS MATERIALIZED (
-            SELECT * FROM ROWS FROM ({", ".join(map(_unpacked, (key, *fields)))}) AS given({names})
+            SELECT * FROM ROWS FROM ({", ".join(map(_unpacked, (key, *own)))}) AS given({names})
         ),
         locked AS (
             SELECT held.{pk} AS key FROM {table} AS held

@@ -113,9 +113,13 @@ class Lifecycle(models.Model):
             ValueError: two rows name different columns.
 
         """
-        now = timezone.now()
-        rows = {pk: {**row, "status": to, "status_changed_at": now} for pk, row in changes.items()}
-        moved = update_each(cls, rows, where="status", among=cls._sources(to, expect))
+        moved = update_each(
+            cls,
+            changes,
+            where="status",
+            among=cls._sources(to, expect),
+            common={"status": to, "status_changed_at": timezone.now()},
+        )
         for pk in moved:
             logger.info("%s %s became %s", cls.__name__, pk, to)
         late = changes.keys() - moved

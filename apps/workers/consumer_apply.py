@@ -120,11 +120,11 @@ def _note_words(reports: Iterable[Report]) -> None:
     beating: dict[UUID, dict[str, Any]] = {}
     for worker_id, heartbeat in latest.items():
         if heartbeat is None:
-            silent[worker_id] = {"heartbeat_at": now}
+            silent[worker_id] = {}
         else:
-            beating[worker_id] = {"heartbeat_at": now, "heartbeat": heartbeat}
+            beating[worker_id] = {"heartbeat": heartbeat}
     for words in (silent, beating):
-        update_each(Worker, words, where="status", among=ACTIVE)
+        update_each(Worker, words, where="status", among=ACTIVE, common={"heartbeat_at": now})
 
 
 def _apply_lifecycle(reports: Iterable[Report], facts: Facts) -> None:
@@ -174,21 +174,21 @@ class _Bundles:
         results = [report for report in reports if report.kind is OutputKind.RESULT]
         self._worker_ids = {report.worker_id for report in results}
         self._heads = {_claimed_commit(report.body) for report in results}
-        self._found: dict[tuple[UUID, str], Snapshot] | None = None
+        self._found: dict[tuple[UUID, str], tuple[str, str]] | None = None
 
-    def find(self, turn: Turn, head_sha: str) -> Snapshot | None:
-        """Return a bundle of the turn's worker with a commit as its head; one made for a result wins.
+    def find(self, turn: Turn, head_sha: str) -> tuple[str, str] | None:
+        """Return name and digest of a bundle of the turn's worker with a commit as its head.
 
-        Which turn uploaded it does not matter: a bundle is kept once, and a turn without a new commit hands
-        over the one of the turn before.
+        One made for a result wins. Which turn uploaded it does not matter: a bundle is kept once, and a turn
+        without a new commit hands over the one of the turn before.
         """
         if self._found is None:
-            snapshots = Snapshot.objects.filter(worker_id__in=self._worker_ids, head_sha__in=self._heads)
+            rows = Snapshot.objects.filter(worker_id__in=self._worker_ids, head_sha__in=self._heads)
             ranked = sorted(
-                snapshots.order_by("created_at"),
-                key=lambda snapshot: snapshot.reason == SnapshotReason.RESULT,
+                rows.order_by("created_at").values_list("worker_id", "head_sha", "name", "sha256", "reason"),
+                key=lambda row: row[-1] == SnapshotReason.RESULT,
             )
-            self._found = {(found.worker_id, found.head_sha): found for found in ranked}
+            self._found = {(worker_id, head): (name, sha256) for worker_id, head, name, sha256, _ in ranked}
         return self._found.get((turn.worker_id, head_sha))
 
 
@@ -222,15 +222,16 @@ def _end_of(
 ) -> tuple[TurnStatus, dict[str, Any]]:
     """Return how a result ends its turn, and what the turn's row keeps of it."""
     commit_sha = _claimed_commit(body)
-    snapshot = bundles.find(turn, commit_sha) if commit_sha else None
-    ending = outcomes.turn_ending(body, has_bundle=snapshot is not None)
+    bundle = bundles.find(turn, commit_sha) if commit_sha else None
+    bundle_name, bundle_sha256 = bundle or ("", "")
+    ending = outcomes.turn_ending(body, has_bundle=bundle is not None)
     return ending.status, {
         "failure": None if ending.failure is None else ending.failure.as_json(),
         "result": words,
         "commit_sha": commit_sha,
         "branch": (getattr(body, "branch", None) or "")[:120],
-        "bundle_name": snapshot.name if snapshot else "",
-        "bundle_sha256": snapshot.sha256 if snapshot else "",
+        "bundle_name": bundle_name,
+        "bundle_sha256": bundle_sha256,
         "summary": getattr(body, "summary", None) or getattr(body, "text", ""),
         "exit_code": _bounded(getattr(body, "exit_code", None)),
         "duration_ms": _bounded(getattr(body, "duration_ms", None)),
