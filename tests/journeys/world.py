@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -209,8 +209,16 @@ class World:
 
 
 @contextmanager
-def running(*, without: tuple[str, ...] = ("flower",)) -> Iterator[World]:
-    """Start a stack with a state directory of its own; stop it and remove everything at the end."""
+def running(
+    *, without: tuple[str, ...] = ("flower",), settings: Mapping[str, str] | None = None
+) -> Iterator[World]:
+    """Start a stack with a state directory of its own; stop it and remove everything at the end.
+
+    Args:
+        without: processes that are not started.
+        settings: environment variables besides, or instead of, those of every journey.
+
+    """
     var_dir = Path(tempfile.mkdtemp(prefix="orchestrator-journey-"))
     var_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
     env = {key: value for key, value in os.environ.items() if key not in _SERVERS}
@@ -221,6 +229,7 @@ def running(*, without: tuple[str, ...] = ("flower",)) -> Iterator[World]:
         "INFRA_PORT_RANGE_END": str(base + 199),
         "WORKERS_DEFAULT_AGENT": "rehearsal",
     }
+    env |= settings or {}
     warm_cache = ROOT / "var" / "cache"
     if warm_cache.exists():
         shutil.copytree(warm_cache, var_dir / "cache", symlinks=True, copy_function=os.link)

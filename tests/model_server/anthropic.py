@@ -55,7 +55,7 @@ def message(answer: Answer, conversation: Conversation) -> dict[str, Any]:
         "type": "message",
         "role": "assistant",
         "model": conversation.model,
-        "content": [_block(answer, conversation)],
+        "content": _content(answer, conversation),
         "stop_reason": "tool_use" if is_call else "end_turn",
         "stop_sequence": None,
         "usage": _usage(OUTPUT_TOKENS),
@@ -75,31 +75,31 @@ def sign_of_life() -> bytes:
 
 
 def body(answer: Answer, conversation: Conversation) -> Iterator[bytes]:
-    """Yield one content block and the end of the stream."""
+    """Yield the content blocks and the end of the stream."""
     whole = message(answer, conversation)
-    block = whole["content"][0]
-    if block["type"] == "text":
-        yield from begin_text()
-        yield from (text(part) for part in _pieces(block["text"]))
-    else:
-        yield event("content_block_start", {"index": 0, "content_block": {**block, "input": {}}})
-        for part in _pieces(json.dumps(block["input"])):
-            delta = {"type": "input_json_delta", "partial_json": part}
-            yield event("content_block_delta", {"index": 0, "delta": delta})
-    yield event("content_block_stop", {"index": 0})
+    for index, block in enumerate(whole["content"]):
+        if block["type"] == "text":
+            yield from begin_text(index)
+            yield from (text(part, index) for part in _pieces(block["text"]))
+        else:
+            yield event("content_block_start", {"index": index, "content_block": {**block, "input": {}}})
+            for part in _pieces(json.dumps(block["input"])):
+                delta = {"type": "input_json_delta", "partial_json": part}
+                yield event("content_block_delta", {"index": index, "delta": delta})
+        yield event("content_block_stop", {"index": index})
     ending = {"stop_reason": whole["stop_reason"], "stop_sequence": None}
     yield event("message_delta", {"delta": ending, "usage": {"output_tokens": OUTPUT_TOKENS}})
     yield event("message_stop", {})
 
 
-def begin_text() -> Iterator[bytes]:
+def begin_text(index: int = 0) -> Iterator[bytes]:
     """Yield the begin of a text block."""
-    yield event("content_block_start", {"index": 0, "content_block": {"type": "text", "text": ""}})
+    yield event("content_block_start", {"index": index, "content_block": {"type": "text", "text": ""}})
 
 
-def text(part: str) -> bytes:
+def text(part: str, index: int = 0) -> bytes:
     """Return one piece of text."""
-    return event("content_block_delta", {"index": 0, "delta": {"type": "text_delta", "text": part}})
+    return event("content_block_delta", {"index": index, "delta": {"type": "text_delta", "text": part}})
 
 
 def event(kind: str, data: dict[str, Any]) -> bytes:
@@ -107,11 +107,13 @@ def event(kind: str, data: dict[str, Any]) -> bytes:
     return f"event: {kind}\ndata: {json.dumps({'type': kind, **data})}\n\n".encode()
 
 
-def _block(answer: Answer, conversation: Conversation) -> dict[str, Any]:
+def _content(answer: Answer, conversation: Conversation) -> list[dict[str, Any]]:
+    words = [{"type": "text", "text": answer.text}] if answer.text or isinstance(answer, Say) else []
     if isinstance(answer, Say):
-        return {"type": "text", "text": answer.text}
+        return words
     call = answer if isinstance(answer, Call) else _shell_call(answer, conversation)
-    return {"type": "tool_use", "id": f"toolu_{uuid4().hex}", "name": call.tool, "input": dict(call.input)}
+    use = {"type": "tool_use", "id": f"toolu_{uuid4().hex}", "name": call.tool, "input": dict(call.input)}
+    return [*words, use]
 
 
 def _shell_call(run: Run, conversation: Conversation) -> Call:

@@ -21,10 +21,11 @@ class Say:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Run a shell command by whichever shell tool the client offers."""
+    """Run a shell command by whichever shell tool the client offers, perhaps after saying what for."""
 
     command: str
     after_seconds: float = 0.0
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Call:
     tool: str
     input: Mapping[str, object]
     after_seconds: float = 0.0
+    text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
