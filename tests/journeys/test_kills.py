@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.journeys.victims import KINDS, kill
+from tests.journeys.victims import KINDS, held, kill
 from tests.journeys.world import World, eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
@@ -69,11 +69,11 @@ def test_run_ends_once_after_kill(world: World, kind: str, stage: str) -> None:
 
 def _kill_and_recover(world: World, kind: str, stage: str) -> bool:
     """Do one run with one kill in it; tells whether the kill landed in its stage."""
-    task = world.begin(SENTENCE)
-    assert world.reaches(task["id"], stage, seconds=90, poll_seconds=0.005)
-
-    killed = kill(world, kind, task["id"])
-    landed = killed and STAGES[stage] not in world.kinds(task["id"])
+    with held(world, kind, stage):
+        task = world.begin(SENTENCE)
+        assert world.reaches(task["id"], stage, seconds=90, poll_seconds=0.005)
+        killed = kill(world, kind, task["id"])
+        landed = killed and STAGES[stage] not in world.kinds(task["id"])
     world.stack.wait_ready(60)
     back = time.monotonic()
     card = world.wait(task["id"], seconds=120)

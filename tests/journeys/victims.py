@@ -2,10 +2,13 @@
 
 import os
 import signal
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 import psutil
+import psycopg
 
-from tests.journeys.world import World
+from tests.journeys.world import World, eventually
 
 KINDS = (
     "web",
@@ -45,8 +48,21 @@ def _kill_child(world: World, name: str) -> bool:
 
 
 def _kill_wrapper(world: World, task_id: str) -> bool:
-    processes = world.worker_processes(task_id)
-    if not processes:
+    # A worker that was asked for takes a moment to have a process.
+    if not eventually(lambda: bool(world.worker_processes(task_id)), seconds=15):
         return False
-    os.kill(processes[0], signal.SIGKILL)
+    os.kill(world.worker_processes(task_id)[0], signal.SIGKILL)
     return True
+
+
+def held(world: World, kind: str, stage: str) -> AbstractContextManager[None]:
+    """Keep a stage open that is over before its wrapper can be found; nothing for all others."""
+    return _without_turns(world) if (kind, stage) == ("wrapper", "worker_ready") else nullcontext()
+
+
+@contextmanager
+def _without_turns(world: World) -> Iterator[None]:
+    """Let nobody add or change a turn: readers go on, and writers wait for us as for any long transaction."""
+    with psycopg.connect(world.database_url) as connection:
+        connection.execute("LOCK TABLE workers_turn IN SHARE ROW EXCLUSIVE MODE")
+        yield
