@@ -75,6 +75,7 @@ from worker_image.wire import MAX_TIMEOUT_SECONDS as MAX_TIMEOUT_SECONDS
 from worker_image.wire import OUTPUT_GROUP as OUTPUT_GROUP
 from worker_image.wire import PO_SESSION_TTL_SECONDS as PO_SESSION_TTL_SECONDS
 from worker_image.wire import RESERVED_ENV as RESERVED_ENV
+from worker_image.wire import SAVED_NOTE as SAVED_NOTE
 from worker_image.wire import SESSION_TTL_SECONDS as SESSION_TTL_SECONDS
 from worker_image.wire import SNAPSHOTS_PATH as SNAPSHOTS_PATH
 from worker_image.wire import WAKEUP_STREAM as WAKEUP_STREAM

@@ -13,7 +13,8 @@ from pathlib import Path
 import structlog
 
 from worker_image import contract
-from worker_image.contract import DIRTY_REF, SnapshotReason
+from worker_image.contract import DIRTY_REF, SAVED_NOTE, SnapshotReason
+from worker_image.files import write_json
 from worker_image.gitcli import Git, GitFailed
 from worker_image.transfer import ApiClient, TransferRefused, TransferUnavailable
 from worker_image.workspace import Workspace
@@ -53,6 +54,7 @@ class Snapshots:
         self._api = api
         self._making = asyncio.Lock()
         self._uploaded: tuple[str | None, str | None] | None = None
+        self._left_out = False
 
     async def upload_result(self, refs: TurnRefs) -> None:
         """Upload the commits of the expected branch; none means there is nothing to upload.
@@ -69,6 +71,7 @@ class Snapshots:
                 await self._open_shadow()
                 bundle = await self._bundle(refs, {f"refs/heads/{refs.branch}": head})
                 await self._upload(bundle, refs, head, SnapshotReason.RESULT)
+                self._uploaded = (head, None)
         except (OSError, GitFailed, TransferRefused, TransferUnavailable) as error:
             raise SnapshotRefused(str(error)) from error
 
@@ -77,12 +80,21 @@ class Snapshots:
 
         A failure is logged and tried again next time: this is a safety net, not the result.
         """
+        looked_at = datetime.now(UTC)
         try:
             async with self._making:
-                return await self._upload_changes(refs, reason)
+                did_change = await self._upload_changes(refs, reason)
+                self._note(looked_at, is_final=reason is SnapshotReason.STOP)
+                return did_change
         except (OSError, GitFailed, TransferRefused, TransferUnavailable) as error:
             logger.warning("snapshot_failed", reason=reason, error=str(error))
             return False
+
+    def _note(self, looked_at: datetime, *, is_final: bool) -> None:
+        """Say, where it can be read after our death, that everything until a moment is stored."""
+        if not self._left_out:
+            words = {"saved_at": looked_at.isoformat(), "is_saved": True, "is_final": is_final}
+            write_json(self._workspace.directory / SAVED_NOTE, words)
 
     async def run_periodically(self, refs: TurnRefs) -> None:
         """Upload changes every `PERIOD_SECONDS` until cancelled."""
@@ -138,7 +150,8 @@ class Snapshots:
         shutil.copyfile(repository / "index", self._shadow / "index")
         exclude = f"core.excludesFile={repository / 'info' / 'exclude'}"
         listing = await git.run("-c", exclude, "ls-files", "-z", "-m", "-o", "--exclude-standard")
-        if not self._fits(listing):
+        self._left_out = not self._fits(listing)
+        if self._left_out:
             return None
         # What cannot be added (unreadable, an empty nested repository) must not cost the rest.
         await git.find("-c", exclude, "add", "--all", "--ignore-errors")

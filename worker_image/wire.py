@@ -72,6 +72,8 @@ HEADER_REQUEST_ID = "X-Request-Id"
 HEADER_HEAD_SHA = "X-Head-Sha"
 HEADER_BRANCH = "X-Branch"
 HEADER_REASON = "X-Reason"
+SAVED_NOTE = ".git/worker-saved.json"
+"""Where a wrapper notes, in its workspace, until when all is stored (`saved_at`, `is_saved`, `is_final`)."""
 DIRTY_REF = "refs/worker/dirty"
 """Ref of a periodic or stop bundle that holds a commit of the uncommitted tree."""
 

@@ -188,8 +188,11 @@ class WorkerWrapper:
         exit_code = _exit_code(errors)
         for error in errors:
             logger.error("worker_failed", error=str(error), exc_info=error)
+        # Also between two turns: what the last one left uncommitted was not part of its result.
+        if (refs := self._turns.activity.refs) is not None and self._turns.snapshots is not None:
+            await self._turns.snapshots.upload_changes(refs, SnapshotReason.STOP)
         if self._current is not None:
-            await self._abandon(self._current, errors)
+            self._abandon(self._current, errors)
         event = LifecycleEvent.STOPPED if exit_code is WrapperExit.STOPPED else LifecycleEvent.FAILED
         words = str(errors[0])[:500] if errors else None
         self._post_lifecycle(event, exit_code=exit_code.value, error=words)
@@ -203,12 +206,9 @@ class WorkerWrapper:
         logger.info("worker_stopped", exit_code=exit_code.value)
         return exit_code
 
-    async def _abandon(self, current: Current, errors: list[Exception]) -> None:
+    def _abandon(self, current: Current, errors: list[Exception]) -> None:
         result = self._journal.find_result(current.turn.request_id)
         if result is None:
-            refs, snapshots = self._turns.activity.refs, self._turns.snapshots
-            if refs is not None and snapshots is not None:
-                await snapshots.upload_changes(refs, SnapshotReason.STOP)
             code, words = ErrorCode.WORKER_STOPPED, "the worker was stopped during this turn"
             if errors:
                 code, words = ErrorCode.WORKER_FAILED, f"the worker broke: {type(errors[0]).__name__}"

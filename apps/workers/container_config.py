@@ -9,13 +9,15 @@ from apps.errors import Invalid
 from apps.workers.agents import AGENTS
 from apps.workers.runtime.base import ContainerSpec, Network
 from worker_image import contract
-from worker_image.contract import AgentType, AuthMode, WorkerCapability
+from worker_image.contract import AgentType, AuthMode, WorkerCapability, WorkerType
 
 COMMAND: Final = ("orchestrator-worker",)
 SESSION_MOUNT: Final = "/home/worker/.claude"
 DOCKER_SOCKET: Final = "/var/run/docker.sock"
-#: The longest that any container lives: a Product Owner that nobody stopped.
+#: The longest that a container lives that nobody stopped.
 DEADLINE_SECONDS: Final = 24 * 3_600
+#: A Product Owner talks for as long as its person does; its idleness is bounded elsewhere.
+PO_DEADLINE_SECONDS: Final = 7 * 24 * 3_600
 MEMORY_BYTES: Final = 2 * 1024**3
 CPUS: Final = 1.0
 PIDS_LIMIT: Final = 256
@@ -145,7 +147,7 @@ class WorkerContainerConfig:
             pids_limit=self.pids_limit,
             home=self.home,
             network=Network.EGRESS,
-            deadline_seconds=DEADLINE_SECONDS,
+            deadline_seconds=PO_DEADLINE_SECONDS if self.worker_type == WorkerType.PO else DEADLINE_SECONDS,
             stop_grace_seconds=stop_grace_seconds,
             on_exit=("workers.reconcile_worker", {"worker_id": self.worker_id}),
             cache=True,

@@ -123,12 +123,17 @@ def _words(request: Request) -> snapshots.SnapshotWords:
         ) from error
     return snapshots.SnapshotWords(
         turn_id=turn_id,
-        reason=said.get(contract.HEADER_REASON, ""),
+        reason=_reason(said.get(contract.HEADER_REASON, "")),
         branch=said.get(contract.HEADER_BRANCH, ""),
         base_sha=said.get(contract.HEADER_BASE_SHA, ""),
         head_sha=said.get(contract.HEADER_HEAD_SHA, ""),
         sha256=said.get(contract.HEADER_BUNDLE_SHA256, ""),
     )
+
+
+def _reason(word: str) -> str:
+    """Return a reason that a worker may give; ours alone is none of them."""
+    return "" if word == snapshots.RESCUE else word
 
 
 class MessagesView(APIView):

@@ -5,6 +5,7 @@ from datetime import timedelta
 from django.db import connection, transaction
 from django.utils import timezone
 
+from apps.workers.followups import FollowUps, again
 from apps.workers.models import ACTIVE, Worker, WorkerStatus
 
 #: A lock of the database that serialises the counting; any fixed number of our own.
@@ -46,6 +47,11 @@ def position_of(worker: Worker) -> int:
     return earlier.count() + simultaneous.count()
 
 
-def next_in_line() -> Worker | None:
-    """Return the pending worker whose turn it is."""
-    return Worker.objects.filter(status=WorkerStatus.PENDING).order_by("created_at", "pk").first()
+def nudge_next() -> FollowUps:
+    """Return a step for the pending worker whose turn it is."""
+    first = (
+        Worker.objects.filter(status=WorkerStatus.PENDING, released_at=None)
+        .order_by("created_at", "pk")
+        .first()
+    )
+    return [] if first is None else [again(first)]

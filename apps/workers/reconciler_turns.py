@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from apps.workers import consumer_apply, outcomes, selectors
 from apps.workers.composition import Hands
+from apps.workers.followups import FollowUp, FollowUps
 from apps.workers.models import Turn, TurnStatus, Worker, WorkerEvent, WorkerStatus
 from apps.workers.outcomes import TurnEnding, WorkerEnding
-from apps.workers.reconciler import FollowUp, FollowUps, end_turn
+from apps.workers.reconciler_end import end_turn
 from worker_image.contract import DeveloperWorkerInput, POWorkerInput, WorkerType
 
 _TAKES_INPUT: Final = frozenset({WorkerStatus.STARTING, WorkerStatus.RUNNING, WorkerStatus.PAUSED})

@@ -13,8 +13,9 @@ from apps.errors import Invalid, NotFound
 from apps.failures import Failure
 from apps.workers import outcomes, selectors, signals, verification_judgement, verification_unit
 from apps.workers.composition import Hands
+from apps.workers.followups import FollowUp, FollowUps
 from apps.workers.models import Verification, VerificationStatus
-from apps.workers.reconciler import LOG_TAIL_BYTES, FollowUp, FollowUps
+from apps.workers.reconciler_end import LOG_TAIL_BYTES
 from apps.workers.redaction import redact
 from apps.workers.runtime.base import (
     ContainerFileNotFound,

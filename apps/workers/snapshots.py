@@ -19,7 +19,9 @@ from apps.workers.limits import MAX_SNAPSHOT_BYTES, MAX_SNAPSHOTS
 from apps.workers.models import Snapshot, Turn, Worker
 from worker_image.contract import SnapshotReason
 
-REASONS = frozenset({"result", "periodic", "stop"})
+#: Reason of a snapshot that we took out of a container ourselves; no worker may give it.
+RESCUE = "rescue"
+REASONS = frozenset({*map(str, SnapshotReason), RESCUE})
 _SHA = re.compile(r"[0-9a-f]{40}([0-9a-f]{24})?")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHUNK_BYTES = 1 << 20

@@ -6,8 +6,8 @@ from typing import Final
 from django.db.models import Q
 from django.utils import timezone
 
+from apps.workers.followups import FollowUp, FollowUps
 from apps.workers.models import Turn, TurnStatus, Verification, VerificationStatus, Worker, WorkerStatus
-from apps.workers.reconciler import FollowUp, FollowUps
 
 #: A row that was looked at later than this is in somebody's hands.
 _FRESH_SECONDS: Final = 3

@@ -18,7 +18,7 @@ from apps.workers import (
     reconciler_verifications,
     sweep,
 )
-from apps.workers.reconciler import FollowUps
+from apps.workers.followups import FollowUps
 
 logger = logging.getLogger(__name__)
 

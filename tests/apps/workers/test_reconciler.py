@@ -14,9 +14,10 @@ from django.utils import timezone
 from apps.workers import outcomes, services
 from apps.workers.channel import Channel, ChannelUnavailable, connect
 from apps.workers.composition import Hands, Limits, container_spec
+from apps.workers.followups import FollowUp
 from apps.workers.limits import IDLE_SECONDS, REPORT_SECONDS
 from apps.workers.models import AgentConfig, Turn, TurnStatus, Worker, WorkerStatus
-from apps.workers.reconciler import FollowUp, reconcile_worker
+from apps.workers.reconciler import reconcile_worker
 from apps.workers.reconciler_orphans import remove_orphans
 from apps.workers.reconciler_turns import reconcile_turn
 from apps.workers.requests import WorkerRequest

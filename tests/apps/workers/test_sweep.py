@@ -7,8 +7,8 @@ import pytest
 from django.utils import timezone
 
 from apps.workers import selectors, sweep
+from apps.workers.followups import FollowUp
 from apps.workers.models import TurnStatus, VerificationStatus, Worker, WorkerStatus
-from apps.workers.reconciler import FollowUp
 from tests.factories import make_turn, make_verification, make_worker
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]

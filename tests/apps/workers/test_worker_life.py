@@ -22,8 +22,9 @@ from apps.workers import selectors, services
 from apps.workers.channel import Channel
 from apps.workers.composition import Hands, container_spec
 from apps.workers.consumer import ResultConsumer
+from apps.workers.followups import FollowUps
 from apps.workers.models import Turn, Worker
-from apps.workers.reconciler import FollowUps, reconcile_worker
+from apps.workers.reconciler import reconcile_worker
 from apps.workers.reconciler_turns import reconcile_turn
 from apps.workers.requests import WorkerRequest
 from apps.workers.runtime.process import ProcessRuntime
