@@ -5,7 +5,6 @@ Run by ``make setup`` and, with the word ``compile``, by ``make requirements``. 
 had something to do, with its seconds.
 """
 
-import ast
 import fcntl
 import hashlib
 import os
@@ -27,15 +26,8 @@ PROJECT_REQUIREMENTS = ROOT / "apps" / "projects" / "template" / "project" / "re
 sys.path.insert(0, str(ROOT))  # for what these files import of ours
 PLACES = runpy.run_path(str(ROOT / "orchestrator" / "embedded" / "places.py"))
 ENVFILE = runpy.run_path(str(ROOT / "orchestrator" / "envfile.py"))
-
-# pip's option → uv's variable. Registries are configured for pip on most machines, and uv does not read that.
-PIP_TO_UV = {
-    "index-url": "UV_DEFAULT_INDEX",
-    "extra-index-url": "UV_INDEX",
-    "find-links": "UV_FIND_LINKS",
-    "cert": "SSL_CERT_FILE",
-}
-SETTING = re.compile(r"^(?P<section>[^.]+)\.(?P<option>[a-z-]+)=(?P<value>.*)$")
+REGISTRIES = runpy.run_path(str(ROOT / "scripts" / "registries.py"))
+index_configuration = REGISTRIES["index_configuration"]
 
 
 class SetupFailed(SystemExit):
@@ -155,11 +147,11 @@ def warm_cache(var_dir: Path) -> None:
         return
     cache = var_dir / "cache" / "uv"
     stamp = var_dir / "cache" / "uv.complete"
-    wanted = digest(PROJECT_REQUIREMENTS, extra=sys.version)
+    wanted = digest(PROJECT_REQUIREMENTS, ROOT / "scripts" / "registries.py", extra=sys.version)
     if stamp.exists() and stamp.read_text() == wanted:
         return
     cache.mkdir(parents=True, exist_ok=True)
-    remember_index_configuration(var_dir)
+    REGISTRIES["remember"](var_dir / "installers.env")
     step("package cache of generated projects", lambda: fill_cache(cache))
     stamp.write_text(wanted)
 
@@ -204,46 +196,6 @@ def run_uv(uv: Path, *arguments: str) -> None:
     for variable, value in index_configuration().items():
         environment.setdefault(variable, value)
     run([str(uv), *arguments], environment)
-
-
-def index_configuration() -> dict[str, str]:
-    """Translate pip's configured registries into uv's variables."""
-    if any(os.environ.get(name) for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX")):
-        return {}
-    found: dict[str, str] = {}
-    for option, value in pip_settings().items():
-        if option in PIP_TO_UV and value:
-            separator = "," if option == "find-links" else " "
-            found[PIP_TO_UV[option]] = separator.join(value.split())
-    if "UV_INDEX" in found:
-        # As pip does: look at every registry. Every package is pinned by hash, so none can be swapped.
-        found["UV_INDEX_STRATEGY"] = "unsafe-best-match"
-    return found
-
-
-def remember_index_configuration(var_dir: Path) -> None:
-    """Keep the registries this set-up used for the units, whose packages must come from the same ones."""
-    lines = "".join(f"{name}={value}\n" for name, value in sorted(index_configuration().items()))
-    path = var_dir / "installers.env"
-    # A registry's address may carry a password.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(lines)
-
-
-def pip_settings() -> dict[str, str]:
-    """Return pip's effective settings: its files, then ``PIP_*`` variables."""
-    listing = subprocess.run([sys.executable, "-m", "pip", "config", "list"], capture_output=True, text=True)
-    settings: dict[str, str] = {}
-    for line in listing.stdout.splitlines():
-        match = SETTING.match(line)
-        if match and match["section"] in ("global", "install"):
-            settings[match["option"]] = str(ast.literal_eval(match["value"]))
-    for option in PIP_TO_UV:
-        value = os.environ.get("PIP_" + option.upper().replace("-", "_"))
-        if value:
-            settings[option] = value
-    return settings
 
 
 def run(argv: list[str], environment: dict[str, str] | None = None) -> None:

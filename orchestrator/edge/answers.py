@@ -19,12 +19,14 @@ class Refused(Exception):
     Attributes:
         status: of the HTTP answer.
         detail: for our own log only, such as the address behind a name.
+        is_logged: whether our log holds it already.
     """
 
     def __init__(self, status: int, message: str, *, detail: str = "") -> None:
         super().__init__(message)
         self.status = status
         self.detail = detail
+        self.is_logged = False
 
 
 def answer(status: int, message: str) -> bytes:

@@ -86,7 +86,9 @@ class EdgeConfig:
         if egress not in (OPEN, NONE):
             raise EdgeMisconfigured(f"WORKERS_EGRESS must be {OPEN} or {NONE}, not {egress!r}")
         installation = values.get("WORKERS_INSTALLATION") or installation_id(values.get("SECRET_KEY", ""))
-        entries = (entry.strip() for entry in values.get("WORKERS_EGRESS_ALLOW", "").split(","))
+        # What the operator listed, and the package registries that the set-up found on this machine.
+        words = (values.get(name, "") for name in ("WORKERS_EGRESS_ALLOW", "WORKERS_REGISTRY_HOSTS"))
+        entries = (entry.strip() for word in words for entry in word.split(","))
         try:
             allow = AllowList(entry for entry in entries if entry)
         except ValueError as error:

@@ -81,7 +81,8 @@ class Listener:
             self._log("connections_full", client, reason=str(full))
             await self._say(client, 429, f"{full} Close some and try again.")
         except Refused as refusal:
-            self._log("request_refused", client, status=refusal.status, reason=str(refusal))
+            if not refusal.is_logged:
+                self._log("request_refused", client, status=refusal.status, reason=str(refusal))
             await self._say(client, refusal.status, str(refusal))
         except (OSError, asyncio.IncompleteReadError) as broken:
             self._log("connection_broken", client, reason=type(broken).__name__)

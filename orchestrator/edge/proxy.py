@@ -105,6 +105,7 @@ class EgressProxy:
             upstream = await self._reach(target, source=client.peer)
         except Refused as refusal:
             self._log("egress_refused", client, target, reason=str(refusal), detail=refusal.detail)
+            refusal.is_logged = True
             raise
         try:
             await self._exchange(head, target, client, upstream)

@@ -173,3 +173,16 @@ def test_description_reaches_the_demo_as_typed(tmp_path: Path) -> None:
 
     assert result.stdout.splitlines() == ["[manage.py]", "[demo]", "[--keep]", "[--]", f"[{sentence}]"]
     assert not (tmp_path / "x").exists()
+
+
+def test_hosts_of_the_configured_registries_are_known_without_paths_or_passwords(
+    clean_environment: pytest.MonkeyPatch,
+) -> None:
+    registries = runpy.run_path(str(ROOT / "scripts" / "registries.py"))
+    clean_environment.setenv("UV_INDEX", "https://user:secret@mirror.corp:8443/simple file:///opt/x")
+    clean_environment.setenv("PATH", os.devnull)
+
+    hosts = registries["registry_hosts"]({"UV_DEFAULT_INDEX": "http://index.corp/simple"})
+
+    assert {"index.corp", "mirror.corp:8443"} <= set(hosts)
+    assert not [host for host in hosts if "secret" in host or "/" in host]
