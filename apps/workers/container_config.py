@@ -3,11 +3,13 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Final
 
 from apps.errors import Invalid
 from apps.workers.agents import AGENTS
-from apps.workers.runtime.base import ContainerSpec, Network
+from apps.workers.runtime.base import ContainerSpec, HostMount, Network
+from apps.workers.runtime.docker_convert import Place, run_keywords
 from worker_image import contract
 from worker_image.contract import AgentType, AuthMode, WorkerCapability, WorkerType
 
@@ -18,6 +20,8 @@ DOCKER_SOCKET: Final = "/var/run/docker.sock"
 DEADLINE_SECONDS: Final = 24 * 3_600
 #: A Product Owner talks for as long as its person does; its idleness is bounded elsewhere.
 PO_DEADLINE_SECONDS: Final = 7 * 24 * 3_600
+#: From SIGTERM to SIGKILL, unless the caller says otherwise.
+STOP_GRACE_SECONDS: Final = 10.0
 MEMORY_BYTES: Final = 2 * 1024**3
 CPUS: Final = 1.0
 PIDS_LIMIT: Final = 256
@@ -114,25 +118,18 @@ class WorkerContainerConfig:
         """Return what is mounted, as docker's ``volumes``: host path → where and how."""
         mounts: dict[str, dict[str, str]] = {}
         if self.auth_mode == AuthMode.HOST_SESSION and self.host_claude_dir:
-            mounts[self.host_claude_dir] = {"bind": SESSION_MOUNT, "mode": "rw"}
+            target = AGENTS[AgentType(self.agent_type)].session_mount or SESSION_MOUNT
+            mounts[self.host_claude_dir] = {"bind": target, "mode": "rw"}
         if WorkerCapability.DOCKER in self.capabilities:
             mounts[DOCKER_SOCKET] = {"bind": DOCKER_SOCKET, "mode": "rw"}
         return mounts
 
-    def to_docker_run_kwargs(self) -> dict[str, Any]:
-        """Return the keyword arguments of docker's ``containers.run`` that do not depend on addresses."""
-        return {
-            "name": self.container_name,
-            "labels": dict(self.labels),
-            "volumes": self.to_volume_mounts(),
-            "mem_limit": self.memory_bytes,
-            "nano_cpus": int(self.cpus * 1_000_000_000),
-            "pids_limit": self.pids_limit,
-            "cap_drop": ["ALL"],
-            "security_opt": ["no-new-privileges"],
-            "detach": True,
-            "init": False,
-        }
+    def to_docker_run_kwargs(
+        self, *, redis_url: str = "", api_url: str = "", place: Place | None = None
+    ) -> dict[str, Any]:
+        """Return the keyword arguments with which the docker runtime makes the container."""
+        spec = self.to_spec(redis_url=redis_url, api_url=api_url, stop_grace_seconds=STOP_GRACE_SECONDS)
+        return run_keywords(spec, place or Place())
 
     def to_spec(self, *, redis_url: str, api_url: str, stop_grace_seconds: float) -> ContainerSpec:
         """Return what a runtime is asked to start; the same for the same row, however often."""
@@ -146,6 +143,11 @@ class WorkerContainerConfig:
             cpus=self.cpus,
             pids_limit=self.pids_limit,
             home=self.home,
+            mounts=tuple(
+                HostMount(source=Path(source), target=mount["bind"], read_only=mount["mode"] == "ro")
+                for source, mount in self.to_volume_mounts().items()
+            ),
+            own_init=True,
             network=Network.EGRESS,
             deadline_seconds=PO_DEADLINE_SECONDS if self.worker_type == WorkerType.PO else DEADLINE_SECONDS,
             stop_grace_seconds=stop_grace_seconds,

@@ -37,6 +37,8 @@ class WorkerRequest:
         workspace_name: the bundle of the base branch in the shared storage; empty for a PO.
         branch: where its commits are expected.
         env_vars: additional variables of its agent; never a secret.
+        capabilities: tools that its image has besides the common ones.
+        host_session_dir: a login session of this machine that its agent uses, if the operator allows it.
 
     """
 
@@ -55,6 +57,8 @@ class WorkerRequest:
     branch: str = ""
     instructions: str = ""
     env_vars: Mapping[str, str] = field(default_factory=dict)
+    capabilities: tuple[str, ...] = ()
+    host_session_dir: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse unknown words.

@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.enqueue import enqueue
 from apps.errors import Conflict
-from apps.workers import instructions, product_owner, selectors, tasks
+from apps.workers import host_access, instructions, product_owner, selectors, tasks
 from apps.workers.agents_choice import choose_agent
 from apps.workers.credentials import credentials_of
 from apps.workers.limits import REPORT_SECONDS
@@ -24,7 +24,7 @@ from apps.workers.models import (
     WorkerStatus,
 )
 from apps.workers.requests import RequestInvalid, VerificationRequest, WorkerRequest
-from worker_image.contract import MAX_PROMPT_CHARS, MAX_TIMEOUT_SECONDS, WorkerType
+from worker_image.contract import MAX_PROMPT_CHARS, MAX_TIMEOUT_SECONDS, AuthMode, WorkerType
 
 _TAKES_TURNS = frozenset(
     {
@@ -55,6 +55,7 @@ def request_worker(*, idempotency_key: str, request: WorkerRequest) -> UUID:
 
     Raises:
         InstructionsTooLong: with what its agent's configuration adds, its orders are over the limit.
+        UnknownCapability, DockerSocketRefused, HostSessionRefused: it asks for what there is not for it.
         ProductOwnerLeaving: the person's present Product Owner is just ending.
 
     """
@@ -101,6 +102,10 @@ def _fields_of(worker_id: UUID, request: WorkerRequest) -> dict[str, Any]:
             # As they are now: a container is described the same however often.
             "memory_mb": agent.memory_mb or settings.WORKERS_MEMORY_MB,
             "cpus": agent.cpus or settings.WORKERS_CPUS,
+            "capabilities": host_access.permitted(
+                request.capabilities, allow_docker_socket=settings.WORKERS_ALLOW_DOCKER_SOCKET
+            ),
+            **_host_session(request),
         },
         "session_id": product_owner.session_for(request.owner_id, agent.agent_type) if is_po else "",
         "workspace_name": request.workspace_name,
@@ -112,6 +117,13 @@ def _fields_of(worker_id: UUID, request: WorkerRequest) -> dict[str, Any]:
         "password_sha256": credentials.password_sha256,
         "deadline_at": timezone.now() + timedelta(seconds=settings.WORKERS_QUEUE_DEADLINE_SECONDS),
     }
+
+
+def _host_session(request: WorkerRequest) -> dict[str, str]:
+    if request.host_session_dir is None:
+        return {}
+    directory = host_access.session_directory(request.host_session_dir, settings.WORKERS_HOST_SESSION_DIRS)
+    return {"auth_mode": str(AuthMode.HOST_SESSION), "host_session_dir": directory}
 
 
 @transaction.atomic

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from apps.workers.container_config import ContainerConfigInvalid, WorkerContainerConfig
+from apps.workers.runtime.docker_convert import Place, run_keywords
 
 pytestmark = pytest.mark.unit
 ADDRESSES = {"redis_url": "redis://worker-1:secret@channel/0", "api_url": "http://api"}
@@ -83,6 +84,34 @@ def test_container_has_limits_and_no_privileges() -> None:
     assert words["name"] == "worker-1"
     assert (words["mem_limit"], words["pids_limit"]) == (2 * 1024**3, 256)
     assert words["cap_drop"] == ["ALL"]
+
+
+def test_docker_words_are_those_of_the_runtime() -> None:
+    place = Place(installation="i", default_image="base")
+    container = config(token="t", capabilities=("git",))
+
+    words = container.to_docker_run_kwargs(place=place, **ADDRESSES)
+
+    assert words == run_keywords(container.to_spec(stop_grace_seconds=10, **ADDRESSES), place)
+
+
+def test_wrapper_is_the_first_process_of_its_container() -> None:
+    words = config().to_docker_run_kwargs()
+
+    assert words["entrypoint"] == ["orchestrator-worker"]
+    assert words["init"] is False
+    assert float(words["environment"]["CONTAINER_DEADLINE_SECONDS"]) > 0
+
+
+def test_session_is_mounted_where_its_agent_looks_for_it() -> None:
+    lent = {"auth_mode": "host_session", "host_claude_dir": "/home/me/session"}
+
+    mounts = {
+        agent: config(agent_type=agent, **lent).to_docker_run_kwargs()["mounts"][-1]["Target"]
+        for agent in ("claude", "codex")
+    }
+
+    assert mounts == {"claude": "/home/worker/.claude", "codex": "/home/worker/.codex"}
 
 
 def test_secrets_are_in_no_representation() -> None:
