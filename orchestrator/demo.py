@@ -72,6 +72,8 @@ def _started(console: Console, stack: Stack, *, keep: bool) -> Iterator[Api]:
             console.print(
                 f"PostgreSQL, broker, channel, web, Celery and beat are up ({seconds:.1f} s): {stack.web_url}"
             )
+            if stack.runtime is not None:
+                console.print(stack.runtime.notice, markup=False)
         token = run_module("manage", "personal_token", PERSON, env=stack.child_env(), root=ROOT).strip()
         yield Api(Credentials(url=stack.web_url, token=token))
         if is_ours and keep:

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def examine() -> Iterator[Finding]:
         yield _server(name, values.get(name, ""))
     yield _encryption(values.get("ENCRYPTION_KEYS", ""))
     yield from _agents(values)
-    yield _docker()
+    yield _workers(values)
 
 
 def _python() -> Finding:
@@ -192,29 +192,22 @@ def _agents(values: dict[str, str]) -> Iterator[Finding]:
     yield Finding(name="agents", is_ok=True, text=text)
 
 
-def _docker() -> Finding:
-    def answers(command: Callable[[], subprocess.CompletedProcess[str]]) -> bool:
-        try:
-            return command().returncode == 0
-        except (OSError, subprocess.TimeoutExpired):
-            return False
+def _workers(values: Mapping[str, str]) -> Finding:
+    """Tell what the workers would be, by the rule that the stack applies when it starts."""
+    from orchestrator.stack import containers
 
-    is_there = answers(
-        lambda: subprocess.run(
-            ["docker", "version", "--format", "{{.Server.Version}}"],
-            capture_output=True,
-            text=True,
-            timeout=5,
-        )
-    )
+    name, wanted = "workers", values.get("WORKERS_RUNTIME", "auto")
+    if wanted == "process":
+        return Finding(name=name, is_ok=True, text="plain processes (WORKERS_RUNTIME=process)")
+    found = containers.possible(values)
+    if found.runtime == "docker":
+        return Finding(name=name, is_ok=True, text=f"containers: {found.reason}")
     return Finding(
-        name="docker",
-        is_ok=is_there,
-        is_optional=True,
-        text="the daemon answers"
-        if is_there
-        else "no daemon: workers run as plain processes, without isolation",
-        repair="install and start Docker for isolated workers",
+        name=name,
+        is_ok=False,
+        is_optional=wanted == "auto",
+        text=f"plain processes, without isolation: {found.reason}",
+        repair="install and start Docker, or name an image that it has or can pull in WORKERS_BASE_IMAGE",
     )
 
 

@@ -63,6 +63,8 @@ def _announce(stack: Stack, *, seconds: float) -> None:
     if stack.flower_url:
         password_file = stack.var_dir / "run" / "flower.password"
         print(f"  Flower   {stack.flower_url}/  (user admin, password in {password_file})")
+    if stack.runtime is not None:
+        print(f"  workers  {stack.runtime.notice}")
     print(f"  logs     {stack.var_dir / 'run' / 'logs'}")
     sys.stdout.flush()
 

@@ -58,6 +58,11 @@ def choose(values: Mapping[str, str]) -> dict[str, str]:
     return {**asdict(chosen), "installation": installation}
 
 
+def possible(values: Mapping[str, str]) -> choice.RuntimeChoice:
+    """Return what this machine offers, without changing anything on it."""
+    return choice.look(docker_of(values, seconds=_CHOICE_SECONDS), base_images(values))
+
+
 def installation_of(values: Mapping[str, str]) -> str:
     """Return the installation's id, as the settings do."""
     return values.get("WORKERS_INSTALLATION") or installation_id(values.get("SECRET_KEY", ""))

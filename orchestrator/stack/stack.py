@@ -105,7 +105,7 @@ class Stack:
         if self._table is None and not (adopt and self.runtime):
             self.runtime = None  # what was chosen last time is not handed to this choice
             self.runtime = choose_runtime(self.child_env(), var_dir=self.var_dir, root=ROOT)
-            logger.info(self.runtime.notice)
+            logger.info("%s", self.runtime.notice)
         self.embedded.start()
         env = self.child_env()
         if self._table is None:
