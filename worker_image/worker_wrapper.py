@@ -7,7 +7,7 @@ import sys
 
 import structlog
 
-from worker_image import logs, processes
+from worker_image import deadline, logs, processes
 from worker_image.channel import connect
 from worker_image.contract import WrapperExit
 from worker_image.environment import Environment, EnvironmentInvalid, read_environment
@@ -49,6 +49,7 @@ async def _live(environment: Environment) -> WrapperExit:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, wrapper.stop)
+        deadline.arm(os.environ, lambda: loop.call_soon_threadsafe(wrapper.stop))
         return await wrapper.run()
 
 
