@@ -5,9 +5,9 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Max
+from django.db import connection, transaction
 from django.utils import timezone
+from psycopg.types.json import Jsonb
 
 from apps.errors import Invalid
 from apps.projects.models import Task, TaskEvent, TaskEventKind
@@ -15,9 +15,14 @@ from apps.projects.selectors import TaskNotFound
 from apps.projects.signals import announce, task_changed
 
 _KEY_CHARACTERS = 120
+_INSERT = """
+    INSERT INTO projects_taskevent (task_id, key, kind, data, occurred_at, created_at, seq)
+    SELECT %s, %s, %s, %s, %s, %s, COALESCE(MAX(seq), 0) + 1 FROM projects_taskevent WHERE task_id = %s
+    ON CONFLICT (task_id, key) DO NOTHING
+    RETURNING id, seq
+"""
 
 
-@transaction.atomic
 def record(
     *,
     task_id: UUID,
@@ -44,20 +49,23 @@ def record(
 
     """
     _check(kind, key)
-    # Not FOR UPDATE: rows that refer to the task may be written meanwhile.
-    if not Task.objects.select_for_update(no_key=True).filter(pk=task_id).exists():
-        raise TaskNotFound(details={"task": str(task_id)})
-    known = TaskEvent.objects.filter(task_id=task_id, key=key).first()
-    if known is not None:
-        return known
-    event = TaskEvent.objects.create(
+    event = TaskEvent(
         task_id=task_id,
-        seq=_next_number(task_id),
         key=key,
         kind=kind,
         data=dict(data or {}),
         occurred_at=occurred_at or timezone.now(),
+        created_at=timezone.now(),
     )
+    # Without a savepoint: nothing here fails after it wrote.
+    with transaction.atomic(savepoint=False):
+        # Not FOR UPDATE: rows that refer to the task may be written meanwhile.
+        is_known = Task.objects.select_for_update(no_key=True).filter(pk=task_id).exists()
+        is_new = is_known and _insert(event)
+    if not is_known:
+        raise TaskNotFound(details={"task": str(task_id)})
+    if not is_new:
+        return TaskEvent.objects.get(task_id=task_id, key=key)
     announce(task_changed, task_id=task_id)
     return event
 
@@ -67,7 +75,17 @@ def _check(kind: str, key: str) -> None:
         raise Invalid("This cannot stand in a timeline", details={"kind": str(kind), "key": key[:200]})
 
 
-def _next_number(task_id: UUID) -> int:
-    """Return the number of the next line; the caller has locked the task."""
-    last = TaskEvent.objects.filter(task_id=task_id).aggregate(last=Max("seq"))["last"]
-    return (last or 0) + 1
+def _insert(event: TaskEvent) -> bool:
+    """Write a line with the next number, unless its key is there; the caller has locked the task.
+
+    One statement of its own: it begins after the lock is held, so it sees every line that was written before.
+    """
+    values = [event.task_id, event.key, event.kind, Jsonb(event.data), event.occurred_at, event.created_at]
+    with connection.cursor() as cursor:
+        cursor.execute(_INSERT, [*values, event.task_id])
+        row = cursor.fetchone()
+    if row is None:
+        return False
+    event.pk, event.seq = row
+    event._state.adding = False
+    return True
