@@ -13,6 +13,8 @@ from apps.workers.agents import AGENTS
 from apps.workers.channel import Channel, get_channel, worker_url
 from apps.workers.container_config import WorkerContainerConfig
 from apps.workers.credentials import credentials_of
+from apps.workers.image_unit import UnitBuilds
+from apps.workers.images import ImageHands
 from apps.workers.limits import IDLE_SECONDS, REPORT_SECONDS
 from apps.workers.models import Worker
 from apps.workers.runtime.base import ContainerRuntime, ContainerSpec
@@ -50,6 +52,8 @@ class Hands:
     channel: Channel
     limits: Limits
     describe: Callable[[Worker], ContainerSpec]
+    images: ImageHands | None = None
+    """None: the runtime has no images."""
 
 
 @cache
@@ -91,7 +95,27 @@ def control_plane() -> tuple[str, str | None]:
 
 def get_hands() -> Hands:
     """Return what the reconcilers of this installation work with."""
-    return Hands(runtime=get_runtime(), channel=get_channel(), limits=get_limits(), describe=container_spec)
+    return Hands(
+        runtime=get_runtime(),
+        channel=get_channel(),
+        limits=get_limits(),
+        describe=container_spec,
+        images=get_image_hands(),
+    )
+
+
+def get_image_hands() -> ImageHands | None:
+    """Return what builds this installation's images, or None where workers are processes."""
+    if engine.runtime_name() != DOCKER:
+        return None
+    builds = UnitBuilds(
+        get_units(),
+        installation=settings.WORKERS_INSTALLATION,
+        sources=settings.BASE_DIR,
+        locks=settings.VAR_DIR / "run" / "images",
+        environment=settings.WORKERS_DOCKER_ENVIRONMENT,
+    )
+    return ImageHands(builder=engine.get_image_builder(), builds=builds)
 
 
 def get_limits() -> Limits:
@@ -133,6 +157,8 @@ def container_spec(worker: Worker) -> ContainerSpec:
         pids_limit=settings.WORKERS_PIDS,
         instructions_sha256=instructions.digest(worker),
         home=product_owner.home_of(worker),
+        image=worker.image.tag if worker.image else None,
+        capabilities=tuple(worker.config.get("capabilities") or ()),
     )
     return container.to_spec(
         redis_url=worker_url(worker.pk, credentials.password, address=channel),

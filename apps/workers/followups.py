@@ -11,7 +11,7 @@ class FollowUp:
     """A row that is worth a step now."""
 
     kind: str
-    """``worker``, ``turn`` or ``verification``."""
+    """``worker``, ``turn``, ``verification`` or ``image``."""
     id: UUID
 
 

@@ -11,3 +11,5 @@ MAX_SNAPSHOTS: Final = 500
 MAX_SNAPSHOT_BYTES: Final = 1024**3
 #: How often one worker may speak to its person.
 MAX_MESSAGES: Final = 1_000
+#: After how many days without use an image is removed.
+IMAGE_MAX_AGE_DAYS: Final = 7

@@ -21,6 +21,7 @@ from apps.workers import (
     instructions,
     liveness_rows,
     outcomes,
+    reconciler_building,
     reconciler_idle,
     reconciler_queue,
     selectors,
@@ -58,6 +59,9 @@ def reconcile_worker(*, worker_id: UUID, hands: Hands) -> FollowUps:
         return end(worker, hands, now)
     if worker.status == WorkerStatus.PENDING:
         return _wait_for_place(worker, hands, now)
+    if worker.status == WorkerStatus.BUILDING:
+        step = reconciler_building.watch(worker, hands, now)
+        return _decide(worker, step) if isinstance(step, Failure) else step
     state = hands.runtime.inspect(worker.container_name)
     if state is None and worker.status != WorkerStatus.RUNNING and worker.observed_at is None:
         return _start(worker, hands, now)
@@ -73,7 +77,12 @@ def reconcile_worker(*, worker_id: UUID, hands: Hands) -> FollowUps:
 
 def _wait_for_place(worker: Worker, hands: Hands, now: datetime) -> FollowUps:
     limits = hands.limits
-    if reconciler_queue.claim_place(worker, places=limits.max_concurrent, spawn_seconds=limits.spawn_seconds):
+    try:
+        has_claimed = reconciler_building.claim_place(worker, hands)
+    except Invalid as error:
+        failure = outcomes.platform_failure(error.error_code, error.message, retryable=False)
+        return _decide(worker, failure)
+    if has_claimed:
         # Several places may have become free at once.
         return [again(worker), *reconciler_queue.nudge_next()]
     if worker.deadline_at <= now:

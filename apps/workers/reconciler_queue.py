@@ -1,6 +1,7 @@
 """Who may start: as many workers at once as configured, the oldest first."""
 
 from datetime import timedelta
+from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
@@ -13,13 +14,22 @@ _PLACES_LOCK = 7_201_640_158
 
 
 @transaction.atomic
-def claim_place(worker: Worker, *, places: int, spawn_seconds: float) -> bool:
-    """Move a pending worker to ``starting`` if there is a place for it now.
+def claim_place(
+    worker: Worker,
+    *,
+    places: int,
+    seconds: float,
+    to: WorkerStatus = WorkerStatus.STARTING,
+    **changes: Any,
+) -> bool:
+    """Move a pending worker to ``starting``, or to ``building``, if there is a place for it now.
 
     Args:
         worker: the one that wants to start.
         places: how many workers may exist at once.
-        spawn_seconds: the time it then has to report.
+        seconds: the time it then has.
+        to: its next status.
+        changes: other columns written with it.
 
     Raises:
         IllegalTransition: somebody else moved it.
@@ -27,16 +37,22 @@ def claim_place(worker: Worker, *, places: int, spawn_seconds: float) -> bool:
     """
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s)", [_PLACES_LOCK])
-    taken = Worker.objects.filter(status__in=ACTIVE, removed_at=None).count()
-    if position_of(worker) >= places - taken:
+    if not has_place(worker, places=places):
         return False
     Worker.transition(
         worker.pk,
-        to=WorkerStatus.STARTING,
+        to=to,
         expect=WorkerStatus.PENDING,
-        deadline_at=timezone.now() + timedelta(seconds=spawn_seconds),
+        deadline_at=timezone.now() + timedelta(seconds=seconds),
+        **changes,
     )
     return True
+
+
+def has_place(worker: Worker, *, places: int) -> bool:
+    """Tell whether there is a place for a pending worker at this moment."""
+    taken = Worker.objects.filter(status__in=ACTIVE, removed_at=None).count()
+    return position_of(worker) < places - taken
 
 
 def position_of(worker: Worker) -> int:

@@ -11,7 +11,14 @@ from django.utils import timezone
 from apps import storage
 from apps.errors import Invalid, NotFound
 from apps.failures import Failure
-from apps.workers import outcomes, selectors, signals, verification_judgement, verification_unit
+from apps.workers import (
+    outcomes,
+    reconciler_building,
+    selectors,
+    signals,
+    verification_judgement,
+    verification_unit,
+)
 from apps.workers.composition import Hands
 from apps.workers.followups import FollowUp, FollowUps
 from apps.workers.models import Verification, VerificationStatus
@@ -78,6 +85,11 @@ def _begin(row: Verification, hands: Hands, now: datetime) -> FollowUps:
 def _start(row: Verification, hands: Hands, now: datetime) -> FollowUps:
     if row.deadline_at <= now:
         return _crash(row, hands, now, "verification_not_started", "No place for the checks came in time.")
+    ahead = reconciler_building.await_base(hands)
+    if isinstance(ahead, Failure):
+        return _crash(row, hands, now, ahead.code, ahead.message, retry=False)
+    if ahead is not None:
+        return ahead
     seconds = hands.limits.verification_seconds
     with tempfile.TemporaryDirectory(prefix="verification-") as directory:
         try:

@@ -7,7 +7,16 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.workers.followups import FollowUp, FollowUps
-from apps.workers.models import Turn, TurnStatus, Verification, VerificationStatus, Worker, WorkerStatus
+from apps.workers.models import (
+    ImageStatus,
+    Turn,
+    TurnStatus,
+    Verification,
+    VerificationStatus,
+    Worker,
+    WorkerImage,
+    WorkerStatus,
+)
 
 #: A row that was looked at later than this is in somebody's hands.
 _FRESH_SECONDS: Final = 3
@@ -30,8 +39,11 @@ def list_due(now: datetime | None = None) -> FollowUps:
         .filter(unseen | Q(status=VerificationStatus.CANCELING))
         .order_by("created_at")
     )
+    unbuilt = WorkerImage.objects.filter(status__in=[ImageStatus.PENDING, ImageStatus.BUILDING])
+    images = unbuilt.filter(unseen).order_by("created_at")
+    kinds = (("worker", workers), ("turn", turns), ("verification", checks), ("image", images))
     return [
         FollowUp(kind=kind, id=row_id)
-        for kind, rows in (("worker", workers), ("turn", turns), ("verification", checks))
+        for kind, rows in kinds
         for row_id in rows.values_list("pk", flat=True)[:_MOST_PER_KIND]
     ]

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,13 +13,16 @@ from apps.errors import Unavailable
 from apps.lifecycle import IllegalTransition
 from apps.workers import (
     composition,
+    image_gc,
     reconciler,
+    reconciler_images,
     reconciler_orphans,
     reconciler_turns,
     reconciler_verifications,
     sweep,
 )
 from apps.workers.followups import FollowUps
+from apps.workers.limits import IMAGE_MAX_AGE_DAYS
 
 logger = logging.getLogger(__name__)
 
@@ -55,6 +59,32 @@ def reconcile_verification(*, verification_id: str) -> None:
     )
 
 
+@shared_task(name="workers.reconcile_image")
+def reconcile_image(*, image_id: str) -> None:
+    """Take one step that brings an image's row and its build together."""
+    hands = composition.get_image_hands()
+    if hands is not None:
+        _step(
+            "image",
+            image_id,
+            lambda: reconciler_images.reconcile_image(image_id=UUID(image_id), hands=hands),
+        )
+
+
+@shared_task(name="workers.collect_images")
+def collect_images() -> None:
+    """Remove the images that no worker has used for a while."""
+    hands = composition.get_image_hands()
+    if hands is not None:
+        image_gc.collect(hands.builder, max_age=timedelta(days=IMAGE_MAX_AGE_DAYS))
+
+
+@shared_task(name="periodic.image_gc")
+def image_garbage() -> None:
+    """Enqueue the collection of images."""
+    enqueue(collect_images)
+
+
 @shared_task(name="workers.remove_orphans")
 def remove_orphans() -> None:
     """Remove what no active row owns any more."""
@@ -86,6 +116,7 @@ def _step(kind: str, row_id: str, take: Callable[[], FollowUps]) -> None:
 
 def _follow(follow_ups: FollowUps) -> None:
     tasks: dict[str, Task[Any, Any]] = {
+        "image": reconcile_image,
         "worker": reconcile_worker,
         "turn": reconcile_turn,
         "verification": reconcile_verification,

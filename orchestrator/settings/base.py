@@ -243,6 +243,10 @@ WORKERS_IMAGE_PREFIX: str = env.str("WORKERS_IMAGE_PREFIX", "codegen-worker")
 WORKERS_EXTRA_CA_DIR: Path = env.path("WORKERS_EXTRA_CA_DIR", Path("/usr/local/share/ca-certificates"))
 # Everything of ours on a Docker daemon carries this word; nothing without it is ever touched.
 WORKERS_INSTALLATION: str = env.str("WORKERS_INSTALLATION", installation_id(SECRET_KEY))
+# The way to the Docker daemon for what builds images, as Docker's own tools read it.
+WORKERS_DOCKER_ENVIRONMENT: dict[str, str] = env.select(
+    ("DOCKER_HOST", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_CONFIG")
+)
 WORKERS_BRIDGE: str = bridge_name(WORKERS_INSTALLATION)
 # open: public addresses through the edge's proxy, and WORKERS_EGRESS_ALLOW; none: no proxy.
 WORKERS_EGRESS: str = env.str("WORKERS_EGRESS", "open")

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from apps.workers.agents.base import npm_install, workspace_file
+from apps.workers.agents.agent import npm_install, workspace_file
 from worker_image.contract import AgentType, instruction_file
 
 VERSION: Final = "2.1.330"

@@ -1,6 +1,6 @@
 """The rehearsal agent: our own deterministic offline coder."""
 
-from apps.workers.agents.base import workspace_file
+from apps.workers.agents.agent import workspace_file
 from worker_image.contract import AgentType, instruction_file
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from apps.workers.agents.base import HOME, CodingAgent
+from apps.workers.agents.agent import HOME, CodingAgent
 from apps.workers.agents.claude_code import ClaudeCodeAgent
 from apps.workers.agents.codex import CodexAgent
 from apps.workers.agents.factory_droid import FactoryDroidAgent
