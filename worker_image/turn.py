@@ -113,7 +113,11 @@ class TurnRunner:
             prompt_file = Path(directory) / "prompt.txt"
             prompt_file.write_text(turn.prompt)
             spec = RunnerSpec(
-                prompt_file=prompt_file, home=self.home, session_id=self.session_id, model=self.model
+                prompt_file=prompt_file,
+                home=self.home,
+                session_id=self.session_id,
+                model=self.model,
+                variables=self.variables,
             )
             runner = self.make_runner(spec)
             environment = agent_environment(self.variables, runner, granted=self.granted)

@@ -282,6 +282,8 @@ ANTHROPIC_BASE_URL: str = env.str("ANTHROPIC_BASE_URL", "")
 OPENAI_API_KEY: str = env.str("OPENAI_API_KEY", "")
 OPENAI_BASE_URL: str = env.str("OPENAI_BASE_URL", "")
 FACTORY_API_KEY: str = env.str("FACTORY_API_KEY", "")
+# A gateway that speaks Anthropic's protocol, asked instead of Factory's own models with FACTORY_API_KEY.
+FACTORY_BASE_URL: str = env.str("FACTORY_BASE_URL", "")
 
 # --- infra ------------------------------------------------------------------
 INFRA_LOCAL_HOST = "127.0.0.1"

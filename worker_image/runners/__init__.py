@@ -1,14 +1,14 @@
 """The coding agents, one runner each, and the table that finds the right one."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from worker_image.contract import AgentType
 from worker_image.runners.base import AgentRunner
 from worker_image.runners.claude import ClaudeRunner, has_session
-from worker_image.runners.codex import CodexRunner
-from worker_image.runners.factory import FactoryRunner
+from worker_image.runners.codex import OPENAI_URL, CodexRunner
+from worker_image.runners.factory import FactoryRunner, gateway_settings
 from worker_image.runners.rehearsal import RehearsalRunner
 
 
@@ -22,6 +22,8 @@ class RunnerSpec:
     """The conversation to go on with, or to begin; none means every turn stands alone."""
     model: str | None = None
     """For agents that take it on their command line; Claude reads it from its environment."""
+    variables: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """The worker's own environment, for agents that take their provider's address otherwise."""
 
 
 def _claude(spec: RunnerSpec) -> AgentRunner:
@@ -32,9 +34,24 @@ def _claude(spec: RunnerSpec) -> AgentRunner:
     return ClaudeRunner(new_session_id=spec.session_id, is_streaming=True)
 
 
+def _factory(spec: RunnerSpec) -> AgentRunner:
+    url = spec.variables.get("FACTORY_BASE_URL")
+    if not url:
+        return FactoryRunner(spec.model, is_streaming=True)
+    settings = spec.prompt_file.with_name("factory-settings.json")
+    settings.write_text(gateway_settings(url, spec.model))
+    return FactoryRunner(spec.model, settings=settings, is_streaming=True)
+
+
+def _codex(spec: RunnerSpec) -> AgentRunner:
+    has_key = bool(spec.variables.get("OPENAI_API_KEY"))
+    url = spec.variables.get("OPENAI_BASE_URL") or OPENAI_URL
+    return CodexRunner(spec.model, provider_url=url if has_key else None)
+
+
 RUNNERS: Mapping[AgentType, Callable[[RunnerSpec], AgentRunner]] = {
     AgentType.CLAUDE: _claude,
-    AgentType.FACTORY: lambda spec: FactoryRunner(spec.model),
-    AgentType.CODEX: lambda spec: CodexRunner(spec.model),
+    AgentType.FACTORY: _factory,
+    AgentType.CODEX: _codex,
     AgentType.REHEARSAL: lambda spec: RehearsalRunner(spec.prompt_file),
 }

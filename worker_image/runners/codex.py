@@ -1,8 +1,11 @@
 """Codex, headless: JSON lines, one event each."""
 
+import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
+from worker_image.contract import ErrorCode
 from worker_image.runners.base import (
     MAX_PROGRESS_LINE_BYTES,
     AgentAnswer,
@@ -10,6 +13,7 @@ from worker_image.runners.base import (
     json_lines,
     parse_object,
     positional,
+    provider_trouble,
     read_usage,
 )
 
@@ -23,13 +27,26 @@ STEPS: Mapping[str, str] = {
 }
 
 
+OPENAI_URL = "https://api.openai.com/v1"
+_STATUS = re.compile(r"(?:unexpected|last) status:? (\d{3})")
+_BROKEN = re.compile(r"stream disconnected|error sending request|timed? ?out|idle timeout", re.IGNORECASE)
+
+
 class CodexRunner:
-    """Runs `codex exec --json`. It waits for ever on an open stdin: the wrapper gives it /dev/null."""
+    """Runs `codex exec --json`. It waits for ever on an open stdin: the wrapper gives it /dev/null.
+
+    Args:
+        model: one of its provider's; none means its own default.
+        provider_url: where the Responses protocol is spoken with the key in `OPENAI_API_KEY`. The built-in
+            provider takes neither that variable nor `OPENAI_BASE_URL`; none leaves it to a lent session.
+
+    """
 
     environment = frozenset({"OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_API_KEY", "CODEX_HOME"})
 
-    def __init__(self, model: str | None = None) -> None:
+    def __init__(self, model: str | None = None, *, provider_url: str | None = None) -> None:
         self._model = model
+        self._provider = [] if provider_url is None else _provider(provider_url)
 
     def build_command(self, prompt: str) -> list[str]:
         """Return the command line of one turn.
@@ -39,7 +56,7 @@ class CodexRunner:
         """
         flags = ["--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
         model = ["-m", self._model] if self._model else []
-        return ["codex", "exec", *flags, *model, positional(prompt)]
+        return ["codex", "exec", *flags, *self._provider, *model, positional(prompt)]
 
     def unwrap(self, stdout: str) -> AgentAnswer:
         """Take the last message of the agent, the sum of what its turns used, and any failure."""
@@ -49,13 +66,10 @@ class CodexRunner:
         texts = [text for event in events if (text := _message(event)) is not None]
         failures = [text for event in events if (text := _failure(event)) is not None]
         usages = [event.get("usage") for event in events if event.get("type") == "turn.completed"]
-        has_ended_well = bool(usages)
-        return AgentAnswer(
-            text=texts[-1] if texts else "",
-            is_error=bool(failures) and not has_ended_well,
-            error=failures[-1] if failures and not has_ended_well else None,
-            usage=read_usage(usages[-1]) if usages else None,
-        )
+        text = texts[-1] if texts else ""
+        if failures and not usages:
+            return AgentAnswer(text=text, is_error=True, error=failures[-1], error_code=_code(failures[-1]))
+        return AgentAnswer(text=text, usage=read_usage(usages[-1]) if usages else None)
 
     def parse_progress(self, line: str) -> ProgressUpdate | None:
         """Read the begin or end of one item of the agent's work."""
@@ -63,6 +77,8 @@ class CodexRunner:
             return None
         event = parse_object(line)
         item = event.get("item") if event else None
+        if event is not None and event.get("type") == "error":
+            return ProgressUpdate(message=_failure(event), step="waiting")
         if event is None or not isinstance(item, dict):
             return None
         words = item.get("text") or item.get("command") or item.get("query")
@@ -74,6 +90,18 @@ class CodexRunner:
     def extra_environment(self) -> Mapping[str, str]:
         """Return nothing."""
         return {}
+
+
+def _provider(url: str) -> list[str]:
+    settings = {"name": "operator", "base_url": url, "env_key": "OPENAI_API_KEY", "wire_api": "responses"}
+    table = ", ".join(f"{name} = {json.dumps(value)}" for name, value in settings.items())
+    return ["-c", f"model_providers.operator={{{table}}}", "-c", 'model_provider="operator"']
+
+
+def _code(words: str) -> ErrorCode | None:
+    if status := _STATUS.search(words):
+        return provider_trouble(int(status[1]))
+    return ErrorCode.PROVIDER_UNAVAILABLE if _BROKEN.search(words) else None
 
 
 def _kind(item: Mapping[str, Any]) -> str:

@@ -60,7 +60,11 @@ AGENTS: Final[Mapping[AgentType, AgentRow]] = {
         session=".claude",
     ),
     AgentType.FACTORY: AgentRow(
-        agent=FactoryDroidAgent(), program="droid", key="FACTORY_API_KEY", session=".factory"
+        agent=FactoryDroidAgent(),
+        program="droid",
+        key="FACTORY_API_KEY",
+        url="FACTORY_BASE_URL",
+        session=".factory",
     ),
     AgentType.CODEX: AgentRow(
         agent=CodexAgent(), program="codex", key="OPENAI_API_KEY", url="OPENAI_BASE_URL", session=".codex"

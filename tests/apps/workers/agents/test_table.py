@@ -72,7 +72,7 @@ def test_every_installed_package_is_pinned(agent_type: AgentType) -> None:
     ("agent_type", "mode", "names"),
     [
         ("claude", "api_key", ("ANTHROPIC_API_KEY", "ANTHROPIC_BASE_URL")),
-        ("factory", "api_key", ("FACTORY_API_KEY",)),
+        ("factory", "api_key", ("FACTORY_API_KEY", "FACTORY_BASE_URL")),
         ("codex", "api_key", ("OPENAI_API_KEY", "OPENAI_BASE_URL")),
         ("claude", "host_session", ()),
         ("rehearsal", "none", ()),
