@@ -7,6 +7,7 @@ from celery import Celery
 STEPS: Final = (
     "apps.workers.consumer_step:ResultConsumerStep",
     "apps.workers.consumer_step:ExitWatcherStep",
+    "apps.workers.consumer_step:DockerEventsStep",
 )
 
 

@@ -1,19 +1,23 @@
-"""Puts the result consumer and the exit watcher into the Celery worker that consumes ``ingest``."""
+"""Puts the result consumer and whoever hears of ends into the Celery worker that consumes ``ingest``."""
 
 import logging
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from celery import bootsteps
 from django.conf import settings
 
-from apps.units.watch import ExitWatcher, OnExit
+from apps.units.watch import ExitWatcher
+from apps.workers import engine
 from apps.workers.channel import connect, get_channel
 from apps.workers.composition import get_units
 from apps.workers.consumer import Pace, ResultConsumer
 from apps.workers.consumer_followups import FollowUps
+from apps.workers.events import DockerEventsListener
+from apps.workers.runtime.choice import DOCKER
+from apps.workers.runtime.docker_events import DockerEnds
 
 logger = logging.getLogger(__name__)
 
@@ -124,13 +128,7 @@ class ExitWatcherStep(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Start the thread."""
-        send = parent.app.send_task
-
-        def announce(_name: str, on_exit: OnExit) -> None:
-            # Raising makes the watcher try again.
-            send(on_exit[0], kwargs=dict(on_exit[1]), retry=False)
-
-        watcher = ExitWatcher(get_units(), announce)
+        watcher = ExitWatcher(get_units(), lambda _name, on_exit: _send(parent, *on_exit))
         self._lifeline = Lifeline("exit-watcher", watcher.run)
         self._lifeline.start()
 
@@ -142,3 +140,24 @@ class ExitWatcherStep(bootsteps.StartStopStep):
     def terminate(self, parent: Any) -> None:
         """End without waiting for the pool."""
         self.stop(parent)
+
+
+class DockerEventsStep(ExitWatcherStep):
+    """Listens for containers that end, where workers are containers."""
+
+    def include_if(self, parent: Any) -> bool:
+        """Tell whether this worker is the one that listens."""
+        return super().include_if(parent) and engine.runtime_name() == DOCKER
+
+    def start(self, parent: Any) -> None:
+        """Start the thread."""
+        runtime = engine.get_docker()
+        source = DockerEnds(runtime.connection, runtime.installation)
+        listener = DockerEventsListener(source, lambda task, arguments: _send(parent, task, arguments))
+        self._lifeline = Lifeline("docker-events", listener.run)
+        self._lifeline.start()
+
+
+def _send(parent: Any, task: str, arguments: Mapping[str, Any]) -> None:
+    """Send one Celery task; raising makes whoever heard of the end try again."""
+    parent.app.send_task(task, kwargs=dict(arguments), retry=False)

@@ -17,10 +17,14 @@ _REMOVAL_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.05
 
 
-def summaries(client: docker.DockerClient, installation: str, *labels: str) -> list[dict[str, Any]]:
-    """Return the daemon's short descriptions of our containers with these labels, running or not."""
-    words = [f"{INSTALLATION}={installation}", *labels]
-    found: list[dict[str, Any]] = client.api.containers(all=True, filters={"label": words})
+def summaries(
+    client: docker.DockerClient, installation: str, *labels: str, status: str | None = None
+) -> list[dict[str, Any]]:
+    """Return the daemon's short descriptions of our containers with these labels, of whatever status."""
+    filters: dict[str, Any] = {"label": [f"{INSTALLATION}={installation}", *labels]}
+    if status is not None:
+        filters["status"] = status
+    found: list[dict[str, Any]] = client.api.containers(all=True, filters=filters)
     return found
 
 
