@@ -9,6 +9,7 @@ from tests.model_server.script import Answer, Call, Conversation, Run, Say
 
 INPUT_TOKENS = 100
 OUTPUT_TOKENS = 50
+PROGRAM_TOOL = "exec"
 ERRORS = {
     401: ("invalid_request_error", "invalid_api_key", "incorrect API key"),
     404: ("invalid_request_error", "not_found", "not found"),
@@ -35,7 +36,7 @@ def read(body: dict[str, Any]) -> Conversation:
     return Conversation(
         prompts=tuple(prompts),
         answers=answers,
-        tools=tuple(str(tool.get("name") or tool.get("type")) for tool in body.get("tools") or []),
+        tools=tuple(_tools(body)),
         tool_results=tuple(results),
         model=str(body.get("model") or ""),
         is_streaming=bool(body.get("stream")),
@@ -106,6 +107,8 @@ def _item(answer: Answer, conversation: Conversation) -> dict[str, Any]:
             "status": "completed",
             "content": content,
         }
+    if isinstance(answer, Run) and PROGRAM_TOOL in conversation.tools:
+        return {**_program_call(answer), "call_id": f"call_{uuid4().hex}", "status": "completed"}
     call = answer if isinstance(answer, Call) else _shell_call(answer, conversation)
     return {
         "id": f"fc_{uuid4().hex}",
@@ -115,6 +118,24 @@ def _item(answer: Answer, conversation: Conversation) -> dict[str, Any]:
         "name": call.tool,
         "arguments": json.dumps(dict(call.input)),
     }
+
+
+def _program_call(run: Run) -> dict[str, Any]:
+    """Return the call of a client whose model writes programs: the shell is a function in them."""
+    program = f"text(await tools.exec_command({json.dumps({'cmd': run.command, 'yield_time_ms': 30_000})}))"
+    return {"id": f"ctc_{uuid4().hex}", "type": "custom_tool_call", "name": PROGRAM_TOOL, "input": program}
+
+
+def _tools(body: dict[str, Any]) -> Iterator[str]:
+    """Yield the names of the tools, which newer clients give as an item of the conversation."""
+    given = list(body.get("tools") or [])
+    for item in body.get("input") or []:
+        if isinstance(item, dict) and item.get("type") == "additional_tools":
+            given += item.get("tools") or []
+    while given:
+        tool = given.pop(0)
+        given += tool.get("tools") or []
+        yield str(tool.get("name") or tool.get("type"))
 
 
 def _shell_call(run: Run, conversation: Conversation) -> Call:

@@ -104,7 +104,7 @@ class ModelServer:
             return await _send_json(send, step.status, protocol.error(step.status))
         if conversation.is_streaming:
             return await _send_stream(receive, send, _stream(protocol, step, conversation))
-        return await _send_json(send, 200, protocol.message(_as_answer(step), conversation))
+        return await _send_whole(receive, send, step, protocol.message, conversation)
 
     def _record(self, path: str, is_right: bool, conversation: Conversation, step: Step | None) -> None:
         self.requests.append(Asked(path, is_right, conversation, step, time.monotonic()))
@@ -154,6 +154,29 @@ async def _send_json(send: Send, status: int, value: dict[str, Any]) -> None:
         headers.append((b"retry-after", b"1"))
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": json.dumps(value).encode()})
+
+
+async def _send_whole(
+    receive: Receive,
+    send: Send,
+    step: Step,
+    message: Callable[[Answer, Conversation], dict[str, Any]],
+    conversation: Conversation,
+) -> None:
+    """Answer without a stream; what has no end is never answered."""
+    if isinstance(step, Say | Run | Call):
+        return await _send_json(send, 200, message(step, conversation))
+    if isinstance(step, Truncate):
+        return await _send_half(send)
+    return await _until_gone(receive)
+
+
+async def _send_half(send: Send) -> None:
+    """Send the begin of an answer and end."""
+    await send(
+        {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]}
+    )
+    await send({"type": "http.response.body", "body": b'{"id": "msg_1", "type": "mess'})
 
 
 async def _send_stream(receive: Receive, send: Send, parts: AsyncIterator[bytes]) -> None:
@@ -212,7 +235,3 @@ async def _thinking(protocol: ModuleType, seconds: float) -> AsyncIterator[bytes
     while (left := until - time.monotonic()) > 0:
         await asyncio.sleep(min(left, PING_SECONDS))
         yield protocol.sign_of_life()
-
-
-def _as_answer(step: Step) -> Answer:
-    return step if isinstance(step, Say | Run | Call) else Say("Done.")
