@@ -177,12 +177,23 @@ class TestTable:
         before = RUNNERS[AgentType.CLAUDE](spec).build_command("Hello")
         transcripts = tmp_path / ".claude" / "projects" / "-workspace"
         transcripts.mkdir(parents=True)
-        (transcripts / f"{SESSION}.jsonl").touch()
+        (transcripts / f"{SESSION}.jsonl").write_text("{}\n")
 
         after = RUNNERS[AgentType.CLAUDE](spec).build_command("Hello")
 
         assert "--session-id" in before
         assert "--resume" in after
+
+    def test_claude_session_of_no_words_is_begun_anew(self, tmp_path: Path) -> None:
+        spec = RunnerSpec(prompt_file=tmp_path / "prompt", home=tmp_path, session_id=SESSION)
+        transcripts = tmp_path / ".claude" / "projects" / "-workspace"
+        transcripts.mkdir(parents=True)
+        (transcripts / f"{SESSION}.jsonl").touch()
+
+        command = RUNNERS[AgentType.CLAUDE](spec).build_command("Hello")
+
+        assert "--session-id" in command
+        assert not (transcripts / f"{SESSION}.jsonl").exists()
 
     def test_plain_command_takes_its_prompt_where_it_asks_for_it(self) -> None:
         assert PlainRunner(["echo", "{prompt}"]).build_command("hi") == ["echo", "hi"]

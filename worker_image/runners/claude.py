@@ -106,9 +106,14 @@ def has_session(home: Path, session_id: str) -> bool:
     """Tell whether the agent has begun this conversation in this home: its own transcript says so.
 
     A conversation that was begun may not be begun again, and one that was not cannot be resumed; a turn that
-    failed leaves either case behind.
+    failed leaves either case behind. A transcript of no words is neither: it is in the way of both, so it is
+    removed.
     """
-    return any((home / ".claude" / "projects").glob(f"*/{session_id}.jsonl"))
+    transcripts = list((home / ".claude" / "projects").glob(f"*/{session_id}.jsonl"))
+    for path in transcripts:
+        if path.stat().st_size == 0:
+            path.unlink()
+    return any(path.exists() for path in transcripts)
 
 
 def _blocks(event: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
