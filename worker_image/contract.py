@@ -192,6 +192,8 @@ class Heartbeat(QueueMeta):
     files_changed_at: Moment | None = None
     children: Count = 0
     """Processes below the wrapper."""
+    workspace_bytes: Count | None = None
+    """What its files take on the disk; none while nobody has looked."""
     agent: AgentSigns | None = None
     """The running agent; none while there is none, and from wrappers of before this field."""
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import redis.asyncio
 import structlog
 
-from worker_image import processes
+from worker_image import disk, processes
 from worker_image.channel import ChannelRefused, WorkerChannel
 from worker_image.contract import (
     HEARTBEAT_SECONDS,
@@ -43,6 +43,8 @@ from worker_image.transfer import ApiClient
 from worker_image.turn import TurnRunner, make_result
 from worker_image.workspace import Workspace
 
+DISK_SECONDS = 10.0
+"""From one look at the size of the worker's files to the next."""
 STOP_FLUSH_SECONDS = 3.0
 """How long a stopping wrapper tries to tell so: a container is killed ten seconds after it was asked."""
 
@@ -88,6 +90,7 @@ class WorkerWrapper:
         self._stopping = asyncio.Event()
         self._current: Current | None = None
         self._reaper = processes.Reaper()
+        self._workspace_bytes: int | None = None
 
     def stop(self) -> None:
         """Ask for an orderly end of `run`; safe to call again."""
@@ -123,10 +126,12 @@ class WorkerWrapper:
             asyncio.create_task(self.channel.pump()),
             asyncio.create_task(self._beat()),
         ]
+        weighing = asyncio.create_task(self._weigh())
         asked = asyncio.create_task(self._stopping.wait())
         await asyncio.wait([*life, asked], return_when=asyncio.FIRST_COMPLETED)
         self._turns.activity.phase = Phase.STOPPING
         asked.cancel()
+        weighing.cancel()
         life[0].cancel()
         life[2].cancel()
         ends = await asyncio.gather(life[0], life[2], return_exceptions=True)
@@ -177,10 +182,19 @@ class WorkerWrapper:
                     output_bytes=activity.output_bytes,
                     files_changed_at=files_changed_at,
                     children=processes.count_children(),
+                    workspace_bytes=self._workspace_bytes,
                     agent=activity.watch.sample(files_changed_at) if activity.watch else None,
                 )
             )
             await asyncio.sleep(HEARTBEAT_SECONDS)
+
+    async def _weigh(self) -> None:
+        """Keep the size of the worker's files known."""
+        environment = self._environment
+        while environment is not None:
+            await asyncio.sleep(DISK_SECONDS)
+            places = [environment.workspace_dir, environment.home]
+            self._workspace_bytes = await asyncio.to_thread(disk.used_bytes, places)
 
     async def _say_goodbye(self, ends: list[BaseException | None]) -> WrapperExit:
         """Save the work of an interrupted turn, answer it, and tell the end; bounded in time."""

@@ -1,7 +1,7 @@
 """The live card of a task: one pure presenter that terminal, chat, admin and REST all render."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -12,6 +12,7 @@ from django.utils import translation
 from apps.graph import card_text
 from apps.projects.models import Task, TaskEvent, TaskEventKind, TaskStatus
 from apps.projects.serializers import WIRE_STATUS
+from apps.workers.queueing import QueuePlace
 
 SHOWN_PROGRESS_LINES = 5
 
@@ -65,6 +66,7 @@ class Card:
     failure: dict[str, Any] | None
     elapsed_seconds: float
     accounting: dict[str, float]  # agent, installation, checks, smoke, overhead; in seconds
+    queue: QueuePlace | None = None  # where its worker stands while none has a place for it
 
 
 def present(
@@ -75,6 +77,7 @@ def present(
     now: datetime,
     follower: Task | None = None,
     follower_events: Sequence[TaskEvent] = (),
+    queue: QueuePlace | None = None,
 ) -> Card:
     """Draw the card of a task and of the deployment that follows it.
 
@@ -85,6 +88,7 @@ def present(
         now: the moment of drawing, which an unfinished task is measured against.
         follower: the task that deploys its result, if there is one.
         follower_events: the follower's timeline in order.
+        queue: the place in the line of the worker that it waits for.
 
     """
     # A person asked once, so one line says that it was heard.
@@ -102,11 +106,12 @@ def present(
             title=card_text.title(task.type, task.spec),
             status=WIRE_STATUS[TaskStatus(last.status)],
             agent=_agent(all_events),
-            lines=tuple(_lines(shown, is_over=last.status in Task.final_statuses())),
+            lines=tuple(_with_place(_lines(shown, is_over=last.status in Task.final_statuses()), queue)),
             url=next((event.data.get("url", "") for event in all_events if event.kind == K.DEPLOYED), ""),
             failure=last.failure,
             elapsed_seconds=elapsed,
             accounting=_account(all_events, elapsed),
+            queue=queue,
         )
 
 
@@ -120,6 +125,13 @@ def _lines(events: Sequence[TaskEvent], *, is_over: bool) -> list[Line]:
             continue
         lines.append(_line(event, events[:position], later, is_over=is_over))
     return lines
+
+
+def _with_place(lines: Sequence[Line], queue: QueuePlace | None) -> Iterator[Line]:
+    """Say of a worker that waits where it stands in the line."""
+    for line in lines:
+        waits = queue is not None and line.kind == K.WORKER_REQUESTED and line.state == LineState.ACTIVE
+        yield replace(line, text=card_text.place_in_line(queue)) if waits and queue is not None else line
 
 
 def _line(

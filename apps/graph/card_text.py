@@ -7,6 +7,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
 from apps.projects.models import TaskEventKind
+from apps.workers.queueing import QueuePlace
 
 Data = Mapping[str, Any]
 
@@ -30,6 +31,17 @@ def title(kind: str, spec: str, *, limit: int = 80) -> str:
     if not words:
         return _("Deployment") if kind == "deploy" else _("Engineering")
     return words if len(words) <= limit else f"{words[: limit - 1]}…"
+
+
+def place_in_line(place: QueuePlace) -> str:
+    """Describe where a worker stands that waits for a place."""
+    words = {"position": place.position, "length": place.length}
+    if place.estimated_wait_seconds is None:
+        return _("Waiting for a free worker: place %(position)s of %(length)s") % words
+    words["minutes"] = max(1, round(place.estimated_wait_seconds / 60))
+    return (
+        _("Waiting for a free worker: place %(position)s of %(length)s, about %(minutes)s min more") % words
+    )
 
 
 def _shown(data: Data) -> Mapping[str, str]:

@@ -6,6 +6,7 @@ from django.utils import timezone
 
 from apps.graph import card
 from apps.projects import selectors as projects
+from apps.workers import selectors as workers
 
 
 def get_card(*, task_id: UUID, language: str = "en") -> card.Card:
@@ -28,4 +29,5 @@ def get_card(*, task_id: UUID, language: str = "en") -> card.Card:
         now=timezone.now(),
         follower=follower,
         follower_events=projects.list_events(task_id=follower.pk) if follower else (),
+        queue=workers.get_queue_place_of_task(task_id=task_id),
     )

@@ -7,6 +7,7 @@ from rest_framework import serializers
 from apps.graph.models import Question, Run, Step
 from apps.rest import StrictSerializer
 from apps.workers.models import Verification
+from apps.workers.serializers import QueuePlaceSerializer
 
 
 class StepSerializer(serializers.ModelSerializer[Step]):
@@ -105,6 +106,7 @@ class CardSerializer(serializers.Serializer[Any]):
     failure = serializers.DictField(allow_null=True)
     elapsed_seconds = serializers.FloatField()
     accounting = serializers.DictField(child=serializers.FloatField())
+    queue = QueuePlaceSerializer(allow_null=True)
 
 
 class VerificationSerializer(serializers.ModelSerializer[Verification]):

@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from apps.errors import Invalid, NotFound, Unavailable
-from apps.workers import rescue_commits
+from apps.workers import rescue_commits, snapshots
 from apps.workers.composition import Hands
 from apps.workers.models import TurnStatus, Worker
 from apps.workers.runtime.base import (
@@ -105,7 +105,7 @@ def _note_loss(worker: Worker, since: datetime, now: datetime) -> None:
 
 
 def _last_snapshot_at(worker: Worker) -> datetime:
-    latest = worker.snapshots.order_by("-created_at").first()
+    latest = worker.snapshots.exclude(reason=snapshots.RESCUE).order_by("-created_at").first()
     return latest.created_at if latest is not None else worker.started_at or worker.created_at
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from apps.errors import NotFound
 from apps.failures import Failure
+from apps.workers import queueing
 from apps.workers.models import (
     Turn,
     TurnStatus,
@@ -16,6 +17,7 @@ from apps.workers.models import (
     WorkerEvent,
     WorkerStatus,
 )
+from apps.workers.queueing import QueuePlace
 from worker_image.contract import OutputKind
 
 _READY = frozenset({WorkerStatus.RUNNING, WorkerStatus.PAUSED})
@@ -120,6 +122,18 @@ def get_worker_outcome(*, worker_id: UUID) -> WorkerOutcome:
         failure=_failure(worker.failure),
         removed=worker.removed_at is not None,
     )
+
+
+def get_queue_place(*, worker_id: UUID) -> QueuePlace | None:
+    """Return a worker's place in the line; None if it does not wait for one."""
+    return queueing.line().get(worker_id)
+
+
+def get_queue_place_of_task(*, task_id: UUID) -> QueuePlace | None:
+    """Return the place in the line of a task's worker; None if none of them waits."""
+    waiting = Worker.objects.filter(task_id=task_id, status=WorkerStatus.PENDING)
+    worker_id = waiting.values_list("pk", flat=True).first()
+    return None if worker_id is None else get_queue_place(worker_id=worker_id)
 
 
 def get_turn(turn_id: UUID) -> Turn:

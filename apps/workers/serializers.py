@@ -2,15 +2,57 @@
 
 from typing import Any
 
+from django.conf import settings
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.rest import StrictSerializer
-from apps.workers.models import AgentConfig, DeadLetter, Snapshot, Turn, Worker
+from apps.workers import queueing
+from apps.workers.models import AgentConfig, DeadLetter, Snapshot, Turn, Worker, WorkerStatus
 from worker_image.contract import AgentType
+
+
+class QueuePlaceSerializer(serializers.Serializer[Any]):
+    """Where a worker stands that waits for a place."""
+
+    position = serializers.IntegerField(help_text="1 is the next to start.")
+    length = serializers.IntegerField()
+    running = serializers.IntegerField()
+    limit = serializers.IntegerField()
+    estimated_wait_seconds = serializers.FloatField(allow_null=True)
+    deadline_at = serializers.DateTimeField()
+
+
+class WorkerLimitsSerializer(serializers.Serializer[Any]):
+    """What a worker may use."""
+
+    memory_mb = serializers.IntegerField()
+    cpus = serializers.FloatField()
 
 
 class WorkerSerializer(serializers.ModelSerializer[Worker]):
     """A worker as it is read; nothing here lets anybody act as it."""
+
+    queue = serializers.SerializerMethodField()
+    limits = serializers.SerializerMethodField()
+
+    @extend_schema_field(QueuePlaceSerializer(allow_null=True))
+    def get_queue(self, worker: Worker) -> dict[str, Any] | None:
+        """Return its place in the line; the line is read once for all workers of an answer."""
+        if worker.status != WorkerStatus.PENDING:
+            return None
+        if "line" not in self.context:
+            self.context["line"] = queueing.line()
+        place = self.context["line"].get(worker.pk)
+        return None if place is None else dict(QueuePlaceSerializer(place).data)
+
+    @extend_schema_field(WorkerLimitsSerializer())
+    def get_limits(self, worker: Worker) -> dict[str, Any]:
+        """Return what it may use."""
+        return {
+            "memory_mb": worker.config.get("memory_mb") or settings.WORKERS_MEMORY_MB,
+            "cpus": worker.config.get("cpus") or settings.WORKERS_CPUS,
+        }
 
     class Meta:
         model = Worker
@@ -26,8 +68,12 @@ class WorkerSerializer(serializers.ModelSerializer[Worker]):
             "allowed_commands",
             "base_sha",
             "branch",
+            "queue",
+            "limits",
             "heartbeat",
             "heartbeat_at",
+            "paused_at",
+            "work_lost_since",
             "exit_code",
             "oom_killed",
             "failure",
@@ -84,6 +130,8 @@ class AgentConfigSerializer(serializers.ModelSerializer[AgentConfig]):
             "agent_type",
             "model",
             "system_prompt",
+            "memory_mb",
+            "cpus",
             "is_active",
             "created_at",
             "updated_at",
@@ -98,6 +146,8 @@ class AgentConfigWriteSerializer(StrictSerializer):
     agent_type = serializers.ChoiceField(choices=[agent.value for agent in AgentType])
     model = serializers.CharField(max_length=80, required=False, default="", allow_blank=True)
     system_prompt = serializers.CharField(max_length=50_000, required=False, default="", allow_blank=True)
+    memory_mb = serializers.IntegerField(required=False, allow_null=True, min_value=64, max_value=1_048_576)
+    cpus = serializers.FloatField(required=False, allow_null=True, min_value=0.05, max_value=1_024)
     is_active = serializers.BooleanField(required=False, default=True)
 
 

@@ -16,6 +16,9 @@ TaskArgument = Annotated[str, typer.Argument(metavar="TASK")]
 ProjectOption = Annotated[str, typer.Option(help="Id of the project.")]
 TimeoutOption = Annotated[float, typer.Option(help="Seconds to wait.")]
 
+#: The wire's words for a task that may have to wait for a worker.
+_UNFINISHED = frozenset({"queued", "running"})
+
 
 def begin(
     api: Api, *, project_id: str, type: str, spec: str = "", deploy_after: bool = False
@@ -58,9 +61,13 @@ def start_deploy(context: typer.Context, project: ProjectOption) -> None:
 
 @engineering.command("status")
 def engineering_status(context: typer.Context, task_id: TaskArgument) -> None:
-    """Show a change."""
+    """Show a change, and where it stands in the line while no worker is free for it."""
     with session(context, "engineering.status") as current:
-        current.output.success(current.api.get(f"/api/tasks/{task_id}/"))
+        shown: dict[str, Any] = current.api.get(f"/api/tasks/{task_id}/")
+        if shown.get("status") in _UNFINISHED:
+            card = current.api.get(f"/api/tasks/{task_id}/card/")
+            shown = {**shown, "queue": card.get("queue")}
+        current.output.success(shown)
 
 
 @deploy.command("status")

@@ -10,6 +10,7 @@ import pytest
 
 from apps.graph import card, card_text
 from apps.projects.models import Task, TaskEvent, TaskEventKind, TaskStatus
+from apps.workers.queueing import QueuePlace
 
 pytestmark = pytest.mark.unit
 
@@ -205,3 +206,29 @@ def test_the_compiled_messages_are_those_of_the_source(language: str) -> None:
 
     assert len(pairs) >= len(TaskEventKind)
     assert all(catalog.gettext(msgid) == msgstr for msgid, msgstr in pairs)
+
+
+@pytest.mark.parametrize(
+    ("language", "wait", "text"),
+    [
+        ("en", 130.0, "Waiting for a free worker: place 2 of 3, about 2 min more"),
+        ("en", None, "Waiting for a free worker: place 2 of 3"),
+        ("ru", 5.0, "Ждём свободного исполнителя: место 2 из 3, ещё около 1 мин"),
+    ],
+)
+def test_worker_that_waits_for_a_place_shows_where_it_stands(
+    language: str, wait: float | None, text: str
+) -> None:
+    task = make_task()
+    place = QueuePlace(
+        position=2, length=3, running=10, limit=10, estimated_wait_seconds=wait, deadline_at=START
+    )
+
+    shown = draw(task, make_events(task, "acknowledged", "worker_requested"), language=language, queue=place)
+    later = draw(
+        task, make_events(task, "acknowledged", "worker_requested", "worker_ready"), language=language
+    )
+
+    assert shown.lines[-1].text == text
+    assert shown.queue == place
+    assert later.queue is None

@@ -5,16 +5,23 @@ from typing import Any
 
 import pytest
 from django.conf import settings
+from django.utils import timezone
 from redis import Redis
 
 from apps.workers.channel import Channel, connect, worker_url
+from apps.workers.composition import Hands, Limits, container_spec
 from apps.workers.consumer import Pace, ResultConsumer
 from apps.workers.consumer_apply import Facts
 from apps.workers.credentials import credentials_of
+from apps.workers.followups import FollowUp
+from apps.workers.limits import IDLE_SECONDS, REPORT_SECONDS
 from apps.workers.models import Worker
+from apps.workers.reconciler import reconcile_worker
 from tests.factories import make_worker
+from tests.fakes_runtime import FakeRuntime
 from worker_image.contract import OutputBody, acl_user, envelope, output_stream
 
+MakeWorker = Callable[..., Worker]
 QUICK = Pace(block_ms=20, claim_idle_ms=0, claim_seconds=0.0, refresh_seconds=0.0)
 
 
@@ -98,3 +105,46 @@ def own_client(operator: Channel) -> Iterator[Callable[[Worker], Redis]]:
     yield make
     for client in clients:
         client.close()
+
+
+LIMITS = Limits(
+    max_concurrent=2,
+    spawn_seconds=60,
+    stop_grace_seconds=10,
+    idle_seconds=IDLE_SECONDS,
+    report_seconds=REPORT_SECONDS,
+    verification_seconds=60,
+)
+
+
+@pytest.fixture
+def runtime() -> FakeRuntime:
+    return FakeRuntime()
+
+
+@pytest.fixture
+def hands(runtime: FakeRuntime, operator: Channel) -> Hands:
+    return Hands(runtime=runtime, channel=operator, limits=LIMITS, describe=container_spec)
+
+
+@pytest.fixture
+def running(admitted: MakeWorker, runtime: FakeRuntime) -> Callable[..., Worker]:
+    """Make a worker whose container runs and has reported."""
+
+    def make(**fields: Any) -> Worker:
+        worker = admitted(observed_at=timezone.now(), **fields)
+        runtime.start(container_spec(worker))
+        return worker
+
+    return make
+
+
+def step(worker: Worker, hands: Hands) -> list[FollowUp]:
+    follow_ups = reconcile_worker(worker_id=worker.pk, hands=hands)
+    worker.refresh_from_db()
+    return follow_ups
+
+
+def settle(worker: Worker, hands: Hands, times: int = 6) -> None:
+    for _ in range(times):
+        step(worker, hands)

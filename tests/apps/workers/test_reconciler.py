@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -13,65 +12,20 @@ from django.utils import timezone
 
 from apps.workers import outcomes, services
 from apps.workers.channel import Channel, ChannelUnavailable, connect
-from apps.workers.composition import Hands, Limits, container_spec
+from apps.workers.composition import Hands, container_spec
 from apps.workers.followups import FollowUp
-from apps.workers.limits import IDLE_SECONDS, REPORT_SECONDS
 from apps.workers.models import AgentConfig, Turn, TurnStatus, Worker, WorkerStatus
-from apps.workers.reconciler import reconcile_worker
 from apps.workers.reconciler_orphans import remove_orphans
 from apps.workers.reconciler_turns import reconcile_turn
 from apps.workers.requests import WorkerRequest
 from apps.workers.runtime.base import ContainerSpec, RuntimeUnavailable
-from tests.apps.workers.conftest import Harness
+from tests.apps.workers.conftest import Harness, MakeWorker, settle, step
 from tests.apps.workers.test_consumer import result, started
 from tests.factories import make_turn, make_user, make_worker
 from tests.fakes_runtime import FakeRuntime
 from worker_image.contract import DeveloperWorkerInput, input_stream, output_stream
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
-
-LIMITS = Limits(
-    max_concurrent=2,
-    spawn_seconds=60,
-    stop_grace_seconds=10,
-    idle_seconds=IDLE_SECONDS,
-    report_seconds=REPORT_SECONDS,
-    verification_seconds=60,
-)
-MakeWorker = Callable[..., Worker]
-
-
-@pytest.fixture
-def runtime() -> FakeRuntime:
-    return FakeRuntime()
-
-
-@pytest.fixture
-def hands(runtime: FakeRuntime, operator: Channel) -> Hands:
-    return Hands(runtime=runtime, channel=operator, limits=LIMITS, describe=container_spec)
-
-
-@pytest.fixture
-def running(admitted: MakeWorker, runtime: FakeRuntime) -> Callable[..., Worker]:
-    """Make a worker whose container runs and has reported."""
-
-    def make(**fields: Any) -> Worker:
-        worker = admitted(observed_at=timezone.now(), **fields)
-        runtime.start(container_spec(worker))
-        return worker
-
-    return make
-
-
-def step(worker: Worker, hands: Hands) -> list[FollowUp]:
-    follow_ups = reconcile_worker(worker_id=worker.pk, hands=hands)
-    worker.refresh_from_db()
-    return follow_ups
-
-
-def settle(worker: Worker, hands: Hands, times: int = 6) -> None:
-    for _ in range(times):
-        step(worker, hands)
 
 
 def test_pending_worker_gets_a_place_then_its_user_then_its_container(

@@ -20,7 +20,7 @@ from apps.workers.models import Verification, VerificationStatus
 from apps.workers.reconciler_orphans import remove_orphans
 from apps.workers.reconciler_verifications import reconcile_verification
 from apps.workers.runtime.process import ProcessRuntime
-from tests.apps.workers.test_reconciler import LIMITS
+from tests.apps.workers.conftest import LIMITS
 from tests.apps.workers.tiny_project import BASE, COMMANDS, PROTECTED, Change, make_change, stored
 from tests.factories import make_sha, make_verification
 from tests.fakes_runtime import FakeRuntime

@@ -28,7 +28,7 @@ from apps.workers.reconciler import reconcile_worker
 from apps.workers.reconciler_turns import reconcile_turn
 from apps.workers.requests import WorkerRequest
 from apps.workers.runtime.process import ProcessRuntime
-from tests.apps.workers.test_reconciler import LIMITS
+from tests.apps.workers.conftest import LIMITS
 from tests.factories import make_user
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
