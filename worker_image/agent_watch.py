@@ -98,7 +98,8 @@ class AgentWatch:
         self._look_at_traffic(parts, now)
         self._look_at_cpu(parts, now)
         ages = sorted(process.age() for process in tools)
-        leaf = _leaf_of(tools)
+        leaves = _leaves_of(tools)
+        leaf = max(leaves, key=lambda process: process.age(), default=None)
         return AgentSigns(
             seconds=round(now - self._began, 1),
             is_alive=bool(parts),
@@ -113,7 +114,7 @@ class AgentWatch:
             tool=_printable(leaf.name) if leaf else "",
             tool_age=ages[-1] if ages else None,
             youngest_tool_age=ages[0] if ages else None,
-            is_terminal_read=any(_reads_terminal(process) for process in tools[:8]),
+            is_terminal_read=bool(leaves) and all(map(_reads_terminal, leaves)),
         )
 
     def _look_at_transcripts(self, now: float) -> None:
@@ -172,10 +173,10 @@ def _tools_of(parts: Sequence[Process], table: Sequence[Process]) -> list[Proces
     return found
 
 
-def _leaf_of(tools: Sequence[Process]) -> Process | None:
+def _leaves_of(tools: Sequence[Process]) -> list[Process]:
+    """Return the ends of the chains: what shells and test runners above them wait for."""
     parents = {process.parent for process in tools}
-    leaves = [process for process in tools if process.pid not in parents]
-    return max(leaves, key=lambda process: process.age(), default=None)
+    return [process for process in tools if process.pid not in parents]
 
 
 def _reads_terminal(process: Process) -> bool:

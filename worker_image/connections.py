@@ -19,7 +19,7 @@ _DONE, _ERROR = 3, 2
 _INFO = 2
 _INFO_BIT = 1 << (_INFO - 1)
 _ESTABLISHED_BIT = 1 << 1
-_INODE_AT = 68
+_UNREAD_AT, _INODE_AT = 56, 68
 _ATTRIBUTES_AT = 72
 _BYTES_AT = 120
 """Offset of `tcpi_bytes_acked` and, after it, `tcpi_bytes_received` in `struct tcp_info`."""
@@ -79,12 +79,14 @@ def _ask(family: int) -> Iterator[tuple[int, int]]:
 
 
 def _read_one(message: bytes) -> Iterator[tuple[int, int]]:
+    (unread,) = struct.unpack_from("=I", message, _UNREAD_AT)
     (inode,) = struct.unpack_from("=I", message, _INODE_AT)
     at = _ATTRIBUTES_AT
     while at + _ATTRIBUTE.size <= len(message):
         length, kind = _ATTRIBUTE.unpack_from(message, at)
         if kind == _INFO and length >= _ATTRIBUTE.size + _BYTES_AT + _COUNTERS.size:
-            yield inode, sum(_COUNTERS.unpack_from(message, at + _ATTRIBUTE.size + _BYTES_AT))
+            # What the kernel holds for a process that does not read is no sign of the process.
+            yield inode, sum(_COUNTERS.unpack_from(message, at + _ATTRIBUTE.size + _BYTES_AT)) - unread
         at += max(_aligned(length), _ATTRIBUTE.size)
 
 

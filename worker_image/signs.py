@@ -44,4 +44,4 @@ class AgentSigns(Message):
     """Age of the oldest of them."""
     youngest_tool_age: Age | None = None
     is_terminal_read: bool = False
-    """One of them waits for somebody to type at a terminal that nobody sits at."""
+    """All that runs below it waits for somebody to type at a terminal that nobody sits at."""

@@ -18,6 +18,8 @@ SILENCE_SECONDS: Final = 70.0
 sweep every 5 to 8."""
 HEARTBEAT_SECONDS: Final = 70.0
 """A wrapper that says nothing for this long, although its container runs, is stalled itself."""
+GREETING_SECONDS: Final = 5.0
+"""What an agent prints before this, without a word to its model, belongs to its start."""
 #: Grounds that prove that nothing will come of waiting; a missing heartbeat may be the channel's fault.
 PROVEN: Final = frozenset({Ground.SILENCE, Ground.FROZEN, Ground.NEVER_SPOKE, Ground.TERMINAL})
 _GONE: Final = frozenset({ContainerPhase.EXITED, ContainerPhase.UNKNOWN})
@@ -132,12 +134,12 @@ def _running(seen: Evidence) -> Liveness:
     age, freshest = min(_signs(signs), default=(signs.seconds, None))
     is_silent = age + later > SILENCE_SECONDS
     if _is_tool_at_work(signs, later):
-        if is_silent and signs.is_terminal_read:
+        if _is_asking(signs, later, is_silent=is_silent):
             return Liveness(verdict=Verdict.WAITING_HUMAN, ground=Ground.TERMINAL, detail=signs.tool)
         return Liveness(verdict=Verdict.TOOL_RUNNING, ground=Ground.TOOL, detail=signs.tool)
     if is_silent:
         return Liveness(verdict=Verdict.STALLED, ground=_ground_of_stall(signs))
-    if freshest is None or not _has_spoken(signs):
+    if freshest is None or not _has_begun(signs):
         return Liveness(verdict=Verdict.STARTING, ground=Ground.AGENT_STARTS)
     return Liveness(verdict=Verdict.THINKING, ground=freshest)
 
@@ -166,6 +168,18 @@ def _is_tool_at_work(signs: AgentSigns, later: float) -> bool:
         return False
     youngest = signs.youngest_tool_age or 0.0
     return signs.is_call_open is not False or youngest + later <= SILENCE_SECONDS
+
+
+def _is_asking(signs: AgentSigns, later: float, *, is_silent: bool) -> bool:
+    """Tell whether the agent waits for a program that itself waits for somebody to type."""
+    is_old = (signs.youngest_tool_age or 0.0) + later > SILENCE_SECONDS
+    return signs.is_terminal_read and is_old and (is_silent or signs.is_call_open is True)
+
+
+def _has_begun(signs: AgentSigns) -> bool:
+    """Tell whether it does more than print its greetings."""
+    has_talked = signs.traffic_age is not None or signs.event_age is not None
+    return has_talked or (signs.output_age is not None and signs.seconds >= GREETING_SECONDS)
 
 
 def _has_spoken(signs: AgentSigns) -> bool:
