@@ -1,6 +1,10 @@
 """Fixtures of every test. The servers themselves come from `tests/plugin.py`."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -17,7 +21,30 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         raise pytest.UsageError(
             "These tests carry no level (unit, service, integration, e2e):\n" + "\n".join(unclaimed[:20])
         )
+    needing_docker = [item for item in items if item.get_closest_marker("docker")]
+    if needing_docker and (reason := _no_docker()):
+        for item in needing_docker:
+            item.add_marker(pytest.mark.skip(reason=reason))
     items.sort(key=_place)
+
+
+@cache
+def _no_docker() -> str:
+    """Return why tests cannot use Docker, nothing if they can; one reason makes one line of the report."""
+    if reason := os.environ.get("DOCKER_TESTS_SKIPPED"):
+        return reason
+    # In a process of its own: the library leaves the socket of a failed connection to the collector, loudly.
+    argv = [sys.executable, "-c", "import docker; docker.from_env(timeout=5).ping()"]
+    if subprocess.run(argv, capture_output=True).returncode != 0:
+        return "no Docker daemon answers; with DOCKER_START=1 one is installed and started (root on Debian)"
+    return ""
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say in one line what did not run for want of Docker."""
+    skipped = [report for report in terminalreporter.stats.get("skipped", []) if "docker" in report.keywords]
+    if skipped and (reason := _no_docker()):
+        terminalreporter.write_line(f"docker: {len(skipped)} tests skipped, not passed: {reason}")
 
 
 def _place(item: pytest.Item) -> tuple[bool, str, int]:
