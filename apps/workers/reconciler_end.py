@@ -104,6 +104,7 @@ def _capture(worker: Worker, state: ContainerState, hands: Hands) -> None:
     Worker.objects.filter(pk=worker.pk).update(
         exit_code=state.exit_code,
         oom_killed=state.oom_killed,
+        image_digest=state.image or "",
         log_tail=redact(text, composition.known_secrets(worker)),
     )
 

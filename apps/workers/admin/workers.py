@@ -62,6 +62,7 @@ class WorkerAdmin(TaskRowAdmin):
                     ("heartbeat_at", "observed_at", "deadline_at"),
                     "shown_heartbeat",
                     ("exit_code", "oom_killed", "shown_life"),
+                    "image_digest",
                     "shown_log",
                 )
             },

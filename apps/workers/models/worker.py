@@ -119,6 +119,9 @@ class Worker(Lifecycle):
     removed_at = models.DateTimeField(null=True, blank=True, help_text="Its container was seen to be gone.")
     exit_code = models.IntegerField(null=True, blank=True)
     oom_killed = models.BooleanField(null=True, blank=True)
+    image_digest = models.CharField(
+        max_length=100, blank=True, help_text="Identity of the image that its container was made from."
+    )
     log_tail = models.TextField(blank=True)
     failure = models.JSONField(null=True, blank=True)
     deadline_at = models.DateTimeField(help_text="Of the present phase.")

@@ -1,15 +1,14 @@
 """What crashed calls leave behind: half-made containers, volumes whose container is gone."""
 
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any
 
 import docker
 from docker.errors import APIError, NotFound
 
 from apps.workers.runtime.docker_client import code_of
+from apps.workers.runtime.docker_containers import CONFLICT, summaries
 from apps.workers.runtime.docker_convert import CONTAINER, HOME, INSTALLATION
-
-_CONFLICT: Final = 409
 
 
 def remove(client: docker.DockerClient, installation: str, *, min_age_seconds: float) -> list[str]:
@@ -35,10 +34,8 @@ def remove_volumes(client: docker.DockerClient, installation: str, *, keep_homes
 
 
 def _unfinished(client: docker.DockerClient, installation: str) -> list[dict[str, Any]]:
-    """Return the containers that never got their final name, so that nobody can have started them."""
-    words = {"label": [f"{INSTALLATION}={installation}", CONTAINER], "status": ["created"]}
-    found: list[dict[str, Any]] = client.api.containers(all=True, filters=words)
-    return [summary for summary in found if f"/{summary['Labels'][CONTAINER]}" not in summary["Names"]]
+    """Return the containers that were never started; whoever wants one makes it anew."""
+    return summaries(client, installation, CONTAINER, status="created")
 
 
 def _volumes(
@@ -62,7 +59,7 @@ def _is_removed(client: docker.DockerClient, container_id: str) -> bool:
     except NotFound:
         return False
     except APIError as error:
-        if code_of(error) != _CONFLICT:
+        if code_of(error) != CONFLICT:
             raise
         return False
     return True
@@ -74,7 +71,7 @@ def _is_volume_removed(client: docker.DockerClient, name: str) -> bool:
     except NotFound:
         return False
     except APIError as error:
-        if code_of(error) != _CONFLICT:
+        if code_of(error) != CONFLICT:
             raise
         return False
     return True
