@@ -1,12 +1,14 @@
-"""One statement for many rows, each with values of its own: what Django's ``update`` cannot say.
+"""Statements that Django's ORM cannot say, or builds anew each time although they are always the same.
 
-Values travel as one array per column, so the statement is as long for five hundred
-rows as for one. Rows are locked in the order of their keys: two batches that share
-rows wait for each other instead of ending in a deadlock.
+Many rows, each with values of its own, are one statement. Values travel as one array
+per column, so it is as long for five hundred rows as for one. Rows are locked in the
+order of their keys: two batches that share rows wait for each other instead of ending
+in a deadlock.
 """
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from functools import cache
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
@@ -15,6 +17,54 @@ from django.db import connection, models
 Field: TypeAlias = "models.Field[Any, Any]"
 #: A primary key.
 Key = TypeVar("Key", bound=int | UUID)
+
+
+def is_plain(value: object) -> bool:
+    """Tell whether a value needs nothing of the ORM: no expression, no row."""
+    return not hasattr(value, "resolve_expression") and not isinstance(value, models.Model)
+
+
+def update_one(
+    model: type[models.Model],
+    key: int | UUID,
+    changes: Mapping[str, Any],
+    *,
+    where: str,
+    among: Collection[Any],
+) -> bool:
+    """Write plain values to a row if it meets the condition; a third of what ``update`` costs to build.
+
+    Args:
+        model: whose row.
+        key: its primary key.
+        changes: field → plain value.
+        where: a field.
+        among: the row is only written if it has one of these values in it.
+
+    Returns:
+        Whether the row was written.
+
+    """
+    statement, fields = _single(model, tuple(changes), where)
+    values = [
+        field.get_db_prep_save(value, connection)
+        for field, value in zip(fields, changes.values(), strict=True)
+    ]
+    with connection.cursor() as cursor:
+        cursor.execute(statement, [*values, key, list(among)])
+        return bool(cursor.rowcount)
+
+
+@cache
+def _single(model: type[models.Model], names: tuple[str, ...], where: str) -> tuple[str, list[Field]]:
+    fields = [_field(model, name) for name in names]
+    key, state = _field(model, "pk"), _field(model, where)
+    written = ", ".join(f"{_quoted(field.column)} = %s" for field in fields)
+    return (
+        f"UPDATE {_quoted(model._meta.db_table)} SET {written} "
+        f"WHERE {_quoted(key.column)} = (%s)::{_type(key)} "
+        f"AND {_quoted(state.column)} = ANY((%s)::{_type(state)}[])"
+    ), fields
 
 
 def update_each(

@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import Q
 from django.utils import timezone
 
-from apps.bulk import Key, update_each
+from apps.bulk import Key, is_plain, update_each, update_one
 from apps.errors import Conflict, NotFound
 
 logger = logging.getLogger(__name__)
@@ -66,8 +66,13 @@ class Lifecycle(models.Model):
             NotFound: there is no such row.
 
         """
-        rows = cls._default_manager.filter(pk=pk, status__in=cls._sources(to, expect))
-        if rows.update(status=to, status_changed_at=timezone.now(), **changes):
+        sources = cls._sources(to, expect)
+        columns = {"status": to, "status_changed_at": timezone.now(), **changes}
+        if all(map(is_plain, changes.values())):
+            is_moved = update_one(cls, pk, columns, where="status", among=sources)
+        else:
+            is_moved = bool(cls._default_manager.filter(pk=pk, status__in=sources).update(**columns))
+        if is_moved:
             logger.info("%s %s became %s", cls.__name__, pk, to)
             return
         current = cls._default_manager.filter(pk=pk).values_list("status", flat=True).first()

@@ -7,8 +7,10 @@ test database keeps its own checkpoints.
 
 import atexit
 import os
+import time
 from functools import cache
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from django.db import connection
 from langgraph.checkpoint.postgres import PostgresSaver
@@ -18,6 +20,7 @@ from psycopg_pool import ConnectionPool
 
 SCHEMA = "langgraph"
 POOL_TIMEOUT_SECONDS = 10.0
+BELIEVED_SECONDS = 1.0
 
 _CONNECTION: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0, "row_factory": dict_row}
 
@@ -65,11 +68,26 @@ def _address() -> str:
         host=settings["HOST"],
         port=settings["PORT"],
         connect_timeout=5,
-        options=f"-c search_path={SCHEMA}",
+        # Without waiting for the disk: the log keeps the order of commits, so a checkpoint can be lost in a
+        # fall of the server only together with everything written after it, and was written after the rows
+        # it speaks of. Whatever is waited for later, the park of its run at once, makes it durable.
+        options=f"-c search_path={SCHEMA} -c synchronous_commit=off",
     )
 
 
 _pools: dict[tuple[int, str], Pool] = {}
+_answered_at: WeakKeyDictionary[Connection[DictRow], float] = WeakKeyDictionary()
+
+
+def _check(raw: Connection[DictRow]) -> None:
+    """Ask a connection before it is handed out: a restarted server leaves dead ones behind.
+
+    One that answered a moment ago is believed; if it is dead all the same, the look fails and is repeated.
+    """
+    now = time.monotonic()
+    if now - _answered_at.get(raw, -BELIEVED_SECONDS) >= BELIEVED_SECONDS:
+        ConnectionPool.check_connection(raw)
+        _answered_at[raw] = now
 
 
 def _pool(pid: int, address: str) -> Pool:
@@ -81,8 +99,7 @@ def _pool(pid: int, address: str) -> Pool:
             min_size=1,
             max_size=4,
             timeout=POOL_TIMEOUT_SECONDS,
-            # A restarted server leaves dead connections behind; ask before handing one out.
-            check=ConnectionPool.check_connection,
+            check=_check,
             open=True,
         )
     return pool

@@ -16,7 +16,6 @@ from typing import Any
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError
-from django.db.models import F
 from django.utils import timezone
 from langchain_core.runnables import RunnableConfig
 from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -61,42 +60,51 @@ def advance(*, run_id: UUID) -> Advance:
         with advisory_lock("run", run_id) as is_ours:
             if not is_ours:
                 return Advance(started=started)
-            started = _look(run_id) or started
+            look = _look(run_id)
+            started = look.started or started
         # Only now, with the lock free: whoever was sent away by it has left this to us.
-        if not _is_due(run_id):
+        if not _is_due(run_id, look.parked):
             return Advance(started=started)
     return Advance(again=True, started=started)
 
 
-def _look(run_id: UUID) -> UUID | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """What a look at a run has done."""
+
+    started: UUID | None = None  # a run that was created by this one's end
+    parked: Run | None = None  # the run, if this look left it waiting
+
+
+def _look(run_id: UUID) -> Look:
     run = Run.objects.filter(pk=run_id).first()
     if run is None:
-        return None
+        return Look()
     try:
         return _step(run, timezone.now())
     except IllegalTransition:
         logger.info("Run %s was moved by someone else", run_id)
-        return None
+        return Look()
 
 
-def _step(run: Run, now: datetime) -> UUID | None:
+def _step(run: Run, now: datetime) -> Look:
     if run.status not in UNFINISHED:
         ending.forget(run)
-        return None
+        return Look()
     if run.status == RunStatus.CANCELING:
         _cancel(run, now)
-        return None
+        return Look()
     trouble = _find_trouble(run)
     if trouble is not None:
-        return ending.fail(run, trouble, status=RunStatus.CRASHED)
+        return Look(started=ending.fail(run, trouble, status=RunStatus.CRASHED))
     # A flow that has decided is driven to its end, however late: the outcome stands.
     if run.outcome is None and run.deadline_at <= now:
         _claim(run)
-        return ending.fail(run, ending.timeout(run))
+        return Look(started=ending.fail(run, ending.timeout(run)))
     if run.outcome is None and run.status == RunStatus.WAITING and not is_over(run, now=now):
         progress.observe(run)
         Run.objects.filter(pk=run.pk).update(heartbeat_at=now)
-        return None
+        return Look()
     return _drive(run)
 
 
@@ -112,35 +120,33 @@ def _find_trouble(run: Run) -> Failure | None:
 
 
 def _claim(run: Run) -> None:
-    # The counter is raised before the drive it bounds.
+    # The counter is raised before the drive it bounds; nobody else writes it while we hold the lock.
     Run.transition(
         run.pk,
         to=RunStatus.RUNNING,
-        drives=F("drives") + 1,
-        troubles=F("troubles") + 1,
+        drives=run.drives + 1,
+        troubles=run.troubles + 1,
         heartbeat_at=timezone.now(),
     )
 
 
-def _drive(run: Run) -> UUID | None:
+def _drive(run: Run) -> Look:
     _claim(run)
     try:
         waiting_for = _stream(run)
     except Unavailable as error:
         logger.warning("Run %s has to wait: %s", run.pk, error.message)
-        _park(run, f"{UNAVAILABLE}:{error.error_code}")
+        return _park(run, f"{UNAVAILABLE}:{error.error_code}")
     except (DatabaseError, InterfaceError, DriverError):
         # The database went away or refused: nothing can be written now, the sweep comes back.
         raise
     except Exception:
         # Bounded by ``troubles``: the next looks try again, then the run crashes.
         logger.exception("A node of run %s failed", run.pk)
-    else:
-        if waiting_for is not None:
-            _park(run, waiting_for)
-        else:
-            return _end(run.reload())
-    return None
+        return Look()
+    if waiting_for is not None:
+        return _park(run, waiting_for)
+    return Look(started=_end(run.reload()))
 
 
 def _end(run: Run) -> UUID | None:
@@ -153,15 +159,18 @@ def _end(run: Run) -> UUID | None:
     return started
 
 
-def _park(run: Run, waiting_for: str) -> None:
+def _park(run: Run, waiting_for: str) -> Look:
+    now = timezone.now()
     Run.transition(
         run.pk,
         to=RunStatus.WAITING,
         expect=RunStatus.RUNNING,
         waiting_for=waiting_for,
         troubles=0,
-        heartbeat_at=timezone.now(),
+        heartbeat_at=now,
     )
+    run.waiting_for, run.status_changed_at = waiting_for, now
+    return Look(parked=run)
 
 
 def _stream(run: Run) -> str | None:
@@ -202,7 +211,10 @@ def _cancel(run: Run, now: datetime) -> None:
         )
 
 
-def _is_due(run_id: UUID) -> bool:
+def _is_due(run_id: UUID, parked: Run | None) -> bool:
+    if parked is not None:
+        # Whoever has moved it since got the lock, or waits for it as a hint does: the row is not read again.
+        return is_over(parked, now=timezone.now())
     run = Run.objects.filter(pk=run_id).first()
     if run is None:
         return False

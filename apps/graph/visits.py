@@ -1,12 +1,20 @@
 """The public record of the nodes a run visited."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.db import connection
 from django.utils import timezone
 
-from apps.graph.models import Run, Step
+from apps.graph.models import Run
 from apps.graph.state import RunState, Verdict
+
+_INSERT = """
+    INSERT INTO graph_step (run_id, seq, node, waiting_for, data, started_at, finished_at)
+    VALUES (%s, %s, %s, %s, (%s)::jsonb, %s, %s)
+    ON CONFLICT (run_id, seq) DO NOTHING
+"""
 
 
 @dataclass(slots=True)
@@ -33,15 +41,13 @@ class VisitLog:
         ended: RunState = {"visit": state["visit"] + 1, "since": now.isoformat()}
         update: RunState = {"verdict": Verdict.OK, **answer, **ended}
         failure = update.get("failure") or {}
-        step = Step(
-            run=self.run,
-            seq=update["visit"],
-            node=node,
-            waiting_for=self.run.waiting_for if self.is_first else "",
-            data={"verdict": update["verdict"], **({"code": failure["code"]} if failure else {})},
-            started_at=datetime.fromisoformat(state["since"]),
-            finished_at=now,
-        )
-        Step.objects.bulk_create([step], ignore_conflicts=True)
+        told = {"verdict": update["verdict"], **({"code": failure["code"]} if failure else {})}
+        waiting_for = self.run.waiting_for if self.is_first else ""
+        since = datetime.fromisoformat(state["since"])
+        with connection.cursor() as cursor:
+            # Written at every visit of every run: said plainly, it costs a third of what the ORM takes.
+            cursor.execute(
+                _INSERT, (self.run.pk, update["visit"], node, waiting_for, json.dumps(told), since, now)
+            )
         self.is_first = False
         return update

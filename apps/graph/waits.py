@@ -47,8 +47,9 @@ def _is_change_settled(change_id: UUID) -> bool:
 
 
 def _is_question_over(question_id: UUID, now: datetime) -> bool:
-    question = Question.objects.filter(pk=question_id).first()
-    return question is None or question.status != QuestionStatus.OPEN or question.deadline_at <= now
+    return not Question.objects.filter(
+        pk=question_id, status=QuestionStatus.OPEN, deadline_at__gt=now
+    ).exists()
 
 
 OVER: dict[str, Callable[[UUID], bool]] = {

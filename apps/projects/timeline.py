@@ -1,5 +1,6 @@
 """The only writer of TaskEvent: what happened to a task, in one order without gaps."""
 
+import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -7,7 +8,6 @@ from uuid import UUID
 
 from django.db import connection, transaction
 from django.utils import timezone
-from psycopg.types.json import Jsonb
 
 from apps.errors import Invalid
 from apps.projects.models import Task, TaskEvent, TaskEventKind
@@ -17,7 +17,8 @@ from apps.projects.signals import announce, task_changed
 _KEY_CHARACTERS = 120
 _INSERT = """
     INSERT INTO projects_taskevent (task_id, key, kind, data, occurred_at, created_at, seq)
-    SELECT %s, %s, %s, %s, %s, %s, COALESCE(MAX(seq), 0) + 1 FROM projects_taskevent WHERE task_id = %s
+    SELECT %s, %s, %s, (%s)::jsonb, %s, %s, COALESCE(MAX(seq), 0) + 1
+    FROM projects_taskevent WHERE task_id = %s
     ON CONFLICT (task_id, key) DO NOTHING
     RETURNING id, seq
 """
@@ -80,9 +81,10 @@ def _insert(event: TaskEvent) -> bool:
 
     One statement of its own: it begins after the lock is held, so it sees every line that was written before.
     """
-    values = [event.task_id, event.key, event.kind, Jsonb(event.data), event.occurred_at, event.created_at]
+    task_id, data = event.task_id, json.dumps(event.data)
+    values = (task_id, event.key, event.kind, data, event.occurred_at, event.created_at, task_id)
     with connection.cursor() as cursor:
-        cursor.execute(_INSERT, [*values, event.task_id])
+        cursor.execute(_INSERT, values)
         row = cursor.fetchone()
     if row is None:
         return False
