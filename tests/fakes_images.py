@@ -1,8 +1,12 @@
-"""A store of images in memory that behaves as the port says, and can be told to fail."""
+"""Images and their builds in memory: they behave as the ports say, and can be told to fail."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
+from apps.units.spec import UnitsUnavailable
+from apps.workers.image_builder import Packed
+from apps.workers.image_unit import BuildPhase, BuildResult
+from apps.workers.models import WorkerImage
 from apps.workers.runtime.base import RuntimeUnavailable
 from apps.workers.runtime.images import BuildRequest, ImageBuildFailed, ImageInUse, ImageState
 
@@ -63,3 +67,52 @@ class FakeImages:
     def _ask(self) -> None:
         if self.is_down:
             raise RuntimeUnavailable("down")
+
+
+class FakeBuilds:
+    """Builds that go on until the test lets them end; each builds in a ``FakeImages``.
+
+    Attributes:
+        started: tags in the order in which their builds began.
+        phases: tag → where its build is.
+        results: tag → what the next build of it says; a success if nothing is said.
+        is_refusing: ``start`` raises ``UnitsUnavailable``.
+
+    """
+
+    def __init__(self, store: FakeImages) -> None:
+        self.store = store
+        self.started: list[str] = []
+        self.phases: dict[str, BuildPhase] = {}
+        self.results: dict[str, BuildResult] = {}
+        self.is_refusing = False
+
+    def start(self, row: WorkerImage, packed: Packed, *, seconds: float) -> None:
+        if self.is_refusing:
+            raise UnitsUnavailable("no more processes")
+        if row.tag not in self.phases:
+            self.started.append(packed.recipe.tag)
+            self.phases[row.tag] = BuildPhase.RUNNING
+
+    def look(self, row: WorkerImage) -> BuildPhase | None:
+        return self.phases.get(row.tag)
+
+    def result(self, row: WorkerImage) -> BuildResult:
+        return self.results.get(row.tag, BuildResult(code=""))
+
+    def log(self, row: WorkerImage, *, tail_bytes: int) -> str:
+        return f"building {row.tag}\nnpm error https://me:secret@mirror/x\n"[-tail_bytes:]
+
+    def remove(self, row: WorkerImage) -> None:
+        self.phases.pop(row.tag, None)
+
+    def finish(self, tag: str) -> None:
+        """Let a build end; its image is there if it is to succeed."""
+        assert self.phases[tag] is BuildPhase.RUNNING
+        self.phases[tag] = BuildPhase.ENDED
+        if tag not in self.results:
+            self.store.put(tag)
+
+    def lose(self, tag: str) -> None:
+        """Let a build vanish without a word."""
+        self.phases[tag] = BuildPhase.LOST
