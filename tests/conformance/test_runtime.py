@@ -3,7 +3,7 @@
 import shutil
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -40,6 +40,16 @@ def stage(request: pytest.FixtureRequest, place: Path) -> Iterator[Stage]:
             result = ProcessStage(place)
         case _:
             result = DockerStage(request.getfixturevalue("engine"))
+    yield result
+    for state in result.runtime.list_owned():
+        result.runtime.remove(state.name)
+
+
+@pytest.fixture(params=["process", pytest.param("docker", marks=pytest.mark.docker)])
+def real_stage(request: pytest.FixtureRequest, place: Path) -> Iterator[Stage]:
+    """A runtime that really runs commands."""
+    is_docker = request.param == "docker"
+    result: Stage = DockerStage(request.getfixturevalue("engine")) if is_docker else ProcessStage(place)
     yield result
     for state in result.runtime.list_owned():
         result.runtime.remove(state.name)
@@ -216,6 +226,122 @@ def test_input_that_is_not_a_file_is_refused_for_good(stage: Stage, place: Path)
         stage.runtime.start(spec(inputs={"bundle": place / "absent"}))
 
     assert stage.runtime.inspect("worker-1") is None
+
+
+def test_paused_container_does_nothing_until_it_goes_on(stage: Stage) -> None:
+    stage.runtime.start(spec())
+    stage.say("worker-1", "up\n")
+
+    stage.runtime.pause("worker-1")
+    stage.runtime.pause("worker-1")
+
+    assert phase_of(stage.runtime, "worker-1") is base.Phase.PAUSED
+    with pytest.raises(base.ContainerNotRunning):
+        stage.runtime.exec("worker-1", ["true"])
+    stage.runtime.unpause("worker-1")
+    stage.runtime.unpause("worker-1")
+    assert phase_of(stage.runtime, "worker-1") is base.Phase.RUNNING
+    stage.say("worker-1", "on\n")
+    assert stage.runtime.logs("worker-1", tail_bytes=100) == "up\non\n"
+
+
+def test_paused_container_can_be_stopped_and_removed(stage: Stage) -> None:
+    for name in ("worker-1", "worker-2"):
+        stage.runtime.start(spec(name))
+        stage.say(name, "up\n")
+        stage.runtime.pause(name)
+
+    stage.runtime.ask_to_stop("worker-1")
+    stage.runtime.remove("worker-2")
+
+    wait_for(lambda: phase_of(stage.runtime, "worker-1") is base.Phase.EXITED)
+    assert stage.runtime.inspect("worker-2") is None
+
+
+@pytest.mark.parametrize("verb", ["pause", "unpause", "exec"])
+def test_what_needs_a_running_container_says_so(stage: Stage, verb: str) -> None:
+    stage.runtime.start(spec())
+    stage.finish("worker-1", 0)
+    calls: dict[str, Callable[[str], object]] = {
+        "pause": stage.runtime.pause,
+        "unpause": stage.runtime.unpause,
+        "exec": lambda name: stage.runtime.exec(name, ["true"]),
+    }
+
+    with pytest.raises(base.ContainerNotRunning):
+        calls[verb]("worker-1")
+    with pytest.raises(base.ContainerNotFound):
+        calls[verb]("worker-2")
+
+
+def test_input_is_complete_when_the_command_begins(real_stage: Stage, place: Path) -> None:
+    (place / "bundle").write_bytes(b"12345" * 100_000)
+    place.chmod(0o755)
+
+    real_stage.runtime.start(
+        spec(command=("sh", "-c", 'cp "$INPUT_DIR/bundle" copy'), inputs={"bundle": place / "bundle"})
+    )
+
+    wait_for(lambda: phase_of(real_stage.runtime, "worker-1") is base.Phase.EXITED)
+    copied = real_stage.runtime.fetch("worker-1", "copy", limit_bytes=500_000)
+    assert copied == b"12345" * 100_000
+
+
+def test_command_inside_answers_with_its_code_and_output(real_stage: Stage) -> None:
+    real_stage.runtime.start(spec())
+
+    done = real_stage.runtime.exec("worker-1", ["sh", "-c", "echo out; echo err >&2; pwd; exit 3"])
+    absent = real_stage.runtime.exec("worker-1", ["no-such-program"])
+    slow = real_stage.runtime.exec("worker-1", ["sleep", "60"], timeout_seconds=0.5)
+
+    assert done.exit_code == 3
+    assert {"out", "err"} <= set(done.output.split())
+    assert absent.exit_code == 127
+    assert slow.exit_code in (124, 137)
+
+
+def test_command_inside_sees_no_secret_of_the_container(real_stage: Stage) -> None:
+    secrets = {"WORKER_TOKEN": "sesame", "REDIS_URL": "redis://worker:sesame@channel/0"}
+    real_stage.runtime.start(spec(environment=secrets))
+
+    seen = real_stage.runtime.exec("worker-1", ["env"])
+
+    assert seen.exit_code == 0
+    assert "sesame" not in seen.output
+
+
+def test_named_home_outlives_its_containers(real_stage: Stage) -> None:
+    keep, show = ("sh", "-c", "echo kept > $HOME/note"), ("sh", "-c", "cat $HOME/note")
+    real_stage.runtime.start(spec("worker-1", command=keep, home="home-7"))
+    wait_for(lambda: phase_of(real_stage.runtime, "worker-1") is base.Phase.EXITED)
+    real_stage.runtime.remove("worker-1")
+
+    real_stage.runtime.start(spec("worker-2", command=show, home="home-7"))
+    real_stage.runtime.start(spec("worker-3", command=show))
+
+    wait_for(lambda: phase_of(real_stage.runtime, "worker-2") is base.Phase.EXITED)
+    assert real_stage.runtime.logs("worker-2", tail_bytes=100) == "kept\n"
+    wait_for(lambda: phase_of(real_stage.runtime, "worker-3") is base.Phase.EXITED)
+    assert "kept" not in real_stage.runtime.logs("worker-3", tail_bytes=100)
+    real_stage.runtime.remove("worker-2")
+    real_stage.runtime.remove_home("home-7")
+    real_stage.runtime.remove_home("home-7")
+    real_stage.runtime.start(spec("worker-4", command=show, home="home-7"))
+    wait_for(lambda: phase_of(real_stage.runtime, "worker-4") is base.Phase.EXITED)
+    assert "kept" not in real_stage.runtime.logs("worker-4", tail_bytes=100)
+    real_stage.runtime.remove("worker-4")
+    real_stage.runtime.remove_home("home-7")
+
+
+def test_deadline_ends_it_without_us(real_stage: Stage) -> None:
+    real_stage.runtime.start(spec(command=("sleep", "600"), deadline_seconds=1, stop_grace_seconds=1))
+
+    wait_for(lambda: phase_of(real_stage.runtime, "worker-1") is base.Phase.EXITED)
+
+    state = real_stage.runtime.inspect("worker-1")
+    assert state is not None
+    assert state.timed_out
+    assert state.exit_code != 0
 
 
 def test_every_container_is_listed(stage: Stage) -> None:

@@ -164,6 +164,8 @@ def _unit_spec(spec: base.ContainerSpec, environment: Mapping[str, str]) -> Unit
         env=environment,
         timeout_seconds=spec.deadline_seconds,
         stop_grace_seconds=spec.stop_grace_seconds,
+        # Whose home it is: the same uid each time.
+        account=spec.home,
         inputs=spec.inputs,
         limits=UnitLimits(processes=spec.pids_limit),
         cache=spec.cache,
