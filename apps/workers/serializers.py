@@ -1,6 +1,8 @@
 """Workers, turns and what surrounds them on the wire."""
 
+from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from drf_spectacular.utils import extend_schema_field
@@ -33,17 +35,20 @@ class WorkerLimitsSerializer(serializers.Serializer[Any]):
 class WorkerSerializer(serializers.ModelSerializer[Worker]):
     """A worker as it is read; nothing here lets anybody act as it."""
 
+    @cached_property
+    def _line(self) -> dict[UUID, queueing.QueuePlace]:
+        """Read the line, once for all workers of an answer."""
+        return queueing.line()
+
     queue = serializers.SerializerMethodField()
     limits = serializers.SerializerMethodField()
 
     @extend_schema_field(QueuePlaceSerializer(allow_null=True))
     def get_queue(self, worker: Worker) -> dict[str, Any] | None:
-        """Return its place in the line; the line is read once for all workers of an answer."""
+        """Return its place in the line."""
         if worker.status != WorkerStatus.PENDING:
             return None
-        if "line" not in self.context:
-            self.context["line"] = queueing.line()
-        place = self.context["line"].get(worker.pk)
+        place = self._line.get(worker.pk)
         return None if place is None else dict(QueuePlaceSerializer(place).data)
 
     @extend_schema_field(WorkerLimitsSerializer())

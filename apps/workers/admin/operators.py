@@ -27,6 +27,7 @@ class AgentConfigAdmin(RowAdmin):
     readonly_fields = ("created_at", "updated_at")
     fieldsets = (
         (None, {"fields": (("name", "is_active"), ("agent_type", "model"), "system_prompt")}),
+        (_("Limits"), {"fields": (("memory_mb", "cpus"),)}),
         (_("Times"), {"fields": (("created_at", "updated_at"),)}),
     )
 

@@ -4,16 +4,18 @@ from collections.abc import Iterable
 from typing import Any, ClassVar
 
 from django import forms
+from django.conf import settings
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
 from apps import admin_display as display
 from apps.admin_base import Section, list_operation, operation, shown
-from apps.workers import services
-from apps.workers.admin.rows import TaskRowAdmin
+from apps.workers import selectors, services
+from apps.workers.admin.downloads import SnapshotDownloads, download_link
 from apps.workers.models import Worker, WorkerStatus
 
 MAX_TURNS_SHOWN = 50
@@ -21,7 +23,7 @@ MAX_SNAPSHOTS_SHOWN = 100
 
 
 @admin.register(Worker)
-class WorkerAdmin(TaskRowAdmin):
+class WorkerAdmin(SnapshotDownloads):
     """Workers: the container as wished for, as observed, and how it ended."""
 
     list_display = (
@@ -51,6 +53,7 @@ class WorkerAdmin(TaskRowAdmin):
                 "fields": (
                     ("status_label", "agent_type", "worker_type"),
                     ("shown_task", "shown_run", "shown_project"),
+                    ("shown_place", "shown_limits"),
                     "shown_failure",
                 )
             },
@@ -76,8 +79,9 @@ class WorkerAdmin(TaskRowAdmin):
             {
                 "fields": (
                     ("created_at", "started_at", "finished_at"),
-                    ("released_at", "stop_asked_at"),
-                    ("drained_at", "removed_at"),
+                    ("released_at", "stop_asked_at", "paused_at"),
+                    ("ended_at", "drained_at", "removed_at"),
+                    "work_lost_since",
                 )
             },
         ),
@@ -98,6 +102,25 @@ class WorkerAdmin(TaskRowAdmin):
     def shown_run(self, worker: Worker) -> str:
         """Link to the run."""
         return display.link("graph_run", worker.run_id)
+
+    @shown(_("Place in line"))
+    def shown_place(self, worker: Worker) -> str:
+        """Show where it stands while it waits for a place."""
+        place = selectors.get_queue_place(worker_id=worker.pk)
+        if place is None:
+            return display.NOTHING
+        wait = display.seconds(place.estimated_wait_seconds)
+        return gettext("%(position)s of %(length)s, about %(wait)s") % {
+            "position": place.position,
+            "length": place.length,
+            "wait": wait,
+        }
+
+    @shown(_("Limits"))
+    def shown_limits(self, worker: Worker) -> str:
+        """Show what it may use."""
+        memory = worker.config.get("memory_mb") or settings.WORKERS_MEMORY_MB
+        return f"{memory} MiB · {worker.config.get('cpus') or settings.WORKERS_CPUS:g} CPU"
 
     @shown(_("Heartbeat"))
     def shown_heartbeat(self, worker: Worker) -> str:
@@ -151,12 +174,21 @@ class WorkerAdmin(TaskRowAdmin):
                 display.sha(snapshot.head_sha),
                 display.size(snapshot.size_bytes),
                 display.sha(snapshot.sha256),
+                download_link(snapshot),
             )
             for snapshot in row.snapshots.order_by("-created_at")[:MAX_SNAPSHOTS_SHOWN]
         ]
         yield Section(
             title=_("Snapshots"),
-            headers=(_("Uploaded"), _("Reason"), _("Branch"), _("Head"), _("Size"), _("Checksum")),
+            headers=(
+                _("Uploaded"),
+                _("Reason"),
+                _("Branch"),
+                _("Head"),
+                _("Size"),
+                _("Checksum"),
+                _("Bundle"),
+            ),
             rows=snapshots,
         )
 
