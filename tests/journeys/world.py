@@ -28,6 +28,8 @@ from worker_image.cli.task_commands import begin
 TURN_TIMEOUT_SECONDS = 25
 _FINAL = {"completed", "failed", "cancelled"}
 _SERVERS = ("DATABASE_URL", "REDIS_URL", "CHANNEL_REDIS_URL", "SECRET_KEY", "ENCRYPTION_KEYS", "VAR_DIR")
+#: What makes one installation of many on a Docker daemon; each stack derives its own.
+_OF_ANOTHER = (*_SERVERS, "WORKERS_INSTALLATION")
 
 
 class World:
@@ -221,13 +223,15 @@ def running(
     """
     var_dir = Path(tempfile.mkdtemp(prefix="orchestrator-journey-"))
     var_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
-    env = {key: value for key, value in os.environ.items() if key not in _SERVERS}
+    env = {key: value for key, value in os.environ.items() if key not in _OF_ANOTHER}
     base = 33_000 + 200 * (os.getpid() % 100)
     env |= {
         "WORKERS_TURN_TIMEOUT_SECONDS": str(TURN_TIMEOUT_SECONDS),
         "INFRA_PORT_RANGE_START": str(base),
         "INFRA_PORT_RANGE_END": str(base + 199),
         "WORKERS_DEFAULT_AGENT": "rehearsal",
+        # A journey in containers says so itself, and carries the marker ``docker``.
+        "WORKERS_RUNTIME": "process",
     }
     env |= settings or {}
     warm_cache = ROOT / "var" / "cache"
@@ -236,7 +240,7 @@ def running(
     registries = ROOT / "var" / "installers.env"
     if registries.exists():
         shutil.copy2(registries, var_dir)
-    stack = Stack(var_dir, env, without=without)
+    stack = Stack(var_dir, env, without=without, keep_homes=False)
     try:
         stack.start()
         stack.wait_ready(120)
