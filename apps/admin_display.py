@@ -27,7 +27,7 @@ _MINUTE: Final = 60
 
 #: The color of every status of every model; None is neutral.
 STATUS_COLORS: dict[str, str | None] = {
-    **dict.fromkeys(["succeeded", "active", "live", "merged", "replayed", "answered"], "success"),
+    **dict.fromkeys(["succeeded", "active", "live", "merged", "replayed", "answered", "ready"], "success"),
     **dict.fromkeys(["failed", "crashed", "refused", "unreachable", "missing"], "danger"),
     **dict.fromkeys(["canceling", "stopping", "paused", "maintenance", "expired"], "warning"),
     **dict.fromkeys(["running", "scaffolding", "building", "starting", "installing"], "info"),

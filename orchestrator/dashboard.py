@@ -43,6 +43,7 @@ NAVIGATION: Sequence[tuple[Words, Sequence[tuple[Words, str, str]]]] = (
             (_("Turns"), "workers.turn", "forum"),
             (_("Verifications"), "workers.verification", "verified"),
             (_("Dead letters"), "workers.deadletter", "mark_email_unread"),
+            (_("Images"), "workers.workerimage", "deployed_code"),
             (_("Agent configs"), "workers.agentconfig", "tune"),
         ),
     ),

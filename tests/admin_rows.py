@@ -28,6 +28,7 @@ from apps.workers.models import (
     Verification,
     VerificationStatus,
     Worker,
+    WorkerImage,
 )
 from tests.factories import (
     make_deployment,
@@ -66,6 +67,22 @@ def make_dead_letter(**fields: Any) -> DeadLetter:
         "reason": f"not JSON {MARKUP}",
     }
     return DeadLetter.objects.create(**{**defaults, **fields})
+
+
+def make_image(**fields: Any) -> WorkerImage:
+    """An image that could not be built."""
+    digits = secrets.token_hex(6)
+    defaults = {
+        "hash": digits,
+        "tag": f"worker-test:{digits}",
+        "agent_type": "claude",
+        "capabilities": ["git"],
+        "status": "failed",
+        "failed_command": f"RUN npm install {MARKUP}",
+        "log_tail": f"npm error {MARKUP}",
+        "last_used_at": timezone.now(),
+    }
+    return WorkerImage.objects.create(**{**defaults, **fields})
 
 
 def make_question(**fields: Any) -> Question:
@@ -123,6 +140,7 @@ class Story:
         self.deployment: ServiceDeployment = self._deployment()
         self.question = make_question(run=self.run)
         self.letter = make_dead_letter(worker_id=self.worker.pk)
+        self.image = make_image()
         self.config = AgentConfig.objects.create(
             name=f"default {secrets.token_hex(3)}", agent_type="rehearsal"
         )
@@ -145,6 +163,7 @@ class Story:
             self.turn,
             self.verification,
             self.letter,
+            self.image,
             self.config,
             self.deployment,
             self.deployment.server,

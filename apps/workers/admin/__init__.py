@@ -1,5 +1,5 @@
 """Pages of this app in the admin."""
 
-from apps.workers.admin import operators, results, workers
+from apps.workers.admin import images, operators, results, workers
 
-__all__ = ["operators", "results", "workers"]
+__all__ = ["images", "operators", "results", "workers"]
