@@ -2,23 +2,26 @@
 
 import hashlib
 import shutil
+import signal
 import subprocess
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from apps import storage
 from apps.projects import templating
-from apps.units import toolchain
+from apps.units import layout, processes, toolchain
 from apps.units.supervisor import Units
-from apps.workers import selectors, services
+from apps.workers import restore, selectors, services
 from apps.workers.channel import Channel
 from apps.workers.composition import Hands, container_spec
 from apps.workers.consumer import ResultConsumer
@@ -27,6 +30,7 @@ from apps.workers.models import Turn, Worker
 from apps.workers.reconciler import reconcile_worker
 from apps.workers.reconciler_turns import reconcile_turn
 from apps.workers.requests import WorkerRequest
+from apps.workers.runtime.base import Phase
 from apps.workers.runtime.process import ProcessRuntime
 from tests.apps.workers.conftest import LIMITS
 from tests.factories import make_user
@@ -222,3 +226,109 @@ def test_channel_restart_does_not_end_a_worker(
     outcome = selectors.get_turn_outcome(turn_id=turn_id)
     assert outcome.failure is not None
     assert outcome.failure.code == "agent_reported_failure"
+
+
+def _is_hanging(turn_id: UUID) -> bool:
+    """Tell whether the agent does nothing any more, in a checkout that is ready."""
+    return any(line.step == "hang" for line in selectors.list_progress(turn_id=turn_id))
+
+
+def _kill_wrapper(place: Path, worker: Worker) -> None:
+    """Kill a worker's wrapper and whatever it started, as an out-of-memory killer would: without a word."""
+    (found,) = (place / "units").rglob(f"{worker.container_name}/{layout.PROCESS}")
+    words: Any = layout.read_json(str(found.parent), layout.PROCESS)
+    for pid in processes.descendants(words["shim_pid"]):
+        processes.send(pid, signal.SIGKILL)
+
+
+def test_commit_of_a_worker_that_was_killed_is_stored_and_its_turn_fails_within_15_seconds(
+    live_server: Any,
+    settings: Any,
+    place: Path,
+    hands: Hands,
+    consuming: None,
+    request_developer: WorkerRequest,
+) -> None:
+    settings.WORKERS_API_URL = live_server.url
+    life = Life(hands, services.request_worker(idempotency_key="life", request=request_developer))
+    life.until(life.ready)
+    turn_id = services.send_turn(
+        idempotency_key="turn",
+        worker_id=life.worker_id,
+        prompt="Books.\n\nrehearsal: hang",
+        timeout_seconds=60,
+    )
+    life.until(lambda: _is_hanging(turn_id))
+    name = life.worker.container_name
+    script = "git config user.name t; git config user.email t@example.invalid; echo x > last.py; "
+    script += "git add last.py; git commit -q -m Last; git rev-parse HEAD"
+    made = hands.runtime.exec(name, ("sh", "-c", script))
+
+    _kill_wrapper(place, life.worker)
+    began = time.monotonic()
+    life.until(life.ended)
+    seconds = time.monotonic() - began
+
+    worker, outcome = life.worker, selectors.get_turn_outcome(turn_id=turn_id)
+    assert seconds < 15
+    assert (outcome.status, worker.status) == ("crashed", "crashed")
+    assert (worker.exit_code, bool(worker.log_tail)) == (137, True)
+    assert [row.head_sha for row in worker.snapshots.filter(reason="rescue")] == [made.output.strip()]
+    assert worker.work_lost_since is not None
+
+
+def test_work_that_was_not_committed_is_saved_when_its_worker_is_stopped(
+    live_server: Any,
+    settings: Any,
+    place: Path,
+    hands: Hands,
+    consuming: None,
+    request_developer: WorkerRequest,
+) -> None:
+    settings.WORKERS_API_URL = live_server.url
+    life = Life(hands, services.request_worker(idempotency_key="life", request=request_developer))
+    life.until(life.ready)
+    turn_id = services.send_turn(
+        idempotency_key="turn",
+        worker_id=life.worker_id,
+        prompt="Books.\n\nrehearsal: hang",
+        timeout_seconds=60,
+    )
+    life.until(lambda: _is_hanging(turn_id))
+    hands.runtime.exec(life.worker.container_name, ("sh", "-c", "echo half > half.py"))
+
+    services.cancel_worker(worker_id=life.worker_id)
+    life.until(life.ended)
+    made = restore.restore(life.worker, place / "restored")
+
+    assert (life.worker.status, life.worker.work_lost_since) == ("canceled", None)
+    assert made.has_uncommitted
+    assert (place / "restored" / "half.py").read_text() == "half\n"
+    assert "Standing orders" not in (place / "restored" / "AGENTS.md").read_text()
+
+
+def test_paused_product_owner_hears_a_message_within_a_second(
+    live_server: Any, settings: Any, hands: Hands, consuming: None
+) -> None:
+    settings.WORKERS_API_URL = live_server.url
+    request = WorkerRequest(worker_type="po", owner_id=make_user().pk, agent_type="rehearsal")
+    life = Life(hands, services.request_worker(idempotency_key="life", request=request))
+    life.until(life.ready)
+    Worker.objects.filter(pk=life.worker_id).update(started_at=timezone.now() - timedelta(hours=1))
+    life.until(lambda: life.worker.status == "paused")
+    state = hands.runtime.inspect(life.worker.container_name)
+
+    began = time.monotonic()
+    turn_id = services.send_turn(
+        idempotency_key="turn", worker_id=life.worker_id, prompt="Hello", timeout_seconds=60
+    )
+    life.step()
+    life.until(lambda: bool(selectors.list_progress(turn_id=turn_id)), seconds=10)
+    seconds = time.monotonic() - began
+    life.until(lambda: selectors.get_turn_outcome(turn_id=turn_id).is_final)
+
+    assert state is not None
+    assert state.phase is Phase.PAUSED
+    # A second on an idle machine; three on one that runs other tests too.
+    assert seconds < 3
+    assert life.worker.status == "running"
