@@ -1,0 +1,67 @@
+"""Docker daemons that misbehave: deaf, and scripted."""
+
+import http.server
+import json
+import socket
+import socketserver
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+Answer = tuple[int, Any]
+
+
+@contextmanager
+def deaf() -> Iterator[str]:
+    """A daemon that takes connections and never says a word."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory, socket.socket(socket.AF_UNIX) as server:
+        path = f"{directory}/deaf.sock"
+        server.bind(path)
+        server.listen(16)
+        yield f"unix://{path}"
+
+
+@contextmanager
+def scripted(answers: dict[tuple[str, str], Answer | list[Answer]]) -> Iterator[str]:
+    """A daemon that answers by method and the end of the path, a list one by one, and else with 404."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            path = self.path.partition("?")[0]
+            status, body = 404, {"message": "there is no such thing"}
+            if path.endswith("/version"):
+                status, body = 200, {"ApiVersion": "1.41"}
+            for (method, end), found in answers.items():
+                if self.command == method and path.endswith(end):
+                    status, body = found.pop(0) if isinstance(found, list) else found
+            content = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        do_GET = do_POST = do_DELETE = do_PUT = do_HEAD = answer
+
+        def log_message(self, *_: object) -> None: ...
+
+        def address_string(self) -> str:
+            return "unix"
+
+    class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
+        daemon_threads = True
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as directory:
+        path = Path(directory, "scripted.sock")
+        with Server(str(path), Handler) as server:
+            thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+            thread.start()
+            yield f"unix://{path}"
+            server.shutdown()
+            thread.join()
