@@ -10,15 +10,37 @@ from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from typing_extensions import override
 
+from apps import admin_display as display
 from apps import storage
+from apps.admin_base import Section
 from apps.workers.admin.rows import TaskRowAdmin
-from apps.workers.models import Snapshot
+from apps.workers.models import Snapshot, Worker
+
+MAX_SNAPSHOTS_SHOWN = 100
 
 
 def download_link(snapshot: Snapshot) -> str:
     """Link to a snapshot's bundle; `manage.py restore_workspace` makes a checkout of it."""
     address = reverse("admin:workers_snapshot_download", args=[snapshot.pk])
     return format_html('<a class="text-link" href="{}" download>{}</a>', address, _("Download"))
+
+
+def snapshots_section(worker: Worker) -> Section:
+    """Return the table of the bundles that were stored of a worker, the latest first."""
+    rows = [
+        (
+            display.moment(snapshot.created_at),
+            snapshot.reason,
+            display.code(snapshot.branch),
+            display.sha(snapshot.head_sha),
+            display.size(snapshot.size_bytes),
+            display.sha(snapshot.sha256),
+            download_link(snapshot),
+        )
+        for snapshot in worker.snapshots.order_by("-created_at")[:MAX_SNAPSHOTS_SHOWN]
+    ]
+    columns = (_("Uploaded"), _("Reason"), _("Branch"), _("Head"), _("Size"), _("Checksum"), _("Bundle"))
+    return Section(title=_("Snapshots"), headers=columns, rows=rows)
 
 
 class SnapshotDownloads(TaskRowAdmin):

@@ -15,11 +15,10 @@ from typing_extensions import override
 from apps import admin_display as display
 from apps.admin_base import Section, list_operation, operation, shown
 from apps.workers import selectors, services
-from apps.workers.admin.downloads import SnapshotDownloads, download_link
+from apps.workers.admin.downloads import SnapshotDownloads, snapshots_section
 from apps.workers.models import Worker, WorkerStatus
 
 MAX_TURNS_SHOWN = 50
-MAX_SNAPSHOTS_SHOWN = 100
 
 
 @admin.register(Worker)
@@ -166,31 +165,7 @@ class WorkerAdmin(SnapshotDownloads):
             headers=(_("Turn"), _("Status"), _("Failure"), _("Claimed commit"), _("Took"), _("Created")),
             rows=turns,
         )
-        snapshots = [
-            (
-                display.moment(snapshot.created_at),
-                snapshot.reason,
-                display.code(snapshot.branch),
-                display.sha(snapshot.head_sha),
-                display.size(snapshot.size_bytes),
-                display.sha(snapshot.sha256),
-                download_link(snapshot),
-            )
-            for snapshot in row.snapshots.order_by("-created_at")[:MAX_SNAPSHOTS_SHOWN]
-        ]
-        yield Section(
-            title=_("Snapshots"),
-            headers=(
-                _("Uploaded"),
-                _("Reason"),
-                _("Branch"),
-                _("Head"),
-                _("Size"),
-                _("Checksum"),
-                _("Bundle"),
-            ),
-            rows=snapshots,
-        )
+        yield snapshots_section(row)
 
     @operation(
         _("Stop"),
