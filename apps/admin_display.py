@@ -28,10 +28,11 @@ _MINUTE: Final = 60
 #: The color of every status of every model; None is neutral.
 STATUS_COLORS: dict[str, str | None] = {
     **dict.fromkeys(["succeeded", "active", "live", "merged", "replayed", "answered", "ready"], "success"),
-    **dict.fromkeys(["failed", "crashed", "refused", "unreachable", "missing"], "danger"),
+    **dict.fromkeys(["failed", "crashed", "refused", "unreachable", "missing", "stalled"], "danger"),
     **dict.fromkeys(["canceling", "stopping", "paused", "maintenance", "expired"], "warning"),
+    **dict.fromkeys(["waiting_human"], "warning"),
     **dict.fromkeys(["running", "scaffolding", "building", "starting", "installing"], "info"),
-    **dict.fromkeys(["merging", "open", "provisioning", "waiting"], "info"),
+    **dict.fromkeys(["merging", "open", "provisioning", "waiting", "thinking", "tool_running"], "info"),
     **dict.fromkeys(["pending", "draft", "archived", "canceled", "stopped", "discarded"]),
     **dict.fromkeys(["discovered", "pending_setup", "decommissioned", "withdrawn"]),
 }

@@ -12,6 +12,7 @@ from django.utils import translation
 from apps.graph import card_text
 from apps.projects.models import Task, TaskEvent, TaskEventKind, TaskStatus
 from apps.projects.serializers import WIRE_STATUS
+from apps.workers.liveness_words import LivenessLine
 from apps.workers.queueing import QueuePlace
 
 SHOWN_PROGRESS_LINES = 5
@@ -67,6 +68,7 @@ class Card:
     elapsed_seconds: float
     accounting: dict[str, float]  # agent, installation, checks, smoke, overhead; in seconds
     queue: QueuePlace | None = None  # where its worker stands while none has a place for it
+    liveness: LivenessLine | None = None  # of the agent at work, if one is
 
 
 def present(
@@ -78,6 +80,7 @@ def present(
     follower: Task | None = None,
     follower_events: Sequence[TaskEvent] = (),
     queue: QueuePlace | None = None,
+    liveness: LivenessLine | None = None,
 ) -> Card:
     """Draw the card of a task and of the deployment that follows it.
 
@@ -89,6 +92,7 @@ def present(
         follower: the task that deploys its result, if there is one.
         follower_events: the follower's timeline in order.
         queue: the place in the line of the worker that it waits for.
+        liveness: how alive the agent is that works on it, if one does.
 
     """
     # A person asked once, so one line says that it was heard.
@@ -112,6 +116,7 @@ def present(
             elapsed_seconds=elapsed,
             accounting=_account(all_events, elapsed),
             queue=queue,
+            liveness=liveness,
         )
 
 

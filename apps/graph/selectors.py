@@ -2,10 +2,11 @@
 
 from uuid import UUID
 
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from apps.graph import card
 from apps.projects import selectors as projects
+from apps.workers import liveness_words
 from apps.workers import selectors as workers
 
 
@@ -22,12 +23,16 @@ def get_card(*, task_id: UUID, language: str = "en") -> card.Card:
     """
     task = projects.get_task(task_id)
     follower = projects.find_follower(task_id=task_id)
+    now = timezone.now()
+    with translation.override(language):
+        liveness = liveness_words.find_line(task_id=task_id, now=now)
     return card.present(
         task,
         projects.list_events(task_id=task_id),
         language=language,
-        now=timezone.now(),
+        now=now,
         follower=follower,
         follower_events=projects.list_events(task_id=follower.pk) if follower else (),
         queue=workers.get_queue_place_of_task(task_id=task_id),
+        liveness=liveness,
     )

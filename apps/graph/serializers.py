@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from apps.graph.models import Question, Run, Step
 from apps.rest import StrictSerializer
-from apps.workers.models import Verification
+from apps.workers.models import Verdict, Verification
 from apps.workers.serializers import QueuePlaceSerializer
 
 
@@ -94,6 +94,14 @@ class CardLineSerializer(serializers.Serializer[Any]):
     seconds = serializers.FloatField(allow_null=True)
 
 
+class LivenessLineSerializer(serializers.Serializer[Any]):
+    """How alive the agent at work is."""
+
+    verdict = serializers.ChoiceField(choices=Verdict.choices)
+    text = serializers.CharField()
+    seconds = serializers.FloatField()
+
+
 class CardSerializer(serializers.Serializer[Any]):
     """The live card of a task: what terminal, chat and admin draw."""
 
@@ -107,6 +115,7 @@ class CardSerializer(serializers.Serializer[Any]):
     elapsed_seconds = serializers.FloatField()
     accounting = serializers.DictField(child=serializers.FloatField())
     queue = QueuePlaceSerializer(allow_null=True)
+    liveness = LivenessLineSerializer(allow_null=True)
 
 
 class VerificationSerializer(serializers.ModelSerializer[Verification]):

@@ -9,8 +9,17 @@ from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from apps.rest import StrictSerializer
-from apps.workers import queueing
-from apps.workers.models import AgentConfig, DeadLetter, Snapshot, Turn, Worker, WorkerStatus
+from apps.workers import liveness_words, queueing
+from apps.workers.models import (
+    AgentConfig,
+    DeadLetter,
+    Ground,
+    Snapshot,
+    Turn,
+    Verdict,
+    Worker,
+    WorkerStatus,
+)
 from worker_image.contract import AgentType
 
 
@@ -32,8 +41,24 @@ class WorkerLimitsSerializer(serializers.Serializer[Any]):
     cpus = serializers.FloatField()
 
 
+class LivenessSerializer(serializers.Serializer[Worker]):
+    """How alive a worker is, and what that rests on."""
+
+    verdict = serializers.ChoiceField(choices=Verdict.choices)
+    ground = serializers.ChoiceField(choices=Ground.choices, source="verdict_ground")
+    detail = serializers.CharField(source="verdict_detail")
+    since = serializers.DateTimeField(source="verdict_since")
+    text = serializers.SerializerMethodField()
+
+    def get_text(self, worker: Worker) -> str:
+        """Say it in the language of the request."""
+        return liveness_words.text_of(worker)
+
+
 class WorkerSerializer(serializers.ModelSerializer[Worker]):
     """A worker as it is read; nothing here lets anybody act as it."""
+
+    liveness = LivenessSerializer(source="*", read_only=True)
 
     @cached_property
     def _line(self) -> dict[UUID, queueing.QueuePlace]:
@@ -75,6 +100,7 @@ class WorkerSerializer(serializers.ModelSerializer[Worker]):
             "branch",
             "queue",
             "limits",
+            "liveness",
             "heartbeat",
             "heartbeat_at",
             "paused_at",

@@ -11,6 +11,7 @@ from rich.text import Text
 from worker_image.cli.output import plain
 
 _MARKS = {"done": ("✓", "green"), "active": ("●", "yellow"), "failed": ("✗", "bold red")}
+_ALARMING = frozenset({"stalled", "dead"})
 _BORDERS = {"completed": "green", "failed": "red", "cancelled": "yellow"}
 
 
@@ -21,6 +22,8 @@ def draw(card: Mapping[str, Any]) -> RenderableType:
         parts.append(_failure(card["failure"]))
     if card["url"]:
         parts.append(Text.assemble("\n  ", ("→ ", "green"), (plain(card["url"]), "bold underline")))
+    if liveness := card.get("liveness"):
+        parts.append(_liveness(liveness))
     parts.append(_footer(card))
     agent = f" · {card['agent']}" if card["agent"] else ""
     return Panel(
@@ -49,6 +52,11 @@ def _lines(card: Mapping[str, Any]) -> Table:
 def _failure(failure: Mapping[str, Any]) -> RenderableType:
     head = plain(f"\n  {failure.get('code', 'failed')} ({failure.get('kind', '')})")
     return Group(Text(head, style="bold red"), Text(plain(f"  {failure.get('message', '')}")))
+
+
+def _liveness(liveness: Mapping[str, Any]) -> RenderableType:
+    style = "bold red" if liveness["verdict"] in _ALARMING else "dim"
+    return Text(f"\n  {plain(liveness['text'])} · {liveness['seconds']:.0f} s", style=style)
 
 
 def _footer(card: Mapping[str, Any]) -> Text:

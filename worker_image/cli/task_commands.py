@@ -61,12 +61,12 @@ def start_deploy(context: typer.Context, project: ProjectOption) -> None:
 
 @engineering.command("status")
 def engineering_status(context: typer.Context, task_id: TaskArgument) -> None:
-    """Show a change, and where it stands in the line while no worker is free for it."""
+    """Show a change: where it stands in the line while no worker is free, and how alive its agent is."""
     with session(context, "engineering.status") as current:
         shown: dict[str, Any] = current.api.get(f"/api/tasks/{task_id}/")
         if shown.get("status") in _UNFINISHED:
             card = current.api.get(f"/api/tasks/{task_id}/card/")
-            shown = {**shown, "queue": card.get("queue")}
+            shown = {**shown, "queue": card.get("queue"), "liveness": card.get("liveness")}
         current.output.success(shown)
 
 

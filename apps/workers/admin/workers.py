@@ -14,9 +14,9 @@ from typing_extensions import override
 
 from apps import admin_display as display
 from apps.admin_base import Section, list_operation, operation, shown
-from apps.workers import selectors, services
+from apps.workers import liveness_words, selectors, services
 from apps.workers.admin.downloads import SnapshotDownloads, snapshots_section
-from apps.workers.models import Worker, WorkerStatus
+from apps.workers.models import Verdict, Worker, WorkerStatus
 
 MAX_TURNS_SHOWN = 50
 
@@ -32,11 +32,11 @@ class WorkerAdmin(SnapshotDownloads):
         "worker_type",
         "shown_task",
         "turn_count",
-        "heartbeat_at",
+        "shown_verdict",
         "failure_code",
         "created_at",
     )
-    list_filter = ("status", "agent_type", "worker_type", "created_at")
+    list_filter = ("status", "verdict", "agent_type", "worker_type", "created_at")
     search_fields = ("id__startswith", "task_id__startswith", "project_id__startswith", "branch")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
@@ -61,6 +61,7 @@ class WorkerAdmin(SnapshotDownloads):
             _("Observed"),
             {
                 "fields": (
+                    ("shown_liveness", "verdict_since"),
                     ("heartbeat_at", "observed_at", "deadline_at"),
                     "shown_heartbeat",
                     ("exit_code", "oom_killed", "shown_life"),
@@ -120,6 +121,16 @@ class WorkerAdmin(SnapshotDownloads):
         """Show what it may use."""
         memory = worker.config.get("memory_mb") or settings.WORKERS_MEMORY_MB
         return f"{memory} MiB · {worker.config.get('cpus') or settings.WORKERS_CPUS:g} CPU"
+
+    @shown(_("Liveness"), ordering="verdict")
+    def shown_verdict(self, worker: Worker) -> str:
+        """Show how alive it is."""
+        return display.label(worker.verdict, Verdict(worker.verdict).label)
+
+    @shown(_("Liveness"))
+    def shown_liveness(self, worker: Worker) -> str:
+        """Show how alive it is, and what that rests on."""
+        return liveness_words.text_of(worker)
 
     @shown(_("Heartbeat"))
     def shown_heartbeat(self, worker: Worker) -> str:
