@@ -51,6 +51,23 @@ def small_image() -> str:
     pytest.skip(f"none of these images is here: {', '.join(_BASES)}")
 
 
+def worker_image() -> str:
+    """Return an image with the wrapper in it, or skip the test where none was built."""
+    engine = client()
+    try:
+        found = [
+            tag
+            for image in engine.images.list(filters={"label": "codegen.installation"})
+            for tag in image.tags
+            if "-base:" in tag
+        ]
+    finally:
+        engine.close()
+    if not found:
+        pytest.skip("no worker image was built: manage.py build_worker_image")
+    return str(found[0])
+
+
 @contextmanager
 def installation(**options: Any) -> Iterator[DockerRuntime]:
     """A runtime whose every container, volume and network is gone afterwards."""
