@@ -66,6 +66,9 @@ requirements: setup ## compile requirements/*.in again; UPGRADE=1 takes newer ve
 
 clean: ## stop the stack, remove the environment and every cache; keeps the data in var/
 	@if [ -x .venv/bin/python ]; then $(PY) -m orchestrator.stack down; fi
-	@rm -rf "$$(readlink -f .venv || echo .venv)" .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis \
-		.import_linter_cache var/bootstrap var/cache
+	@var=$$("$$(scripts/find-python)" -c 'import os, pathlib, runpy; \
+		find = runpy.run_path("orchestrator/envfile.py")["find_var_dir"]; \
+		print(find(os.environ, pathlib.Path.cwd()))') \
+	&& rm -rf "$$(readlink -f .venv || echo .venv)" .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache "$$var/bootstrap" "$$var/cache"
 	@find . -name __pycache__ -type d -not -path './var/*' -prune -exec rm -rf {} +

@@ -9,7 +9,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
@@ -63,5 +62,3 @@ signal.signal(signal.SIGTERM, signal.default_int_handler)
 def pytest_unconfigure() -> None:
     """Stop the servers and delete their data."""
     _stop()
-    # Detached processes are ended by pid, which their Popen objects never hear of.
-    warnings.simplefilter("ignore", ResourceWarning)

@@ -6,6 +6,7 @@ import random
 import signal
 import socket
 import subprocess
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,8 +20,9 @@ LOG_LIMIT_BYTES = 10_000_000
 # a dead server on an ephemeral port sooner or later connects to itself, and then nobody can bind that port.
 PORT_RANGE = range(23_000, 32_000)
 
-# Children of this process; kept so that they are reaped when they end and not warned about when they do not.
-_children: dict[int, "subprocess.Popen[bytes]"] = {}
+# Exit codes of the children of this process, None while they run; they are detached and may outlive us.
+_children: dict[int, int | None] = {}
+_children_guard = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,9 +122,12 @@ def spawn(
             group=uid,
             extra_groups=None if uid is None else (),
         )
-    for pid in [pid for pid, child in _children.items() if child.returncode is not None]:
-        _children.pop(pid, None)
-    _children[process.pid] = process
+    with _children_guard:
+        for pid in [pid for pid, code in _children.items() if code is not None]:
+            del _children[pid]
+        _children[process.pid] = None
+    # From here on ``reap`` waits for it; the object shall neither wait nor complain at our exit.
+    process.returncode = 0
     return Identity.of(process.pid) or Identity(pid=process.pid, started="ended")
 
 
@@ -145,9 +150,19 @@ def log_tail(path: Path, *, lines: int = 12) -> str:
 
 def reap(pid: int) -> int | None:
     """Collect a child of ours that ended; return its exit code, None if it runs or is not ours."""
-    process = _children.get(pid)
     # An ended child stays known until its successor is started: several threads ask about it.
-    return None if process is None else process.poll()
+    with _children_guard:
+        if pid in _children and _children[pid] is None:
+            _children[pid] = _exit_code(pid)
+        return _children.get(pid)
+
+
+def _exit_code(pid: int) -> int | None:
+    try:
+        ended, status = os.waitpid(pid, os.WNOHANG)
+    except ChildProcessError:
+        return 0  # somebody else in this process has collected it, so its code is lost
+    return os.waitstatus_to_exitcode(status) if ended else None
 
 
 def wait_gone(identity: Identity, *, seconds: float) -> bool:
