@@ -29,6 +29,30 @@ def test_worker_shows_nothing_to_act_with(operator):
     assert worker.password_sha256 not in shown
 
 
+def test_worker_tells_how_alive_it_is_in_the_readers_language(operator):
+    worker = make_worker(verdict="stalled", verdict_ground="silence")
+
+    shown = operator.get(f"/api/workers/{worker.pk}/", headers={"Accept-Language": "ru"}).json()["liveness"]
+
+    assert (shown["verdict"], shown["ground"]) == ("stalled", "silence")
+    assert shown["text"].startswith("Застыл: ни вывода")
+    assert shown["since"]
+
+
+def test_workers_that_wait_show_their_place_in_the_line(operator, settings, django_assert_max_num_queries):
+    settings.WORKERS_MAX_CONCURRENT = 1
+    runs = make_worker(config={"memory_mb": 512, "cpus": 0.5})
+    waiting = [make_worker(status="pending") for _ in range(3)]
+
+    with django_assert_max_num_queries(12):
+        rows = operator.get("/api/workers/").json()["results"]
+
+    shown = {row["id"]: row for row in rows}
+    assert [shown[str(worker.pk)]["queue"]["position"] for worker in waiting] == [1, 2, 3]
+    assert shown[str(runs.pk)]["queue"] is None
+    assert shown[str(runs.pk)]["limits"] == {"memory_mb": 512, "cpus": 0.5}
+
+
 class TestAgentConfigs:
     def test_taken_name_is_a_conflict(self, operator):
         AgentConfig.objects.create(name="mine", agent_type="rehearsal")
@@ -59,6 +83,8 @@ class TestAgentConfigs:
             ({"name": "a", "agent_type": "oracle"}, "agent_type"),
             ({"name": "a" * 61, "agent_type": "claude"}, "name"),
             ({"name": "a", "agent_type": "claude", "api_key": "x"}, "api_key"),
+            ({"name": "a", "agent_type": "claude", "memory_mb": 1}, "memory_mb"),
+            ({"name": "a", "agent_type": "claude", "cpus": -1}, "cpus"),
         ],
     )
     def test_bad_words_are_refused_by_field(self, operator, body, field):

@@ -159,3 +159,11 @@ class TestOutputForPeople:
         output.success({"name": "Книги"})
 
         assert '"name": "Книги"' in capsys.readouterr().out
+
+
+def test_card_tells_how_alive_the_agent_is():
+    line = {"verdict": "stalled", "text": "Stalled: no sign of life", "seconds": 41.6}
+
+    text = shown(draw(card(liveness=line)))
+
+    assert "Stalled: no sign of life · 42 s" in text
