@@ -3,7 +3,9 @@
 import errno
 import subprocess
 import tempfile
+import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,12 @@ from apps import storage
 from apps.workers import rescue, rescue_commits
 from apps.workers.composition import Hands, container_spec
 from apps.workers.models import Snapshot, TurnStatus, Worker, WorkerStatus
+from apps.workers.runtime.base import ContainerSpec, Network
+from tests import docker_engine
 from tests.apps.workers.conftest import MakeWorker, settle, step
 from tests.factories import make_turn
 from tests.fakes_runtime import FakeRuntime
+from tests.runtime_stages import wait_for
 from worker_image.contract import SAVED_NOTE
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
@@ -299,3 +304,36 @@ def test_worker_whose_files_take_too_much_is_stopped(
     assert greedy.failure is not None
     assert (greedy.status, greedy.failure["code"]) == (WorkerStatus.FAILED, "disk_full")
     assert container_spec(greedy).name not in {state.name for state in runtime.list_owned()}
+
+
+@pytest.mark.docker
+def test_commit_is_taken_out_of_a_real_container_that_was_killed(checkout: Checkout, hands: Hands) -> None:
+    heads = [checkout.commit(f"src/part{number}/module.py") for number in range(10)]
+    archive = checkout.directory.parent / "repository.tar"
+    subprocess.run(["tar", "-C", str(checkout.directory), "-cf", str(archive), "."], check=True)
+    worker = checkout.worker
+    with docker_engine.installation() as engine:
+        engine.start(
+            ContainerSpec(
+                name=worker.container_name,
+                command=("sh", "-c", "tar -xf $INPUT_DIR/repository.tar && touch done && exec sleep 600"),
+                inputs={"repository.tar": archive},
+                network=Network.NONE,
+                deadline_seconds=600,
+                own_init=True,
+            )
+        )
+        wait_for(lambda: engine.exec(worker.container_name, ("test", "-e", "done")).exit_code == 0)
+        state = engine.inspect(worker.container_name)
+        subprocess.run(["docker", "kill", worker.container_name], check=True, capture_output=True)
+
+        began = time.monotonic()
+        may_go = rescue.secure(worker, state, replace(hands, runtime=engine), timezone.now())
+        seconds = time.monotonic() - began
+        engine.remove(worker.container_name)
+
+    snapshot = Snapshot.objects.get(worker=worker)
+    assert may_go
+    assert snapshot.head_sha == heads[-1]
+    assert files_of(snapshot, worker.workspace_name) >= {"src/part9/module.py", "src/part0/module.py"}
+    assert seconds < 20

@@ -277,6 +277,16 @@ class TestCreate:
         assert len(keys) == 2
 
 
+def test_status_of_a_task_tells_its_place_in_the_line(table, person):
+    place = {"position": 2, "length": 3, "estimated_wait_seconds": 90.0}
+    table.on("GET", "/api/tasks/t1/", (200, TASK))
+    table.on("GET", "/api/tasks/t1/card/", (200, {**CARD, "queue": place}))
+
+    result = person("engineering", "status", "t1")
+
+    assert said(result)["data"]["queue"] == place
+
+
 class TestWait:
     def test_completed_task_exits_0(self, table, person):
         table.on("GET", "/api/tasks/t1/", (200, TASK), (200, DONE))
