@@ -47,7 +47,8 @@ def evidence_of(worker: Worker, state: ContainerState | None, now: datetime) -> 
 
     """
     heartbeat = _read(worker.heartbeat)
-    spoken = worker.heartbeat_at
+    # A worker that was just woken cannot have spoken while it slept.
+    spoken = worker.heartbeat_at and max(worker.heartbeat_at, worker.status_changed_at)
     statuses = set(worker.turns.values_list("status", flat=True))
     return Evidence(
         status=worker.status,

@@ -70,6 +70,17 @@ def test_heartbeat_of_a_wrapper_from_before_the_signs_is_judged_mildly() -> None
     assert found.ground is Ground.NO_SIGNS_KNOWN
 
 
+def test_worker_that_was_just_woken_is_not_blamed_for_its_sleep() -> None:
+    slept = timezone.now() - timedelta(hours=2)
+    worker = _worker(None, **{**_words(None, Phase.IDLE), "heartbeat_at": slept})
+    state = ContainerState(name="x", phase=ContainerPhase.RUNNING)
+
+    found = liveness_rows.note(worker, state, timezone.now())
+
+    assert found.verdict is Verdict.STARTING
+    assert found.ground is Ground.TURN_ON_ITS_WAY
+
+
 def test_look_at_a_living_container_judges_it(runtime: FakeRuntime, hands: Hands) -> None:
     worker = _worker(BUSY)
     _running(worker, runtime, hands)
@@ -112,7 +123,7 @@ def test_silent_wrapper_alone_ends_nothing(runtime: FakeRuntime, hands: Hands) -
     hands = replace(hands, limits=replace(hands.limits, stall_seconds=60))
     since = timezone.now() - timedelta(seconds=600)
     old = {"verdict": Verdict.STALLED, "verdict_ground": Ground.NO_HEARTBEAT, "verdict_since": since}
-    worker = _worker(BUSY, heartbeat_at=since, **old)
+    worker = _worker(BUSY, heartbeat_at=since, status_changed_at=since, **old)
     _running(worker, runtime, hands)
 
     step(worker, hands)
