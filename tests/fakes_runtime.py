@@ -5,7 +5,7 @@ Tests play the container and the machine: ``finish``, ``vanish``, ``say``,
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -46,6 +46,7 @@ class FakeRuntime:
         executed: (name, command, user) of everything that was executed inside a container.
         answers: what commands inside containers answer; ``(0, "")`` unless told.
         leftovers: what crashed calls have left behind.
+        disk: the bytes that containers' files take.
     """
 
     def __init__(self) -> None:
@@ -59,6 +60,7 @@ class FakeRuntime:
         self.executed: list[tuple[str, tuple[str, ...], str]] = []
         self.answers: dict[tuple[str, ...], base.ExecResult] = {}
         self.leftovers: list[str] = []
+        self.disk: dict[str, int] = {}
         self._containers: dict[str, _Container] = {}
         self._lock = threading.Lock()
         self._now = MOMENT
@@ -150,6 +152,11 @@ class FakeRuntime:
         with self._call("remove_leftovers", ""):
             gone, self.leftovers = self.leftovers, []
             return gone
+
+    def disk_use(self) -> Mapping[str, int]:
+        with self._call("disk_use", ""):
+            alive = {name for name, found in self._containers.items() if found.state.phase in ALIVE}
+            return {name: used for name, used in self.disk.items() if name in alive}
 
     def list_owned(self) -> list[base.ContainerState]:
         with self._call("list_owned", ""):

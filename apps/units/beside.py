@@ -17,6 +17,7 @@ from apps.units.supervisor import Units
 #: Kernel states of a process that was stopped by a signal.
 _STOPPED: Final = frozenset({"T", "t"})
 _HOLD_SECONDS: Final = 2.0
+_COUNT_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.002
 #: Exit codes as shells and coreutils' ``timeout`` use them.
 _NOT_EXECUTABLE: Final = 126
@@ -119,6 +120,26 @@ def execute(
         raise UnitsUnavailable(f"no process can be started beside {name}") from error
     code = done.returncode if done.returncode >= 0 else 128 - done.returncode
     return CommandResult(exit_code=code, output=done.stdout[-limit_bytes:])
+
+
+def disk_use(units: Units, names: Sequence[str]) -> dict[str, int]:
+    """Return the bytes that units' own directories take; one that cannot be counted in time is left out."""
+    found = {}
+    for name in names:
+        places = [str(units.directory / name / part) for part in (layout.WORK, layout.HOME, layout.TMP)]
+        try:
+            done = subprocess.run(
+                ["du", "--summarize", "--total", "--one-file-system", "--block-size=1", "--", *places],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                timeout=_COUNT_SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            continue
+        lines = done.stdout.splitlines()
+        if lines:
+            found[name] = int(lines[-1].split()[0])
+    return found
 
 
 def make_home(units: Units, home: str) -> Path:

@@ -179,13 +179,13 @@ def stall(ground: str, seconds: float) -> Failure:
     return platform_failure(STALL_CODE, message, stage="turn", details={"ground": ground})
 
 
-def disk_full(used_mb: int, *, limit_mb: int) -> Failure:
-    """Return why a worker whose files take too much is stopped."""
+def disk_full(used_mb: int, *, limit_mb: int, stage: str = "worker") -> Failure:
+    """Return why a worker, or a check, whose files take too much is stopped."""
     return Failure(
-        stage="worker",
+        stage=stage,
         kind=FailureKind.PRODUCT,
         code="disk_full",
-        message=f"The worker's files take {used_mb} MiB of the {limit_mb} MiB that it may use.",
+        message=f"The {stage}'s files take {used_mb} MiB of the {limit_mb} MiB that it may use.",
         retryable=True,
         details={"used_mb": used_mb, "limit_mb": limit_mb},
     )

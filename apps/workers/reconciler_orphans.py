@@ -21,8 +21,8 @@ from apps.workers.runtime.base import ContainerState, Phase
 logger = logging.getLogger(__name__)
 
 _UUID: Final = "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
-_WORKER_NAME: Final = re.compile(rf"worker-({_UUID})")
-_VERIFICATION_NAME: Final = re.compile(rf"verification-({_UUID})-(\d+)")
+WORKER_NAME: Final = re.compile(rf"worker-({_UUID})")
+VERIFICATION_NAME: Final = re.compile(rf"verification-({_UUID})-(\d+)")
 
 
 #: Longer than any call needs to start what it has made.
@@ -52,7 +52,7 @@ def _remove_containers(hands: Hands) -> int:
 
 
 def _of_workers(states: Iterable[ContainerState]) -> list[str]:
-    found = {UUID(match[1]): state for state in states if (match := _WORKER_NAME.fullmatch(state.name))}
+    found = {UUID(match[1]): state for state in states if (match := WORKER_NAME.fullmatch(state.name))}
     rows = dict(Worker.objects.filter(pk__in=found).values_list("pk", "status"))
     return [
         state.name
@@ -62,7 +62,7 @@ def _of_workers(states: Iterable[ContainerState]) -> list[str]:
 
 
 def _of_verifications(states: Iterable[ContainerState]) -> list[str]:
-    found = [(match, state) for state in states if (match := _VERIFICATION_NAME.fullmatch(state.name))]
+    found = [(match, state) for state in states if (match := VERIFICATION_NAME.fullmatch(state.name))]
     rows = Verification.objects.in_bulk([UUID(match[1]) for match, _ in found])
     return [
         state.name

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from celery import Task, shared_task
+from django.conf import settings
 
 from apps.enqueue import advisory_lock, enqueue
 from apps.errors import Unavailable
@@ -15,6 +16,7 @@ from apps.workers import (
     composition,
     image_gc,
     reconciler,
+    reconciler_disk,
     reconciler_images,
     reconciler_orphans,
     reconciler_turns,
@@ -89,6 +91,19 @@ def image_garbage() -> None:
 def remove_orphans() -> None:
     """Remove what no active row owns any more."""
     reconciler_orphans.remove_orphans(hands=composition.get_hands())
+
+
+@shared_task(name="workers.bound_disks")
+def bound_disks() -> None:
+    """Decide the end of what fills the disk."""
+    hands = composition.get_hands()
+    _follow(reconciler_disk.bound_disks(hands=hands, limit_mb=settings.WORKERS_DISK_MB))
+
+
+@shared_task(name="periodic.bound_disks")
+def watch_disks() -> None:
+    """Enqueue a look at the disk."""
+    enqueue(bound_disks)
 
 
 @shared_task(name="periodic.sweep_workers")

@@ -333,6 +333,17 @@ def test_named_home_outlives_its_containers(real_stage: Stage) -> None:
     real_stage.runtime.remove_home("home-7")
 
 
+def test_disk_that_files_take_is_counted_even_if_they_are_hidden(real_stage: Stage) -> None:
+    hide = "mkdir d && head -c 3000000 /dev/zero > d/big && chmod 0 d; touch done; sleep 60"
+    real_stage.runtime.start(spec(command=("sh", "-c", hide)))
+    wait_for(lambda: real_stage.runtime.exec("worker-1", ["test", "-e", "done"]).exit_code == 0)
+
+    used = real_stage.runtime.disk_use()
+
+    assert list(used) == ["worker-1"]
+    assert 3_000_000 <= used["worker-1"] < 10_000_000
+
+
 def test_deadline_ends_it_without_us(real_stage: Stage) -> None:
     real_stage.runtime.start(spec(command=("sleep", "600"), deadline_seconds=1, stop_grace_seconds=1))
 

@@ -275,13 +275,19 @@ class ContainerRuntime(Protocol):
     def remove_leftovers(self, *, min_age_seconds: float) -> list[str]:
         """Delete what crashed calls left and no container uses; return what it was.
 
-        Never a container that was started, and never a home.
-
-        Args:
-            min_age_seconds: younger things may belong to a call that is still at work.
+        Never a container that was started, and never a home. What is younger than
+        ``min_age_seconds`` may belong to a call that is still at work.
 
         Raises:
             RuntimeUnavailable: some of it may be left.
+        """
+        ...
+
+    def disk_use(self) -> Mapping[str, int]:
+        """Return the bytes that the files of each running container take, by name.
+
+        Raises:
+            RuntimeUnavailable: nothing is known.
         """
         ...
 

@@ -15,7 +15,14 @@ from typing import Any, Final
 import docker
 from docker.errors import APIError, NotFound
 
-from apps.workers.runtime import base, docker_convert, docker_exec, docker_files, docker_leftovers
+from apps.workers.runtime import (
+    base,
+    docker_convert,
+    docker_disk,
+    docker_exec,
+    docker_files,
+    docker_leftovers,
+)
 from apps.workers.runtime.docker_client import TIMEOUT_SECONDS, DockerConnection, asking, code_of
 from apps.workers.runtime.docker_containers import CONFLICT, already_so, create, destroy, find, summaries
 from apps.workers.runtime.docker_convert import CONTAINER, Place
@@ -174,6 +181,11 @@ class DockerRuntime:
         with asking():
             client = self.connection.client()
             return docker_leftovers.remove(client, self.installation, min_age_seconds=min_age_seconds)
+
+    def disk_use(self) -> Mapping[str, int]:
+        """Return what the running containers' volumes take."""
+        with asking():
+            return docker_disk.use(self.connection.client(), self.installation)
 
     def list_owned(self) -> list[base.ContainerState]:
         """Observe every container of this installation that has its final name."""

@@ -22,6 +22,7 @@ from apps.units.spec import (
     UnitInvalid,
     UnitLimits,
     UnitNotFound,
+    UnitPhase,
     UnitSpec,
     UnitState,
     UnitsUnavailable,
@@ -134,6 +135,12 @@ class ProcessRuntime:
         """Do nothing: a half-made unit is made anew by the next start, and removed with its name."""
         del min_age_seconds
         return []
+
+    def disk_use(self) -> Mapping[str, int]:
+        """Return what the running units' directories take; the shared cache is not theirs."""
+        with _translated():
+            running = [unit.name for unit in self._units.list_owned() if unit.phase is UnitPhase.RUNNING]
+            return beside.disk_use(self._units, running)
 
     def list_owned(self) -> list[base.ContainerState]:
         """Observe every unit."""
