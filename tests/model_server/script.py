@@ -40,7 +40,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Recall:
-    """Say every prompt of this conversation, the present one too: shows what was handed back to the model."""
+    """Say every prompt of this conversation, the present one too: shows what was handed back to the model.
+
+    What the client itself adds is left out: standing orders quote the very block that ends an answer.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,8 @@ class Script:
             key = (scenario.pattern, scenario.steps.index(step))
             self._refusals[key] = self._refusals.get(key, 0) + 1
         if isinstance(step, Recall):
-            return Say(json.dumps([text for text, _ in conversation.prompts], ensure_ascii=False))
+            said = [text for text, _ in conversation.prompts if "<result>" not in text]
+            return Say(json.dumps(said, ensure_ascii=False))
         return step
 
     def _is_spent(self, scenario: Scenario, step: Step) -> bool:
