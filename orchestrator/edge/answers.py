@@ -14,17 +14,17 @@ _PHRASES: Final = {
 
 
 class Refused(Exception):
-    """Something does not pass; ``status`` and the message are the answer.
+    """Something does not pass; ``code`` and the message are the answer.
 
     Attributes:
-        status: of the HTTP answer.
+        code: status of the HTTP answer.
         detail: for our own log only, such as the address behind a name.
         is_logged: whether our log holds it already.
     """
 
-    def __init__(self, status: int, message: str, *, detail: str = "") -> None:
+    def __init__(self, code: int, message: str, *, detail: str = "") -> None:
         super().__init__(message)
-        self.status = status
+        self.code = code
         self.detail = detail
         self.is_logged = False
 

@@ -82,8 +82,8 @@ class Listener:
             await self._say(client, 429, f"{full} Close some and try again.")
         except Refused as refusal:
             if not refusal.is_logged:
-                self._log("request_refused", client, status=refusal.status, reason=str(refusal))
-            await self._say(client, refusal.status, str(refusal))
+                self._log("request_refused", client, status=refusal.code, reason=str(refusal))
+            await self._say(client, refusal.code, str(refusal))
         except (OSError, asyncio.IncompleteReadError) as broken:
             self._log("connection_broken", client, reason=type(broken).__name__)
         finally:

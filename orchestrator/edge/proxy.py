@@ -139,7 +139,7 @@ class EgressProxy:
                 return await connect(str(address), target.port, seconds=self._config.connect_seconds)
             except Refused as error:
                 failure = error
-        raise Refused(failure.status, f"{target.authority} cannot be reached: {failure}.")
+        raise Refused(failure.code, f"{target.authority} cannot be reached: {failure}.")
 
     def _allowed(self, target: Target, found: list[Address]) -> list[Address]:
         allowed, refusals = [], {}

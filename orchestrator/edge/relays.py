@@ -87,4 +87,4 @@ async def _reach(server: Upstream, *, seconds: float, what: str) -> Connection:
         return await connect(server.host, server.port, seconds=seconds, tls_name=tls_name)
     except Refused as error:
         logger.warning("upstream_unreachable", upstream=server.authority, reason=str(error))
-        raise Refused(error.status, f"{what} is not reachable at the moment; try again.") from error
+        raise Refused(error.code, f"{what} is not reachable at the moment; try again.") from error

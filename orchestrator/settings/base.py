@@ -1,6 +1,5 @@
 """Settings of every process: flat, typed constants with their units in the name."""
 
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -12,6 +11,9 @@ from orchestrator.edge import ports as edge_ports
 from orchestrator.env import ROOT, env
 from orchestrator.installation import BASE_IMAGE, bridge_name, installation_id
 from orchestrator.logging import configure_structlog, logging_config
+from orchestrator.settings.rest import REST_FRAMEWORK as REST_FRAMEWORK
+from orchestrator.settings.rest import REST_KNOX as REST_KNOX
+from orchestrator.settings.rest import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
 
 # --- Where things are -------------------------------------------------------
 BASE_DIR: Path = ROOT
@@ -137,54 +139,6 @@ LOGGING: dict[str, Any] = logging_config(log_format=LOG_FORMAT, level=LOG_LEVEL)
 configure_structlog()
 DJANGO_STRUCTLOG_CELERY_ENABLED = True
 DJANGO_STRUCTLOG_COMMAND_LOGGING_ENABLED = False
-
-# --- REST -------------------------------------------------------------------
-REST_FRAMEWORK: dict[str, Any] = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [
-        "apps.workers.authentication.WorkerTokenAuthentication",
-        "knox.auth.TokenAuthentication",
-        "rest_framework.authentication.SessionAuthentication",
-    ],
-    "DEFAULT_PERMISSION_CLASSES": ["apps.rest.IsAllowed"],
-    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
-    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "DEFAULT_PAGINATION_CLASS": "apps.rest.NewestFirstPagination",
-    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
-    "EXCEPTION_HANDLER": "orchestrator.api.exception_handler",
-    "PAGE_SIZE": 50,
-}
-REST_KNOX: dict[str, Any] = {
-    "SECURE_HASH_ALGORITHM": "hashlib.sha512",
-    "TOKEN_TTL": timedelta(days=90),
-    "TOKEN_LIMIT_PER_USER": None,
-    "AUTO_REFRESH": False,
-}
-SPECTACULAR_SETTINGS: dict[str, Any] = {
-    "TITLE": "Codegen Orchestrator",
-    "DESCRIPTION": "One message in, a tested and running project out.",
-    "VERSION": "1",
-    "SERVE_INCLUDE_SCHEMA": False,
-    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
-    "SWAGGER_UI_DIST": "SIDECAR",
-    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
-    "REDOC_DIST": "SIDECAR",
-    "COMPONENT_SPLIT_REQUEST": True,
-    "ENUM_NAME_OVERRIDES": {
-        "ProjectStatusEnum": "apps.projects.models.ProjectStatus",
-        "WorkerStatusEnum": "apps.workers.models.WorkerStatus",
-        "TurnStatusEnum": "apps.workers.models.TurnStatus",
-        "VerificationStatusEnum": "apps.workers.models.VerificationStatus",
-        "DeadLetterStatusEnum": "apps.workers.models.DeadLetterStatus",
-        "ServerStatusEnum": "apps.infra.models.ServerStatus",
-        "DeploymentStatusEnum": "apps.infra.models.DeploymentStatus",
-        "RunStatusEnum": "apps.graph.models.RunStatus",
-        "QuestionStatusEnum": "apps.graph.models.QuestionStatus",
-        "TaskStatusEnum": "apps.projects.serializers.WIRE_STATUSES",
-        "TaskEventKindEnum": "apps.projects.models.TaskEventKind",
-        "ServerKindEnum": "apps.infra.models.ServerKind",
-    },
-}
 
 # --- Celery -----------------------------------------------------------------
 REDIS_URL: str = env.str("REDIS_URL")

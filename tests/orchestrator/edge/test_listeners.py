@@ -257,7 +257,7 @@ async def test_a_name_that_never_answers_is_a_504_and_does_not_block_other_sourc
 
     blocked.set()
     assert [str(address) for address in found] == ["127.0.0.1"]
-    assert {getattr(error, "status", None) for error in ended} == {504}
+    assert {getattr(error, "code", None) for error in ended} == {504}
 
 
 # --- Limits and deadlines ---------------------------------------------------

@@ -34,7 +34,7 @@ def test_what_is_not_a_plain_request_is_refused(raw):
     with pytest.raises(Refused) as caught:
         parse_head(raw)
 
-    assert caught.value.status == 400
+    assert caught.value.code == 400
 
 
 def test_the_server_sees_its_own_name_one_exchange_and_the_true_source():
@@ -82,7 +82,7 @@ def test_a_body_of_two_lengths_is_refused(headers):
     with pytest.raises(Refused) as caught:
         _ = parse_head(head("POST / HTTP/1.1", *headers)).body_bytes
 
-    assert caught.value.status == 400
+    assert caught.value.code == 400
 
 
 async def test_a_head_that_never_ends_is_refused_by_time_and_by_size():
@@ -95,7 +95,7 @@ async def test_a_head_that_never_ends_is_refused_by_time_and_by_size():
     with pytest.raises(Refused) as by_size:
         await read_head(endless, seconds=5)
 
-    assert (by_time.value.status, by_size.value.status) == (408, 431)
+    assert (by_time.value.code, by_size.value.code) == (408, 431)
 
 
 async def test_a_client_that_leaves_without_a_word_is_no_error():
