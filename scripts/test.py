@@ -6,6 +6,7 @@ where that is impossible its tests are skipped, each run says how many and why.
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from typing import IO
 
 ROOT = Path(__file__).resolve().parent.parent
 PYTEST = (sys.executable, "-m", "pytest", "-q", "-rs")
+REASON = re.compile("docker: the tests .* skipped: ")
 ENGINE = (sys.executable, "-m", "scripts.docker_engine")
 
 
@@ -35,8 +37,12 @@ class Background:
         self._pytest("journeys", "-m", "not docker", "tests/journeys")
         prepared, _ = self._engine.communicate()
         *lines, last = prepared.splitlines() or [""]
-        environment = json.loads(last) if self._engine.returncode == 0 else {"DOCKER_TESTS_SKIPPED": last}
-        print("\n".join([*lines, *([last] if self._engine.returncode else [])]), flush=True)
+        if self._engine.returncode == 0:
+            environment = json.loads(last)
+        else:
+            lines.append(last)
+            environment = {"DOCKER_TESTS_SKIPPED": next(filter(REASON.match, lines), "see above")}
+        print("\n".join(lines), flush=True)
         self._pytest("with Docker", "-m", "docker", "tests", **environment)
 
     def _pytest(self, title: str, *arguments: str, **environment: str) -> None:
