@@ -1,5 +1,6 @@
 """The connections of the flow engine's memory: no wait for the disk, and asked before they are trusted."""
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -7,7 +8,15 @@ from django.db import connection
 
 from apps.graph import checkpoints
 
-pytestmark = [pytest.mark.service, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("memory")]
+pytestmark = [pytest.mark.service, pytest.mark.django_db(transaction=True)]
+
+
+@pytest.fixture(autouse=True)
+def own_pool(memory: None) -> Iterator[None]:
+    """A pool of one connection, which is nobody else's."""
+    checkpoints.close()
+    yield
+    checkpoints.close()
 
 
 def borrow() -> Any:
