@@ -20,8 +20,8 @@ logger = structlog.get_logger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 _OPEN_FILES = 8_192
-#: Nobody's: neither of the range of units nor the one that runs the embedded PostgreSQL.
-_UID = 65_533
+#: Nobody's: neither of the range of units nor one of those that run the embedded servers.
+_UID = 65_531
 
 
 def main() -> int:
