@@ -1,11 +1,12 @@
 """The Celery application: queues are privilege boundaries."""
 
+import gc
 import os
 from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_ready
+from celery.signals import setup_logging, worker_process_init, worker_ready
 from kombu import Queue
 
 from apps.workers import bootsteps
@@ -38,6 +39,16 @@ app.steps["worker"].add("django_structlog.celery.steps:DjangoStructLogInitStep")
 @setup_logging.connect
 def configure_logging(**_: Any) -> None:
     """Let the settings' LOGGING stand; Celery would replace it."""
+
+
+@worker_process_init.connect
+@worker_ready.connect
+def leave_the_start_out_of_collections(**_: Any) -> None:
+    """Freeze what importing the system made: it lives as long as the process.
+
+    A full garbage collection that walks it cost 0.2 to 1.1 s per 210 steps of a flow, frozen 0.02 s.
+    """
+    gc.freeze()
 
 
 @worker_ready.connect

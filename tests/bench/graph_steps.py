@@ -7,6 +7,7 @@ engineering runs with the real services of the lower apps, whose part is then
 played by the caller outside the measured time.
 """
 
+import gc
 import json
 import statistics
 import time
@@ -50,6 +51,7 @@ def measure(make_run: Callable[[], Run], move: Callable[[Run], None], *, runs: i
 
     """
     _drive_to_end(make_run(), move)
+    gc.freeze()  # as the processes of the system do at their start
     times: list[float] = []
     steps, cpu = 0, 0.0
     for _ in range(runs):
