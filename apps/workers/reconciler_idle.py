@@ -58,11 +58,11 @@ def make_way(waiting: Worker, now: datetime) -> FollowUps:
     """Let the longest paused worker go when another has no place: its conversation outlives it."""
     if position_of(waiting):
         return []
-    paused = Worker.objects.filter(status=WorkerStatus.PAUSED, stop_failure__isnull=True).order_by("paused_at")
+    paused = Worker.objects.filter(status=WorkerStatus.PAUSED, stop_failure__isnull=True)
     # One that goes already will free the place.
     if paused.filter(released_at__isnull=False).exists():
         return []
-    longest = paused.exclude(turns__status__in=_UNFINISHED_TURN).first()
+    longest = paused.exclude(turns__status__in=_UNFINISHED_TURN).order_by("paused_at").first()
     return [] if longest is None else _release(longest, now)
 
 
