@@ -14,7 +14,11 @@ _SECRET_KEY: Final = re.compile(
 )
 _HARMLESS_KEY: Final = re.compile(r"(?i)(_tokens|_count|_name|_id|tokens_(used|in|out))$")
 _URL_USERINFO: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s@]+@", re.IGNORECASE)
-_AUTHORIZATION: Final = re.compile(r"(?i)\b(bearer|token|worker|basic)\s+[A-Za-z0-9._~+/=-]{12,}")
+#: Our schemes ``Token`` and ``Worker`` are words of our sentences, too: what follows is then short or an id.
+_AUTHORIZATION: Final = re.compile(
+    r"(?i)\b(bearer(?=\s+\S{12})|basic(?=\s+\S{12})|token(?=\s+\S{20})|worker(?=\s+\S{20}))"
+    r"\s+(?![0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w-]))[A-Za-z0-9._~+/=-]{12,}"
+)
 _known_secrets: set[str] = set()
 
 

@@ -104,6 +104,8 @@ def test_credentials_inside_a_text_are_masked(text, expected):
     [
         "GET http://127.0.0.1:8000/api/tasks/",
         "worker 0a1b2c started",
+        "Worker 3f0c7a52-9be1-4c57-8d1e-0b5a6c7d8e9f became starting",
+        "worker instructions are too long",
         "the token is missing",
         "Учёт книг: 9/9",
         "commit 0123456789abcdef0123456789abcdef01234567",
