@@ -11,8 +11,10 @@ from apps.units.accounts import UID_RANGE
 from apps.units.environment import base_environment
 from apps.units.reach import is_executable
 from apps.units.toolchain import Toolchain
+from apps.workers import engine
 from apps.workers.agents import AGENTS
 from apps.workers.models import AgentConfig
+from apps.workers.runtime.choice import DOCKER
 from worker_image.contract import AgentType, AuthMode
 
 
@@ -57,9 +59,14 @@ def choose_agent(requested: str | None) -> AgentChoice:
 
 def _first_usable() -> str:
     for agent_type, row in AGENTS.items():
-        if row.key and row.program and getattr(settings, row.key) and _is_installed(row.program):
+        if row.key and row.program and getattr(settings, row.key) and _is_available(row.program):
             return str(agent_type)
     return str(AgentType.REHEARSAL)
+
+
+def _is_available(command: str) -> bool:
+    """Tell whether a worker will find this command: an image brings it, a process finds it here or not."""
+    return engine.runtime_name() == DOCKER or _is_installed(command)
 
 
 def _is_installed(command: str) -> bool:

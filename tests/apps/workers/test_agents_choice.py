@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from apps.workers import engine
 from apps.workers.agents_choice import choose_agent
 from apps.workers.models import AgentConfig
 
@@ -116,3 +117,22 @@ def test_nothing_usable_leaves_the_rehearsal(tools: Path) -> None:
     install(tools, "claude")
 
     assert choose_agent(None).agent_type == "rehearsal"
+
+
+@pytest.fixture
+def containers(settings: Any) -> Iterator[None]:
+    """Workers are containers; nothing asks a daemon for it."""
+    settings.WORKERS_RUNTIME = "docker"
+    engine.runtime_name.cache_clear()
+    yield
+    engine.runtime_name.cache_clear()
+
+
+def test_key_alone_is_enough_where_images_bring_the_agents(
+    tools: Path, settings: Any, containers: None
+) -> None:
+    settings.OPENAI_API_KEY = "sk-1"
+
+    choice = choose_agent(None)
+
+    assert choice.agent_type == "codex"
