@@ -63,7 +63,8 @@ class Packed:
                 target=step.target,
                 arguments=step.arguments,
                 labels=step.labels,
-                no_cache=no_cache,
+                # A later stage stands on the one that was just built anew.
+                no_cache=no_cache and step is self.recipe.steps[0],
             )
             for step in self.recipe.steps
         ]

@@ -46,9 +46,11 @@ def build_missing(
 
     """
     state: ImageState | None = None
+    is_stale = False
     for request in requests:
         with _alone(locks, request.tag):
-            state = None if request.no_cache else store.find(request.tag)
+            is_stale = is_stale or request.no_cache
+            state = None if is_stale else store.find(request.tag)
             if state is not None:
                 on_line(f"{request.tag} is here")
                 continue

@@ -7,6 +7,7 @@ import pytest
 from apps.workers.image_builder import ImageBuilder, compute_image_hash, mirrors
 from apps.workers.image_recipe import UnknownAgent, UnknownCapability
 from apps.workers.image_sources import CertificateRefused, Sources, read_sources
+from apps.workers.runtime.image_build import build_missing
 from tests.fakes_images import FakeImages
 
 pytestmark = pytest.mark.unit
@@ -131,3 +132,25 @@ def test_mirror_with_a_password_stays_out_of_the_image() -> None:
     found = mirrors({"PIP_INDEX_URL": "https://me:secret@mirror/simple", "HTTPS_PROXY": "http://proxy:3128"})
 
     assert found == {"HTTPS_PROXY": "http://proxy:3128"}
+
+
+def test_what_is_built_anew_takes_along_what_stands_on_it(tmp_path: Path) -> None:
+    found = builder()
+    packed = found.pack(found.base())
+    first = build_missing(found.store, packed.requests(), locks=tmp_path, on_line=str)
+
+    again = build_missing(found.store, packed.requests(no_cache=True), locks=tmp_path, on_line=str)
+
+    assert found.store.built == [found.common_tag, found.base_tag] * 2
+    assert [request.no_cache for request in packed.requests(no_cache=True)] == [True, False]
+    assert first.tags == again.tags
+
+
+def test_what_is_there_is_not_built(tmp_path: Path) -> None:
+    found = builder()
+    found.store.put(found.common_tag)
+    found.store.put(found.base_tag)
+
+    build_missing(found.store, found.pack(found.base()).requests(), locks=tmp_path, on_line=str)
+
+    assert found.store.built == []
