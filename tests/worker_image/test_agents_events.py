@@ -1,6 +1,7 @@
 """What Codex (0.169.0) and Factory Droid (0.225.2) print, as it was seen from the real programs."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -129,3 +130,45 @@ class TestFactory:
         assert command[command.index("-m") + 1] == "custom:best-1"
         assert (custom["model"], custom["baseUrl"]) == ("best-1", "http://127.0.0.1:1")
         assert "secret" not in settings
+
+
+class TestSessions:
+    ID = "01a20513-da0a-7793-9111-b6a330a1648a"
+
+    def test_droid_forks_the_latest_conversation_of_its_home(self, tmp_path: Path) -> None:
+        sessions = tmp_path / ".factory" / "sessions" / "-workspace"
+        sessions.mkdir(parents=True)
+        for age, name in ((90, "older"), (10, "latest"), (0, "empty")):
+            path = sessions / f"{name}.jsonl"
+            path.write_text("" if name == "empty" else "{}\n")
+            os.utime(path, (1_000_000 - age, 1_000_000 - age))
+
+        command = self._command(AgentType.FACTORY, tmp_path)
+
+        assert command[command.index("--fork") + 1] == "latest"
+
+    def test_codex_resumes_the_latest_conversation_of_its_home(self, tmp_path: Path) -> None:
+        sessions = tmp_path / ".codex" / "sessions" / "2026" / "11" / "22"
+        sessions.mkdir(parents=True)
+        (sessions / f"rollout-2026-11-22T20-07-48-{self.ID}.jsonl").write_text("{}\n")
+
+        command = self._command(AgentType.CODEX, tmp_path)
+
+        assert command[-3:] == ["resume", self.ID, "Do it"]
+
+    @pytest.mark.parametrize("agent", [AgentType.CODEX, AgentType.FACTORY])
+    def test_home_without_conversations_begins_one(self, tmp_path: Path, agent: AgentType) -> None:
+        command = self._command(agent, tmp_path)
+
+        assert not {"resume", "--fork"} & set(command)
+
+    def test_turns_that_stand_alone_go_on_with_nothing(self, tmp_path: Path) -> None:
+        sessions = tmp_path / ".factory" / "sessions" / "-workspace"
+        sessions.mkdir(parents=True)
+        (sessions / "latest.jsonl").write_text("{}\n")
+
+        assert "--fork" not in runner(AgentType.FACTORY, tmp_path).build_command("Do it")
+
+    def _command(self, agent: AgentType, home: Path) -> list[str]:
+        spec = RunnerSpec(prompt_file=home / "prompt.txt", home=home, session_id=self.ID)
+        return RUNNERS[agent](spec).build_command("Do it")

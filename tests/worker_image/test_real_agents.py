@@ -155,7 +155,9 @@ def test_wrong_key_is_refused_and_never_told(worker: RealWorker) -> None:
     assert "sk-not-the-one" not in result.model_dump_json() + worker.log()
 
 
-def test_product_owner_remembers_its_first_turn_in_the_second(worker: RealWorker) -> None:
+@pytest.mark.parametrize("agent", REAL)
+def test_product_owner_remembers_its_first_turn_in_the_second(worker: RealWorker, agent: AgentType) -> None:
+    worker.agent = agent
     worker.worker_type, worker.session_id = WorkerType.PO, str(uuid4())
     worker.start()
     first = worker.ask("my number is 41")

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from worker_image.contract import AgentType
+from worker_image.runners import codex, factory
 from worker_image.runners.base import AgentRunner
 from worker_image.runners.claude import ClaudeRunner, has_session
 from worker_image.runners.codex import OPENAI_URL, CodexRunner
@@ -19,7 +20,11 @@ class RunnerSpec:
     prompt_file: Path
     home: Path
     session_id: str | None = None
-    """The conversation to go on with, or to begin; none means every turn stands alone."""
+    """The conversation to go on with, or to begin; none means every turn stands alone.
+
+    Codex and Droid choose the id themselves: there it says that turns belong together, and the latest
+    conversation in the home is the one.
+    """
     model: str | None = None
     """For agents that take it on their command line; Claude reads it from its environment."""
     variables: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -35,18 +40,20 @@ def _claude(spec: RunnerSpec) -> AgentRunner:
 
 
 def _factory(spec: RunnerSpec) -> AgentRunner:
+    session_id = factory.latest_session(spec.home) if spec.session_id else None
     url = spec.variables.get("FACTORY_BASE_URL")
     if not url:
-        return FactoryRunner(spec.model, is_streaming=True)
+        return FactoryRunner(spec.model, session_id=session_id, is_streaming=True)
     settings = spec.prompt_file.with_name("factory-settings.json")
     settings.write_text(gateway_settings(url, spec.model))
-    return FactoryRunner(spec.model, settings=settings, is_streaming=True)
+    return FactoryRunner(spec.model, session_id=session_id, settings=settings, is_streaming=True)
 
 
 def _codex(spec: RunnerSpec) -> AgentRunner:
     has_key = bool(spec.variables.get("OPENAI_API_KEY"))
     url = spec.variables.get("OPENAI_BASE_URL") or OPENAI_URL
-    return CodexRunner(spec.model, provider_url=url if has_key else None)
+    session_id = codex.latest_session(spec.home) if spec.session_id else None
+    return CodexRunner(spec.model, session_id=session_id, provider_url=url if has_key else None)
 
 
 RUNNERS: Mapping[AgentType, Callable[[RunnerSpec], AgentRunner]] = {

@@ -1,9 +1,11 @@
 """What the wrapper needs to know about a coding agent: its command, its environment, its words."""
 
+import contextlib
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import ValidationError
@@ -92,6 +94,17 @@ class PlainRunner:
 def positional(prompt: str) -> str:
     """Return a prompt that no command line takes for an option."""
     return "\n" + prompt if prompt.startswith("-") else prompt
+
+
+def latest_transcript(paths: Iterable[Path]) -> str | None:
+    """Return the name, without its suffix, of the transcript last written; empty ones do not count."""
+    found: list[tuple[float, str]] = []
+    for path in paths:
+        with contextlib.suppress(OSError):
+            status = path.stat()
+            if status.st_size:
+                found.append((status.st_mtime, path.stem))
+    return max(found)[1] if found else None
 
 
 def provider_trouble(status: object) -> ErrorCode:

@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from worker_image.contract import ErrorCode
@@ -11,6 +12,7 @@ from worker_image.runners.base import (
     AgentAnswer,
     ProgressUpdate,
     json_lines,
+    latest_transcript,
     parse_object,
     positional,
     provider_trouble,
@@ -29,6 +31,7 @@ STEPS: Mapping[str, str] = {
 
 OPENAI_URL = "https://api.openai.com/v1"
 _STATUS = re.compile(r"(?:unexpected|last) status:? (\d{3})")
+_SESSION = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
 _BROKEN = re.compile(r"stream disconnected|error sending request|timed? ?out|idle timeout", re.IGNORECASE)
 
 
@@ -37,6 +40,7 @@ class CodexRunner:
 
     Args:
         model: one of its provider's; none means its own default.
+        session_id: a conversation that exists; else one is begun, whose id it chooses itself.
         provider_url: where the Responses protocol is spoken with the key in `OPENAI_API_KEY`. The built-in
             provider takes neither that variable nor `OPENAI_BASE_URL`; none leaves it to a lent session.
 
@@ -44,8 +48,11 @@ class CodexRunner:
 
     environment = frozenset({"OPENAI_API_KEY", "OPENAI_BASE_URL", "CODEX_API_KEY", "CODEX_HOME"})
 
-    def __init__(self, model: str | None = None, *, provider_url: str | None = None) -> None:
+    def __init__(
+        self, model: str | None = None, *, session_id: str | None = None, provider_url: str | None = None
+    ) -> None:
         self._model = model
+        self._session = ["resume", session_id] if session_id else []
         self._provider = [] if provider_url is None else _provider(provider_url)
 
     def build_command(self, prompt: str) -> list[str]:
@@ -56,7 +63,7 @@ class CodexRunner:
         """
         flags = ["--json", "--skip-git-repo-check", "--dangerously-bypass-approvals-and-sandbox"]
         model = ["-m", self._model] if self._model else []
-        return ["codex", "exec", *flags, *self._provider, *model, positional(prompt)]
+        return ["codex", "exec", *flags, *self._provider, *model, *self._session, positional(prompt)]
 
     def unwrap(self, stdout: str) -> AgentAnswer:
         """Take the last message of the agent, the sum of what its turns used, and any failure."""
@@ -90,6 +97,13 @@ class CodexRunner:
     def extra_environment(self) -> Mapping[str, str]:
         """Return nothing."""
         return {}
+
+
+def latest_session(home: Path) -> str | None:
+    """Return the conversation that was last led in this home, by the agent's own transcripts."""
+    name = latest_transcript((home / ".codex" / "sessions").glob("**/rollout-*.jsonl"))
+    found = None if name is None else _SESSION.search(name)
+    return found[0] if found else None
 
 
 def _provider(url: str) -> list[str]:

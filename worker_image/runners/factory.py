@@ -11,6 +11,7 @@ from worker_image.runners.base import (
     AgentAnswer,
     ProgressUpdate,
     json_lines,
+    latest_transcript,
     parse_object,
     positional,
     provider_trouble,
@@ -35,10 +36,14 @@ _STATUS = re.compile(r"(\d{3}) ")
 
 
 class FactoryRunner:
-    """Runs `droid exec`; every turn is a conversation of its own.
+    """Runs `droid exec`; goes on with a known conversation, else begins one, whose id it chooses itself.
+
+    It goes on with a fork, which has all that was said: `--session-id` asks the vendor for the conversation,
+    even where its transcript lies in the home.
 
     Args:
         model: one of its own models, or the gateway's.
+        session_id: a conversation that exists.
         settings: a file that `gateway_settings` describes, for a gateway of the operator's.
         is_streaming: print every event as it happens; otherwise one envelope at the end, which hides why the
             provider refused.
@@ -50,15 +55,21 @@ class FactoryRunner:
     )
 
     def __init__(
-        self, model: str | None = None, *, settings: Path | None = None, is_streaming: bool = False
+        self,
+        model: str | None = None,
+        *,
+        session_id: str | None = None,
+        settings: Path | None = None,
+        is_streaming: bool = False,
     ) -> None:
         self._model = model
+        self._session = ["--fork", session_id] if session_id else []
         self._settings = settings
         self._format = "stream-json" if is_streaming else "json"
 
     def build_command(self, prompt: str) -> list[str]:
         """Return the command line of one turn; the container is the sandbox."""
-        command = ["droid", "exec", "--skip-permissions-unsafe", "-o", self._format]
+        command = ["droid", "exec", "--skip-permissions-unsafe", "-o", self._format, *self._session]
         if self._settings is not None:
             model = f"custom:{self._model or GATEWAY_MODEL}"
             return [*command, "--settings", str(self._settings), "-m", model, positional(prompt)]
@@ -87,8 +98,13 @@ class FactoryRunner:
         return ProgressUpdate(message=text) if text else read_progress(line)
 
     def extra_environment(self) -> Mapping[str, str]:
-        """Return nothing."""
-        return {}
+        """Return what keeps it from its vendor where a gateway is asked: it lingers six seconds for it."""
+        return {} if self._settings is None else {"FACTORY_AIRGAP_ENABLED": "true"}
+
+
+def latest_session(home: Path) -> str | None:
+    """Return the conversation that was last led in this home, by the agent's own transcripts."""
+    return latest_transcript((home / ".factory" / "sessions").glob("**/*.jsonl"))
 
 
 def gateway_settings(url: str, model: str | None) -> str:
