@@ -154,14 +154,17 @@ class Supervisor:
         identity = child.identity
         if identity is None or not identity.is_alive():
             return False
-        if child.ready_as != identity and self._says_ready(spec):
+        if child.ready_as != identity and self._says_ready(spec, identity):
             child.ready_as = identity
         return child.ready_as == identity
 
-    def _says_ready(self, spec: ChildSpec) -> bool:
+    def _says_ready(self, spec: ChildSpec, identity: Identity) -> bool:
         if spec.ready_file:
             return (self._ready_dir / spec.name).exists()
-        return not spec.ready_url or _answers(spec.ready_url)
+        if not spec.ready_url:
+            return True
+        # Another stack that started at the same moment may have been faster at this port.
+        return _listens(identity.pid, spec.ready_url) and _answers(spec.ready_url)
 
     def release(self) -> None:
         """Stop watching and leave the children running, for another supervisor to adopt."""
@@ -177,6 +180,15 @@ class Supervisor:
             stop_children([child.spec for child in self._children.values()], running)
             sweep(self._env.get(TOKEN_VARIABLE, ""))
             self._state_file.unlink(missing_ok=True)
+
+
+def _listens(pid: int, url: str) -> bool:
+    try:
+        connections = psutil.Process(pid).net_connections(kind="tcp")
+    except psutil.Error:
+        return False
+    port = urlsplit(url).port
+    return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
 
 
 def _answers(url: str) -> bool:

@@ -27,6 +27,7 @@ EXTERNAL = {
     "DATABASE_URL": "postgresql://elsewhere/db",
     "REDIS_URL": "redis://elsewhere/0",
     "CHANNEL_REDIS_URL": "redis://elsewhere/1",
+    "WORKERS_RUNTIME": "process",
 }
 TOUCH_READY = """
 import os, pathlib, time
@@ -87,6 +88,26 @@ def make_stack(var_dir: Path) -> Iterator[Callable[..., Stack]]:
     yield make
     for stack in made:
         stack.stop()
+
+
+def test_an_answer_of_another_stack_at_our_port_is_not_taken_for_ours(
+    make_stack: Callable[..., Stack], var_dir: Path
+) -> None:
+    port = free_port()
+    argv = (sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1")
+    other = subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: not is_port_free(port))
+        ours = python("web", "import time; time.sleep(600)", ready_url=f"http://127.0.0.1:{port}/")
+        stack = make_stack(ours)
+
+        stack.start()
+
+        with pytest.raises(StackFailed, match="not ready after 2 s: web"):
+            stack.wait_ready(2)
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_every_process_starts_and_says_that_it_is_ready(
