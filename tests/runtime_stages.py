@@ -1,5 +1,6 @@
 """Runtimes with the power to make their containers act, for tests of what every runtime must do."""
 
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -12,6 +13,13 @@ from apps.workers.runtime import base
 from apps.workers.runtime.docker import DockerRuntime
 from apps.workers.runtime.process import ProcessRuntime
 from tests.fakes_runtime import FakeRuntime
+
+#: Names of containers. They are the daemon's, not the installation's: other runs of the tests have others.
+_RUN = secrets.token_hex(4)
+ONE, TWO, THREE, FOUR, CHECK = (
+    *(f"worker-{_RUN}-{number}" for number in (1, 2, 3, 4)),
+    f"check-{_RUN}",
+)
 
 #: Does what it finds in a file ``todo``, until it is told to exit.
 OBEDIENT = """

@@ -11,7 +11,20 @@ import pytest
 from apps.workers.runtime import base
 from apps.workers.runtime.docker import DockerRuntime
 from tests import docker_engine
-from tests.runtime_stages import DockerStage, FakeStage, ProcessStage, Stage, phase_of, spec, wait_for
+from tests.runtime_stages import (
+    CHECK,
+    FOUR,
+    ONE,
+    THREE,
+    TWO,
+    DockerStage,
+    FakeStage,
+    ProcessStage,
+    Stage,
+    phase_of,
+    spec,
+    wait_for,
+)
 
 pytestmark = pytest.mark.service
 
@@ -60,20 +73,20 @@ def forgetful_stage(request: pytest.FixtureRequest, place: Path) -> Iterator[Fak
     """A runtime that can lose the record of an end; a daemon keeps it for as long as the container."""
     result = FakeStage() if request.param == "fake" else ProcessStage(place)
     yield result
-    result.runtime.remove("worker-1")
+    result.runtime.remove(ONE)
 
 
 def test_nothing_was_started_is_none(stage: Stage) -> None:
-    assert stage.runtime.inspect("worker-1") is None
+    assert stage.runtime.inspect(ONE) is None
 
 
 def test_started_container_runs_with_its_labels(stage: Stage) -> None:
-    stage.runtime.start(spec(labels={"worker": "1"}))
+    stage.runtime.start(spec(ONE, labels={"worker": "1"}))
 
-    state = stage.runtime.inspect("worker-1")
+    state = stage.runtime.inspect(ONE)
 
     assert state is not None
-    assert (state.name, state.phase, state.exit_code) == ("worker-1", base.Phase.RUNNING, None)
+    assert (state.name, state.phase, state.exit_code) == (ONE, base.Phase.RUNNING, None)
     assert state.labels == {"worker": "1"}
     assert state.started_at is not None
     assert state.finished_at is None
@@ -81,11 +94,11 @@ def test_started_container_runs_with_its_labels(stage: Stage) -> None:
 
 @pytest.mark.parametrize("code", [0, 3])
 def test_end_is_observed_with_its_exit_code(stage: Stage, code: int) -> None:
-    stage.runtime.start(spec())
+    stage.runtime.start(spec(ONE))
 
-    stage.finish("worker-1", code)
+    stage.finish(ONE, code)
 
-    state = stage.runtime.inspect("worker-1")
+    state = stage.runtime.inspect(ONE)
     assert state is not None
     assert (state.phase, state.exit_code) == (base.Phase.EXITED, code)
     assert state.finished_at is not None
@@ -94,174 +107,174 @@ def test_end_is_observed_with_its_exit_code(stage: Stage, code: int) -> None:
 def test_end_without_a_record_is_unknown_and_has_no_exit_code(
     forgetful_stage: FakeStage | ProcessStage,
 ) -> None:
-    forgetful_stage.runtime.start(spec())
+    forgetful_stage.runtime.start(spec(ONE))
 
-    forgetful_stage.lose("worker-1")
+    forgetful_stage.lose(ONE)
 
-    state = forgetful_stage.runtime.inspect("worker-1")
+    state = forgetful_stage.runtime.inspect(ONE)
     assert state is not None
     assert (state.phase, state.exit_code) == (base.Phase.UNKNOWN, None)
 
 
 def test_second_start_adopts(stage: Stage) -> None:
-    stage.runtime.start(spec())
-    first = stage.runtime.inspect("worker-1")
+    stage.runtime.start(spec(ONE))
+    first = stage.runtime.inspect(ONE)
 
-    stage.runtime.start(spec())
+    stage.runtime.start(spec(ONE))
 
-    assert stage.runtime.inspect("worker-1") == first
+    assert stage.runtime.inspect(ONE) == first
 
 
 def test_finished_container_is_not_run_again(stage: Stage) -> None:
-    stage.runtime.start(spec())
-    stage.finish("worker-1", 5)
+    stage.runtime.start(spec(ONE))
+    stage.finish(ONE, 5)
 
-    stage.runtime.start(spec())
+    stage.runtime.start(spec(ONE))
 
-    state = stage.runtime.inspect("worker-1")
+    state = stage.runtime.inspect(ONE)
     assert state is not None
     assert (state.phase, state.exit_code) == (base.Phase.EXITED, 5)
 
 
 def test_simultaneous_starts_make_one_container(stage: Stage) -> None:
-    threads = [threading.Thread(target=stage.runtime.start, args=(spec(),)) for _ in range(5)]
+    threads = [threading.Thread(target=stage.runtime.start, args=(spec(ONE),)) for _ in range(5)]
 
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
 
-    assert [state.name for state in stage.runtime.list_owned()] == ["worker-1"]
+    assert [state.name for state in stage.runtime.list_owned()] == [ONE]
 
 
 def test_removed_name_can_be_started_anew(stage: Stage) -> None:
-    stage.runtime.start(spec())
-    stage.finish("worker-1", 5)
-    stage.runtime.remove("worker-1")
+    stage.runtime.start(spec(ONE))
+    stage.finish(ONE, 5)
+    stage.runtime.remove(ONE)
 
-    stage.runtime.start(spec(labels={"attempt": "2"}))
+    stage.runtime.start(spec(ONE, labels={"attempt": "2"}))
 
-    state = stage.runtime.inspect("worker-1")
+    state = stage.runtime.inspect(ONE)
     assert state is not None
     assert (state.phase, state.labels) == (base.Phase.RUNNING, {"attempt": "2"})
 
 
 def test_removal_is_safe_before_during_and_after(stage: Stage) -> None:
-    stage.runtime.remove("worker-1")
-    stage.runtime.start(spec())
+    stage.runtime.remove(ONE)
+    stage.runtime.start(spec(ONE))
 
-    stage.runtime.remove("worker-1")
-    stage.runtime.remove("worker-1")
+    stage.runtime.remove(ONE)
+    stage.runtime.remove(ONE)
 
-    assert stage.runtime.inspect("worker-1") is None
+    assert stage.runtime.inspect(ONE) is None
     assert stage.runtime.list_owned() == []
 
 
 def test_asking_to_stop_ends_a_container_that_obeys(stage: Stage) -> None:
-    stage.runtime.start(spec())
-    stage.say("worker-1", "up\n")
+    stage.runtime.start(spec(ONE))
+    stage.say(ONE, "up\n")
 
-    stage.runtime.ask_to_stop("worker-1")
+    stage.runtime.ask_to_stop(ONE)
 
-    wait_for(lambda: phase_of(stage.runtime, "worker-1") is base.Phase.EXITED)
-    state = stage.runtime.inspect("worker-1")
+    wait_for(lambda: phase_of(stage.runtime, ONE) is base.Phase.EXITED)
+    state = stage.runtime.inspect(ONE)
     assert state is not None
     assert state.exit_code == 143
 
 
 def test_asking_an_absent_or_ended_container_to_stop_is_success(stage: Stage) -> None:
-    stage.runtime.start(spec())
-    stage.finish("worker-1", 2)
+    stage.runtime.start(spec(ONE))
+    stage.finish(ONE, 2)
 
-    stage.runtime.ask_to_stop("worker-1")
-    stage.runtime.ask_to_stop("worker-2")
+    stage.runtime.ask_to_stop(ONE)
+    stage.runtime.ask_to_stop(TWO)
 
-    state = stage.runtime.inspect("worker-1")
+    state = stage.runtime.inspect(ONE)
     assert state is not None
     assert state.exit_code == 2
 
 
 def test_logs_are_read_from_their_end_and_after_the_end(stage: Stage) -> None:
-    stage.runtime.start(spec())
-    stage.say("worker-1", "begin\n")
-    stage.say("worker-1", "end\n")
-    stage.finish("worker-1", 0)
+    stage.runtime.start(spec(ONE))
+    stage.say(ONE, "begin\n")
+    stage.say(ONE, "end\n")
+    stage.finish(ONE, 0)
 
-    assert stage.runtime.logs("worker-1", tail_bytes=100) == "begin\nend\n"
-    assert stage.runtime.logs("worker-1", tail_bytes=4) == "end\n"
-    assert stage.runtime.logs("worker-1", tail_bytes=0) == ""
+    assert stage.runtime.logs(ONE, tail_bytes=100) == "begin\nend\n"
+    assert stage.runtime.logs(ONE, tail_bytes=4) == "end\n"
+    assert stage.runtime.logs(ONE, tail_bytes=0) == ""
 
 
 def test_written_file_is_fetched_while_running_and_after_the_end(stage: Stage) -> None:
-    stage.runtime.start(spec())
-    stage.write("worker-1", "out/result", "12345")
+    stage.runtime.start(spec(ONE))
+    stage.write(ONE, "out/result", "12345")
 
-    running = stage.runtime.fetch("worker-1", "out/result", limit_bytes=5)
+    running = stage.runtime.fetch(ONE, "out/result", limit_bytes=5)
 
-    stage.finish("worker-1", 0)
-    assert running == stage.runtime.fetch("worker-1", "out/result", limit_bytes=5) == b"12345"
+    stage.finish(ONE, 0)
+    assert running == stage.runtime.fetch(ONE, "out/result", limit_bytes=5) == b"12345"
 
 
 def test_file_that_is_absent_large_or_outside_is_refused(stage: Stage) -> None:
-    stage.runtime.start(spec())
-    stage.write("worker-1", "result", "12345")
+    stage.runtime.start(spec(ONE))
+    stage.write(ONE, "result", "12345")
 
     with pytest.raises(base.ContainerFileNotFound):
-        stage.runtime.fetch("worker-1", "other", limit_bytes=100)
+        stage.runtime.fetch(ONE, "other", limit_bytes=100)
     with pytest.raises(base.ContainerFileRefused):
-        stage.runtime.fetch("worker-1", "result", limit_bytes=4)
+        stage.runtime.fetch(ONE, "result", limit_bytes=4)
     with pytest.raises(base.ContainerFileRefused):
-        stage.runtime.fetch("worker-1", stage.outside, limit_bytes=10_000)
+        stage.runtime.fetch(ONE, stage.outside, limit_bytes=10_000)
 
 
 def test_logs_and_files_of_an_absent_container_are_not_found(stage: Stage) -> None:
     with pytest.raises(base.ContainerNotFound):
-        stage.runtime.logs("worker-1", tail_bytes=10)
+        stage.runtime.logs(ONE, tail_bytes=10)
     with pytest.raises(base.ContainerNotFound):
-        stage.runtime.fetch("worker-1", "file", limit_bytes=10)
+        stage.runtime.fetch(ONE, "file", limit_bytes=10)
 
 
 def test_input_that_is_not_a_file_is_refused_for_good(stage: Stage, place: Path) -> None:
     with pytest.raises(base.ContainerRefused):
-        stage.runtime.start(spec(inputs={"bundle": place / "absent"}))
+        stage.runtime.start(spec(ONE, inputs={"bundle": place / "absent"}))
 
-    assert stage.runtime.inspect("worker-1") is None
+    assert stage.runtime.inspect(ONE) is None
 
 
 def test_paused_container_does_nothing_until_it_goes_on(stage: Stage) -> None:
-    stage.runtime.start(spec())
-    stage.say("worker-1", "up\n")
+    stage.runtime.start(spec(ONE))
+    stage.say(ONE, "up\n")
 
-    stage.runtime.pause("worker-1")
-    stage.runtime.pause("worker-1")
+    stage.runtime.pause(ONE)
+    stage.runtime.pause(ONE)
 
-    assert phase_of(stage.runtime, "worker-1") is base.Phase.PAUSED
+    assert phase_of(stage.runtime, ONE) is base.Phase.PAUSED
     with pytest.raises(base.ContainerNotRunning):
-        stage.runtime.exec("worker-1", ["true"])
-    stage.runtime.unpause("worker-1")
-    stage.runtime.unpause("worker-1")
-    assert phase_of(stage.runtime, "worker-1") is base.Phase.RUNNING
-    stage.say("worker-1", "on\n")
-    assert stage.runtime.logs("worker-1", tail_bytes=100) == "up\non\n"
+        stage.runtime.exec(ONE, ["true"])
+    stage.runtime.unpause(ONE)
+    stage.runtime.unpause(ONE)
+    assert phase_of(stage.runtime, ONE) is base.Phase.RUNNING
+    stage.say(ONE, "on\n")
+    assert stage.runtime.logs(ONE, tail_bytes=100) == "up\non\n"
 
 
 def test_paused_container_can_be_stopped_and_removed(stage: Stage) -> None:
-    for name in ("worker-1", "worker-2"):
+    for name in (ONE, TWO):
         stage.runtime.start(spec(name))
         stage.say(name, "up\n")
         stage.runtime.pause(name)
 
-    stage.runtime.ask_to_stop("worker-1")
-    stage.runtime.remove("worker-2")
+    stage.runtime.ask_to_stop(ONE)
+    stage.runtime.remove(TWO)
 
-    wait_for(lambda: phase_of(stage.runtime, "worker-1") is base.Phase.EXITED)
-    assert stage.runtime.inspect("worker-2") is None
+    wait_for(lambda: phase_of(stage.runtime, ONE) is base.Phase.EXITED)
+    assert stage.runtime.inspect(TWO) is None
 
 
 @pytest.mark.parametrize("verb", ["pause", "unpause", "exec"])
 def test_what_needs_a_running_container_says_so(stage: Stage, verb: str) -> None:
-    stage.runtime.start(spec())
-    stage.finish("worker-1", 0)
+    stage.runtime.start(spec(ONE))
+    stage.finish(ONE, 0)
     calls: dict[str, Callable[[str], object]] = {
         "pause": stage.runtime.pause,
         "unpause": stage.runtime.unpause,
@@ -269,9 +282,9 @@ def test_what_needs_a_running_container_says_so(stage: Stage, verb: str) -> None
     }
 
     with pytest.raises(base.ContainerNotRunning):
-        calls[verb]("worker-1")
+        calls[verb](ONE)
     with pytest.raises(base.ContainerNotFound):
-        calls[verb]("worker-2")
+        calls[verb](TWO)
 
 
 def test_input_is_complete_when_the_command_begins(real_stage: Stage, place: Path) -> None:
@@ -279,20 +292,20 @@ def test_input_is_complete_when_the_command_begins(real_stage: Stage, place: Pat
     place.chmod(0o755)
 
     real_stage.runtime.start(
-        spec(command=("sh", "-c", 'cp "$INPUT_DIR/bundle" copy'), inputs={"bundle": place / "bundle"})
+        spec(ONE, command=("sh", "-c", 'cp "$INPUT_DIR/bundle" copy'), inputs={"bundle": place / "bundle"})
     )
 
-    wait_for(lambda: phase_of(real_stage.runtime, "worker-1") is base.Phase.EXITED)
-    copied = real_stage.runtime.fetch("worker-1", "copy", limit_bytes=500_000)
+    wait_for(lambda: phase_of(real_stage.runtime, ONE) is base.Phase.EXITED)
+    copied = real_stage.runtime.fetch(ONE, "copy", limit_bytes=500_000)
     assert copied == b"12345" * 100_000
 
 
 def test_command_inside_answers_with_its_code_and_output(real_stage: Stage) -> None:
-    real_stage.runtime.start(spec())
+    real_stage.runtime.start(spec(ONE))
 
-    done = real_stage.runtime.exec("worker-1", ["sh", "-c", "echo out; echo err >&2; pwd; exit 3"])
-    absent = real_stage.runtime.exec("worker-1", ["no-such-program"])
-    slow = real_stage.runtime.exec("worker-1", ["sleep", "60"], timeout_seconds=0.5)
+    done = real_stage.runtime.exec(ONE, ["sh", "-c", "echo out; echo err >&2; pwd; exit 3"])
+    absent = real_stage.runtime.exec(ONE, ["no-such-program"])
+    slow = real_stage.runtime.exec(ONE, ["sleep", "60"], timeout_seconds=0.5)
 
     assert done.exit_code == 3
     assert {"out", "err"} <= set(done.output.split())
@@ -302,9 +315,9 @@ def test_command_inside_answers_with_its_code_and_output(real_stage: Stage) -> N
 
 def test_command_inside_sees_no_secret_of_the_container(real_stage: Stage) -> None:
     secrets = {"WORKER_TOKEN": "sesame", "REDIS_URL": "redis://worker:sesame@channel/0"}
-    real_stage.runtime.start(spec(environment=secrets))
+    real_stage.runtime.start(spec(ONE, environment=secrets))
 
-    seen = real_stage.runtime.exec("worker-1", ["env"])
+    seen = real_stage.runtime.exec(ONE, ["env"])
 
     assert seen.exit_code == 0
     assert "sesame" not in seen.output
@@ -312,59 +325,59 @@ def test_command_inside_sees_no_secret_of_the_container(real_stage: Stage) -> No
 
 def test_named_home_outlives_its_containers(real_stage: Stage) -> None:
     keep, show = ("sh", "-c", "echo kept > $HOME/note"), ("sh", "-c", "cat $HOME/note")
-    real_stage.runtime.start(spec("worker-1", command=keep, home="home-7"))
-    wait_for(lambda: phase_of(real_stage.runtime, "worker-1") is base.Phase.EXITED)
-    real_stage.runtime.remove("worker-1")
+    real_stage.runtime.start(spec(ONE, command=keep, home="home-7"))
+    wait_for(lambda: phase_of(real_stage.runtime, ONE) is base.Phase.EXITED)
+    real_stage.runtime.remove(ONE)
 
-    real_stage.runtime.start(spec("worker-2", command=show, home="home-7"))
-    real_stage.runtime.start(spec("worker-3", command=show))
+    real_stage.runtime.start(spec(TWO, command=show, home="home-7"))
+    real_stage.runtime.start(spec(THREE, command=show))
 
-    wait_for(lambda: phase_of(real_stage.runtime, "worker-2") is base.Phase.EXITED)
-    assert real_stage.runtime.logs("worker-2", tail_bytes=100) == "kept\n"
-    wait_for(lambda: phase_of(real_stage.runtime, "worker-3") is base.Phase.EXITED)
-    assert "kept" not in real_stage.runtime.logs("worker-3", tail_bytes=100)
-    real_stage.runtime.remove("worker-2")
+    wait_for(lambda: phase_of(real_stage.runtime, TWO) is base.Phase.EXITED)
+    assert real_stage.runtime.logs(TWO, tail_bytes=100) == "kept\n"
+    wait_for(lambda: phase_of(real_stage.runtime, THREE) is base.Phase.EXITED)
+    assert "kept" not in real_stage.runtime.logs(THREE, tail_bytes=100)
+    real_stage.runtime.remove(TWO)
     real_stage.runtime.remove_home("home-7")
     real_stage.runtime.remove_home("home-7")
-    real_stage.runtime.start(spec("worker-4", command=show, home="home-7"))
-    wait_for(lambda: phase_of(real_stage.runtime, "worker-4") is base.Phase.EXITED)
-    assert "kept" not in real_stage.runtime.logs("worker-4", tail_bytes=100)
-    real_stage.runtime.remove("worker-4")
+    real_stage.runtime.start(spec(FOUR, command=show, home="home-7"))
+    wait_for(lambda: phase_of(real_stage.runtime, FOUR) is base.Phase.EXITED)
+    assert "kept" not in real_stage.runtime.logs(FOUR, tail_bytes=100)
+    real_stage.runtime.remove(FOUR)
     real_stage.runtime.remove_home("home-7")
 
 
 def test_disk_that_files_take_is_counted_even_if_they_are_hidden(real_stage: Stage) -> None:
     hide = "mkdir d && head -c 3000000 /dev/zero > d/big && chmod 0 d; touch done; sleep 60"
-    real_stage.runtime.start(spec(command=("sh", "-c", hide)))
-    wait_for(lambda: real_stage.runtime.exec("worker-1", ["test", "-e", "done"]).exit_code == 0)
+    real_stage.runtime.start(spec(ONE, command=("sh", "-c", hide)))
+    wait_for(lambda: real_stage.runtime.exec(ONE, ["test", "-e", "done"]).exit_code == 0)
 
     used = real_stage.runtime.disk_use()
 
-    assert list(used) == ["worker-1"]
-    assert 3_000_000 <= used["worker-1"] < 10_000_000
+    assert list(used) == [ONE]
+    assert 3_000_000 <= used[ONE] < 10_000_000
 
 
 def test_deadline_ends_it_without_us(real_stage: Stage) -> None:
-    real_stage.runtime.start(spec(command=("sleep", "600"), deadline_seconds=1, stop_grace_seconds=1))
+    real_stage.runtime.start(spec(ONE, command=("sleep", "600"), deadline_seconds=1, stop_grace_seconds=1))
 
-    wait_for(lambda: phase_of(real_stage.runtime, "worker-1") is base.Phase.EXITED)
+    wait_for(lambda: phase_of(real_stage.runtime, ONE) is base.Phase.EXITED)
 
-    state = real_stage.runtime.inspect("worker-1")
+    state = real_stage.runtime.inspect(ONE)
     assert state is not None
     assert state.timed_out
     assert state.exit_code != 0
 
 
 def test_every_container_is_listed(stage: Stage) -> None:
-    for name in ("worker-1", "worker-2", "check-1"):
+    for name in (ONE, TWO, CHECK):
         stage.runtime.start(spec(name))
-    stage.finish("worker-2", 0)
+    stage.finish(TWO, 0)
 
     states = {state.name: state.phase for state in stage.runtime.list_owned()}
 
     running, exited = base.Phase.RUNNING, base.Phase.EXITED
-    assert states == {"worker-1": running, "worker-2": exited, "check-1": running}
+    assert states == {ONE: running, TWO: exited, CHECK: running}
 
 
 def test_secrets_do_not_show_in_a_spec() -> None:
-    assert "sesame" not in repr(spec(environment={"TOKEN": "sesame"}))
+    assert "sesame" not in repr(spec(ONE, environment={"TOKEN": "sesame"}))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from worker_image.rehearsal import checkout as git_checkout
-from worker_image.rehearsal import misbehavior, reading, sentences, work
+from worker_image.rehearsal import misbehavior, notes, reading, sentences, work
 from worker_image.rehearsal.prompt import Prompt, parse
 from worker_image.rehearsal.spec import Meaning, Refusal, RemoveFields
 
@@ -68,6 +68,7 @@ def _work(prompt: Prompt, checkout: Path) -> Outcome:
     say("Understood the sentence", "plan", 25)
     if not misbehavior.commits(prompt.mode):
         return Outcome(status="success", summary="Done as asked", data={})
+    notes.keep(prompt.mode, checkout, say)
     change = _plan(prompt, checkout, meaning)
     if change is not None:
         files = git_checkout.write_files(checkout, work.files_of(change))

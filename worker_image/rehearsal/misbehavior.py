@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
+from worker_image.rehearsal import notes
 from worker_image.rehearsal.checkout import git
 
 BROKEN_TEST: Final = "tests/test_rehearsal_broken.py"
@@ -30,7 +31,7 @@ MODES: Final = frozenset(
         "huge-result",
         "edit-protected",
     }
-)  # and `slow:N`, N seconds of pretended thinking before the ordinary work
+)  # and `slow:N`, N seconds of pretended thinking before the ordinary work; `edits:N` is in `notes`
 
 _STUBBORN: Final = frozenset({"break-tests", "delete-tests", "skip-tests"})
 _FAILING_TEST: Final = '''"""Fails as told."""
@@ -63,7 +64,9 @@ def before_work(mode: str | None, say: Say) -> int | None:
 
 def is_known(mode: str | None) -> bool:
     """Tell whether a mode exists."""
-    return mode is None or mode in MODES or (mode.startswith("slow:") and mode[5:].isdecimal())
+    if mode is None or mode in MODES or notes.is_known(mode):
+        return True
+    return mode.startswith("slow:") and mode[5:].isdecimal()
 
 
 def before_commit(mode: str | None, checkout: Path, *, has_evidence: bool) -> None:

@@ -12,7 +12,8 @@ from apps.graph import prompts
 from apps.projects import templating
 from apps.projects.templating import TemplateAnswers
 from tests.data.sentences import NOT_UNDERSTOOD
-from worker_image.rehearsal import agent, misbehavior
+from worker_image.rehearsal import agent, misbehavior, notes
+from worker_image.rehearsal import checkout as git_checkout
 from worker_image.result_parser import ResultParser
 from worker_image.runners.base import read_progress
 
@@ -342,7 +343,16 @@ class TestMisbehavior:
         assert "Thinking, 1 of 1 s" in turn.output
         assert _changed(checkout) != []
 
-    @pytest.mark.parametrize("mode", ["dance", "slow:", "slow:x"])
+    def test_edits_are_numbered_dated_and_committed_now_and_then(self, checkout: Path, turn: Turn) -> None:
+        result = turn(f"{BOOKS}\nrehearsal: edits:5")
+
+        lines = (checkout / notes.FILE).read_text().splitlines()
+        assert result["status"] == "success"
+        assert [line.split()[0] for line in lines] == [str(number) for number in range(1, 11)]
+        assert "Keep notes up to 9" in git_checkout.git(checkout, "log", "--format=%s")
+        assert git_checkout.git(checkout, "status", "--porcelain") == ""
+
+    @pytest.mark.parametrize("mode", ["dance", "slow:", "slow:x", "edits:", "edits:x"])
     def test_unknown_mode_is_a_typed_failure(self, turn: Turn, mode: str) -> None:
         result = turn(f"{BOOKS}\nrehearsal: {mode}")
 
