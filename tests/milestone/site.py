@@ -1,5 +1,6 @@
 """A building site: a whole system with containers, a model on its bridge, and people who ask for workers."""
 
+import json
 import secrets
 import tempfile
 import time
@@ -83,6 +84,26 @@ class Site:
         ended = self.exec(worker_id, "sh", "-c", script)
         assert ended.exit_code == 0, ended
         return ended.output
+
+    def run_by_agent(self, worker_id: str, command: str) -> str:
+        """Let the agent run a command by its own shell; returns what its model was told of it.
+
+        What is executed in a container from outside has none of its secrets: only the agent can speak for
+        its worker.
+        """
+        word = f"errand {secrets.token_hex(4)}"
+        self.model.script.scenarios += (Scenario(word, (Run(command), Say("It was run."))),)
+        turn = self.turn(worker_id, f"Please do {word}")
+        assert turn["status"] == "succeeded", turn
+        asked = [item.conversation for item in self.model.asked if word in item.conversation.text]
+        return asked[-1].tool_results[-1]
+
+    def cli(self, worker_id: str, arguments: str) -> dict[str, Any]:
+        """Let the agent use the `orchestrator` command; returns what it said, with its exit code."""
+        told = self.run_by_agent(worker_id, f"orchestrator {arguments} 2>/dev/null; echo exit=$?")
+        answer = next(json.loads(line) for line in told.splitlines() if line.startswith("{"))
+        code = next(line.removeprefix("exit=") for line in told.splitlines() if line.startswith("exit="))
+        return {**answer, "exit_code": int(code)}
 
     def image_of(self, worker_id: str) -> str:
         """Return the id of a worker's image."""
