@@ -13,6 +13,8 @@ from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 
+import pytest
+
 from orchestrator.embedded import Embedded
 
 _PLACEHOLDERS = {
@@ -57,6 +59,13 @@ def _start() -> Callable[[], None]:
 _stop = _start()
 # Whoever ends the run politely, a time limit for example, must not leave its servers behind.
 signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the switch for tests that ask real models and cost money."""
+    parser.addoption(
+        "--run-e2e-real", action="store_true", help="run the tests that ask real models, with your keys"
+    )
 
 
 def pytest_unconfigure() -> None:

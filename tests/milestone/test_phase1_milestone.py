@@ -68,7 +68,7 @@ def test_product_owner_remembers_after_its_container_was_replaced(building: Site
     assert "my number is 41" in remembered["result"]["text"]
 
 
-def test_worker_crash_publishes_failure_to_output_queue(building: Site) -> None:
+def test_worker_crash_publishes_failure_to_output(building: Site) -> None:
     worker = building.worker("carl", agent_type="claude")
     turn_id = building.foreman.send_turn(worker, "stall for ever")
     until = time.monotonic() + 60
