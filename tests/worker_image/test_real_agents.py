@@ -110,7 +110,6 @@ def test_agents_shell_sees_the_cli_and_no_channel(worker: RealWorker, agent: Age
         (AgentType.CLAUDE, "say it without a result", ErrorCode.RESULT_MISSING),
         (AgentType.CODEX, "refuse 401", ErrorCode.PROVIDER_REFUSED),
         (AgentType.CODEX, "refuse 429", ErrorCode.PROVIDER_LIMITED),
-        (AgentType.CODEX, "refuse 529", ErrorCode.PROVIDER_UNAVAILABLE),
         (AgentType.CODEX, "break off", ErrorCode.PROVIDER_UNAVAILABLE),
         (AgentType.FACTORY, "refuse 401", ErrorCode.PROVIDER_REFUSED),
         # It takes a stream that broke off for a whole answer; then the result is missing from it.
