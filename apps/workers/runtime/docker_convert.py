@@ -84,8 +84,9 @@ def run_keywords(spec: base.ContainerSpec, place: Place) -> dict[str, Any]:
         "log_config": LogConfig(type=LogConfig.types.JSON, config=dict(_LOG)),
         "use_config_proxy": False,
         "detach": True,
+        # An image's check runs with the container's variables, where the agent, of its uid, could read them.
+        "healthcheck": {"test": ["NONE"]},
         **_network(spec, place),
-        **({} if spec.own_init else {"healthcheck": {"test": ["NONE"]}}),
     }
 
 

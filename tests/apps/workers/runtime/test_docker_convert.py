@@ -50,6 +50,8 @@ def spec(**fields: Any) -> base.ContainerSpec:
             },
         ),
         ({"own_init": True}, {"init": False, "entrypoint": ["sh"], "command": ["-c", "true"]}),
+        # A check of the image would show the agent the wrapper's environment.
+        ({"own_init": True}, {"healthcheck": {"test": ["NONE"]}}),
         # Where it may go.
         ({"network": base.Network.NONE}, {"network_mode": "none"}),
         ({"network": base.Network.INTERNAL}, {"network": "codegen-i", "dns": ["127.0.0.1"]}),
