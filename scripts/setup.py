@@ -189,11 +189,14 @@ def compile_requirements(*options: str) -> None:
         command = ("pip", "compile", source, "--output-file", target, *fixed, *quiet, *options)
         step(target, partial(run_uv, uv, *command))
     # The workers' image installs lists of its own, at the versions of ours.
-    for target, what in (("requirements", ()), ("tools", ("--group", "worker_image/pyproject.toml:tools"))):
-        source = what or ("worker_image/pyproject.toml",)
-        output = ("--output-file", f"worker_image/{target}.txt", "--constraint", "requirements/base.txt")
-        command = ("pip", "compile", *source, *output, *fixed, *quiet, "--no-emit-find-links", *options)
-        step(f"worker_image/{target}.txt", partial(run_uv, uv, *command))
+    of_workers = {
+        "worker_image/requirements.txt": ("worker_image/pyproject.toml",),
+        "worker_image/tools.txt": ("--group", "worker_image/pyproject.toml:tools"),
+    }
+    for target, what in of_workers.items():
+        output = ("--output-file", target, "--constraint", "requirements/base.txt")
+        command = ("pip", "compile", *what, *output, *fixed, *quiet, "--no-emit-find-links", *options)
+        step(target, partial(run_uv, uv, *command))
 
 
 def run_uv(uv: Path, *arguments: str) -> None:

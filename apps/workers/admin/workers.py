@@ -125,7 +125,7 @@ class WorkerAdmin(SnapshotDownloads):
     @shown(_("Liveness"), ordering="verdict")
     def shown_verdict(self, worker: Worker) -> str:
         """Show how alive it is."""
-        return display.label(worker.verdict, Verdict(worker.verdict).label)
+        return display.label(worker.verdict, str(Verdict(worker.verdict).label))
 
     @shown(_("Liveness"))
     def shown_liveness(self, worker: Worker) -> str:
