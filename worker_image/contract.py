@@ -50,6 +50,7 @@ from worker_image.wire import ENV_WORKER_TOKEN as ENV_WORKER_TOKEN
 from worker_image.wire import ENV_WORKER_TYPE as ENV_WORKER_TYPE
 from worker_image.wire import ENV_WORKSPACE_DIR as ENV_WORKSPACE_DIR
 from worker_image.wire import ENVELOPE_VERSION as ENVELOPE_VERSION
+from worker_image.wire import ENVIRONMENT_INPUT as ENVIRONMENT_INPUT
 from worker_image.wire import HEADER_BASE_BRANCH as HEADER_BASE_BRANCH
 from worker_image.wire import HEADER_BASE_SHA as HEADER_BASE_SHA
 from worker_image.wire import HEADER_BRANCH as HEADER_BRANCH
@@ -78,6 +79,7 @@ from worker_image.wire import RESERVED_ENV as RESERVED_ENV
 from worker_image.wire import SAVED_NOTE as SAVED_NOTE
 from worker_image.wire import SESSION_TTL_SECONDS as SESSION_TTL_SECONDS
 from worker_image.wire import SNAPSHOTS_PATH as SNAPSHOTS_PATH
+from worker_image.wire import WAIT_FLAG as WAIT_FLAG
 from worker_image.wire import WAKEUP_STREAM as WAKEUP_STREAM
 from worker_image.wire import WORKSPACE_PATH as WORKSPACE_PATH
 from worker_image.wire import acl_user as acl_user

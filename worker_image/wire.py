@@ -55,6 +55,10 @@ RESERVED_ENV = frozenset(
 )
 """Names a `WorkerConfig.env_vars` may not set: the control plane owns them."""
 
+ENVIRONMENT_INPUT = "environment.json"
+"""Name of the file in which a spare container gets its environment; a directory of that name: it took it."""
+WAIT_FLAG = "--wait"
+"""What makes a command wait for that file."""
 INSTRUCTIONS_INPUT = "instructions.md"
 """Name of the instructions among a container's inputs."""
 INSTRUCTIONS_MARK = "<!-- Standing orders of this worker; not part of the project: never commit them. -->"

@@ -1,15 +1,17 @@
-"""Entry point of a worker, PID 1 of its container: `python -m worker_image.worker_wrapper`."""
+"""Entry point of a worker, PID 1 of its container: `python -m worker_image.worker_wrapper [--wait]`."""
 
 import asyncio
 import os
 import signal
 import sys
+from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 
-from worker_image import deadline, logs, processes
+from worker_image import deadline, handover, logs, processes
 from worker_image.channel import connect
-from worker_image.contract import WrapperExit
+from worker_image.contract import ENV_INPUT_DIR, WAIT_FLAG, WrapperExit
 from worker_image.environment import Environment, EnvironmentInvalid, read_environment
 from worker_image.instructions import Instructions, InstructionsMissing, read_instructions
 from worker_image.transfer import ApiClient
@@ -18,11 +20,19 @@ from worker_image.wrapper import WorkerWrapper
 logger = structlog.get_logger(__name__)
 
 
-def main() -> int:
-    """Run one worker to its end and return the exit code."""
+def main(arguments: Sequence[str] = ()) -> int:
+    """Run one worker to its end and return the exit code.
+
+    With `--wait` everything is loaded first, and the environment comes in a file once there is a worker.
+    """
     processes.protect_self()
-    logs.configure(os.environ)
     try:
+        if WAIT_FLAG in arguments:
+            given = handover.await_environment(Path(os.environ.get(ENV_INPUT_DIR) or "/inputs"))
+            if given is None:
+                return WrapperExit.STOPPED
+            os.environ.update(given)
+        logs.configure(os.environ)
         environment = read_environment(os.environ)
     except EnvironmentInvalid as error:
         logger.error("worker_misconfigured", error=str(error))
@@ -65,4 +75,4 @@ def _prepare(environment: Environment) -> Instructions | None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

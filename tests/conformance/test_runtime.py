@@ -20,6 +20,7 @@ from tests.runtime_stages import (
     DockerStage,
     FakeStage,
     ProcessStage,
+    SpareRuntime,
     Stage,
     phase_of,
     spec,
@@ -43,7 +44,14 @@ def engine() -> Iterator[DockerRuntime]:
         yield runtime
 
 
-@pytest.fixture(params=["fake", "process", pytest.param("docker", marks=pytest.mark.docker)])
+@pytest.fixture(
+    params=[
+        "fake",
+        "process",
+        pytest.param("docker", marks=pytest.mark.docker),
+        pytest.param("spare", marks=pytest.mark.docker),
+    ]
+)
 def stage(request: pytest.FixtureRequest, place: Path) -> Iterator[Stage]:
     result: Stage
     match request.param:
@@ -51,6 +59,10 @@ def stage(request: pytest.FixtureRequest, place: Path) -> Iterator[Stage]:
             result = FakeStage()
         case "process":
             result = ProcessStage(place)
+        case "spare":
+            installation = request.getfixturevalue("engine").installation
+            spares = SpareRuntime(installation=installation, default_image=docker_engine.small_image)
+            result = DockerStage(spares)
         case _:
             result = DockerStage(request.getfixturevalue("engine"))
     yield result

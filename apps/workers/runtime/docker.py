@@ -6,7 +6,6 @@ renamed: whatever has the final name is complete and needs nothing but a start.
 
 import contextlib
 import os
-import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -22,16 +21,24 @@ from apps.workers.runtime import (
     docker_exec,
     docker_files,
     docker_leftovers,
+    docker_pool,
 )
 from apps.workers.runtime.docker_client import TIMEOUT_SECONDS, DockerConnection, asking, code_of
-from apps.workers.runtime.docker_containers import CONFLICT, already_so, create, destroy, find, summaries
-from apps.workers.runtime.docker_convert import CONTAINER, Place
+from apps.workers.runtime.docker_containers import (
+    CONFLICT,
+    already_so,
+    create,
+    destroy,
+    find,
+    freeze,
+    is_left,
+    name_of,
+    summaries,
+)
+from apps.workers.runtime.docker_convert import CONTAINER, POOL, Place
 from apps.workers.runtime.docker_network import Bridge
 
 DOCKER_SOCKET: Final = Path("/var/run/docker.sock")
-#: How long somebody else's half-made start is given before it is finished for him.
-_OTHER_STARTER_SECONDS: Final = 2.0
-_POLL_SECONDS: Final = 0.05
 
 
 class DockerRuntime:
@@ -96,9 +103,12 @@ class DockerRuntime:
             client = self.connection.client()
             found = self._find(client, spec.name, foreign_is_refused=True)
             if found is not None and found["State"]["Status"] != "created":
+                docker_pool.complete(client, found, spec)
+                return
+            if found is None and docker_pool.claim(client, spec, self._surroundings(client, spec)):
                 return
             is_mine = self._make(client, spec) if found is None else False
-            if is_mine or self._is_left_to_us(client, spec.name):
+            if is_mine or is_left(lambda: self._find(client, spec.name)):
                 self._run(client, spec)
 
     def inspect(self, name: str) -> base.ContainerState | None:
@@ -112,11 +122,8 @@ class DockerRuntime:
         with asking():
             client = self.connection.client()
             container_id = self._existing(client, name)["Id"]
-            tail = bytearray()
             try:
-                for chunk in client.api.logs(container_id, stream=True, follow=False):
-                    tail += chunk
-                    del tail[: max(0, len(tail) - max(0, tail_bytes))]
+                tail = docker_files.log_tail(client, container_id, max(0, tail_bytes))
             except NotFound as error:
                 raise base.ContainerNotFound(details={"name": name}) from error
         return tail.decode(errors="replace")
@@ -168,7 +175,24 @@ class DockerRuntime:
         with asking():
             client = self.connection.client()
             for summary in summaries(client, self.installation, f"{CONTAINER}={name}"):
-                destroy(client, summary["Id"])
+                if POOL not in summary["Labels"]:
+                    destroy(client, summary["Id"])
+            if found := self._find(client, name):
+                destroy(client, found["Id"])
+
+    def keep_spares(self, spec: base.ContainerSpec, *, count: int) -> None:
+        """Have so many containers ready for specs that differ in name, labels, environment and inputs only.
+
+        Their command is one that can wait: ``orchestrator-worker``. Spares for anything else are removed.
+
+        Raises:
+            RuntimeUnavailable: nothing is known; ask again.
+            ImageMissing: the image is not there.
+
+        """
+        with asking():
+            client = self.connection.client()
+            docker_pool.keep(client, spec, self._surroundings(client, spec), count=count)
 
     def remove_home(self, home: str) -> None:
         """Delete the volume of a home."""
@@ -191,11 +215,7 @@ class DockerRuntime:
         """Observe every container of this installation that has its final name."""
         with asking():
             client = self.connection.client()
-            names = [
-                summary["Labels"].get(CONTAINER, "")
-                for summary in summaries(client, self.installation)
-                if f"/{summary['Labels'].get(CONTAINER)}" in summary["Names"]
-            ]
+            names = [name for summary in summaries(client, self.installation) if (name := name_of(summary))]
             found = [self._find(client, name) for name in sorted(names)]
         return [docker_convert.state_of(attributes) for attributes in found if attributes is not None]
 
@@ -225,6 +245,10 @@ class DockerRuntime:
             groups=tuple(os.stat(mount.source).st_gid for mount in mounts if mount.source.is_socket()),
         )
 
+    def _surroundings(self, client: docker.DockerClient, spec: base.ContainerSpec) -> Place:
+        gateway = None if spec.network is base.Network.NONE else self._bridge.gateway(client)
+        return self._place(gateway, spec)
+
     def _find(
         self, client: docker.DockerClient, name: str, *, foreign_is_refused: bool = False
     ) -> dict[str, Any] | None:
@@ -238,8 +262,7 @@ class DockerRuntime:
 
     def _make(self, client: docker.DockerClient, spec: base.ContainerSpec) -> bool:
         """Make a complete container; tells whether it is ours or somebody was faster."""
-        gateway = None if spec.network is base.Network.NONE else self._bridge.gateway(client)
-        keywords = docker_convert.run_keywords(spec, self._place(gateway, spec))
+        keywords = docker_convert.run_keywords(spec, self._surroundings(client, spec))
         if not keywords["image"]:
             raise base.ImageMissing("The spec names no image and there is no default.")
         keywords["name"] = f"{spec.name}.{uuid.uuid4().hex[:8]}"
@@ -255,15 +278,6 @@ class DockerRuntime:
             raise
         return True
 
-    def _is_left_to_us(self, client: docker.DockerClient, name: str) -> bool:
-        """Wait a moment for whoever made a container to start it; tells whether he has not."""
-        deadline = time.monotonic() + _OTHER_STARTER_SECONDS
-        while (found := self._find(client, name)) and found["State"]["Status"] == "created":
-            if time.monotonic() >= deadline:
-                return True
-            time.sleep(_POLL_SECONDS)
-        return False
-
     def _run(self, client: docker.DockerClient, spec: base.ContainerSpec) -> None:
         try:
             client.api.start(spec.name)
@@ -278,14 +292,4 @@ class DockerRuntime:
     def _freeze(self, name: str, *, is_wanted: bool) -> None:
         with asking():
             client = self.connection.client()
-            found = self._existing(client, name)
-            if found["State"]["Running"] and found["State"]["Paused"] is is_wanted:
-                return
-            try:
-                (client.api.pause if is_wanted else client.api.unpause)(found["Id"])
-            except APIError as error:
-                found = self._existing(client, name)
-                if not found["State"]["Running"]:
-                    raise base.ContainerNotRunning(details={"name": name}) from error
-                if found["State"]["Paused"] is not is_wanted:
-                    raise
+            freeze(client, lambda: self._existing(client, name), is_wanted=is_wanted)

@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 import docker
@@ -10,10 +10,12 @@ from docker.errors import APIError, NotFound
 
 from apps.workers.runtime import base
 from apps.workers.runtime.docker_client import code_of
-from apps.workers.runtime.docker_convert import CONTAINER, INSTALLATION
+from apps.workers.runtime.docker_convert import INSTALLATION, final_name
 
 CONFLICT: Final = 409
 _REMOVAL_SECONDS: Final = 20.0
+#: How long somebody else's half-made start is given before it is finished for him.
+_OTHER_STARTER_SECONDS: Final = 2.0
 _POLL_SECONDS: Final = 0.05
 
 
@@ -45,11 +47,22 @@ def find(
         # The daemon also finds by the beginning of an id.
         return None
     labels = found["Config"].get("Labels") or {}
-    if labels.get(INSTALLATION) == installation and labels.get(CONTAINER) == name:
+    if labels.get(INSTALLATION) == installation and final_name(labels, name) == name:
         return found
     if foreign_is_refused:
         raise base.ContainerRefused(f"A stranger's container is called {name}.", code="container_name_taken")
     return None
+
+
+def current_name(summary: Mapping[str, Any]) -> str:
+    """Return the name that a container has now, from its short description."""
+    names = summary["Names"] or [""]
+    return str(names[0]).removeprefix("/")
+
+
+def name_of(summary: Mapping[str, Any]) -> str | None:
+    """Return a container's final name from its short description; None: it has not got it (yet)."""
+    return final_name(summary["Labels"], current_name(summary))
 
 
 def create(client: docker.DockerClient, keywords: dict[str, Any]) -> str:
@@ -82,6 +95,36 @@ def destroy(client: docker.DockerClient, container_id: str) -> None:
             if code_of(error) != CONFLICT or time.monotonic() >= deadline:
                 raise
             time.sleep(_POLL_SECONDS)
+
+
+def is_left(look: Callable[[], dict[str, Any] | None]) -> bool:
+    """Wait a moment for whoever made a container to start it; tells whether he has not."""
+    deadline = time.monotonic() + _OTHER_STARTER_SECONDS
+    while (found := look()) and found["State"]["Status"] == "created":
+        if time.monotonic() >= deadline:
+            return True
+        time.sleep(_POLL_SECONDS)
+    return False
+
+
+def freeze(client: docker.DockerClient, look: Callable[[], dict[str, Any]], *, is_wanted: bool) -> None:
+    """Pause a container or let it go on; already so is success.
+
+    Raises:
+        ContainerNotRunning: it has ended or was never started.
+
+    """
+    found = look()
+    if found["State"]["Running"] and found["State"]["Paused"] is is_wanted:
+        return
+    try:
+        (client.api.pause if is_wanted else client.api.unpause)(found["Id"])
+    except APIError as error:
+        found = look()
+        if not found["State"]["Running"]:
+            raise base.ContainerNotRunning(details={"name": found["Name"].removeprefix("/")}) from error
+        if found["State"]["Paused"] is not is_wanted:
+            raise
 
 
 @contextlib.contextmanager

@@ -17,7 +17,9 @@ CONTAINER: Final = "codegen.container"
 DEADLINE: Final = "codegen.deadline"
 ON_EXIT: Final = "codegen.on_exit"
 HOME: Final = "codegen.home"
-_OURS: Final = frozenset({INSTALLATION, CONTAINER, DEADLINE, ON_EXIT, HOME})
+#: A container that was started as a spare: which specs it fits.
+POOL: Final = "codegen.pool"
+_OURS: Final = frozenset({INSTALLATION, CONTAINER, DEADLINE, ON_EXIT, HOME, POOL})
 
 #: ``worker``, by number: an image need not have the name for it.
 WORKER: Final = "1000:1000"
@@ -98,38 +100,61 @@ def home_volume(place: Place, home: str) -> str:
 def state_of(attributes: Mapping[str, Any]) -> base.ContainerState:
     """Return what the daemon's answer to an inspection says."""
     state = attributes["State"]
+    name = attributes["Name"].removeprefix("/")
     labels = attributes["Config"].get("Labels") or {}
     phase = _phase(state)
     started_at, finished_at = _moment(state.get("StartedAt")), _moment(state.get("FinishedAt"))
     has_ended = phase is base.Phase.EXITED
     return base.ContainerState(
-        name=attributes["Name"].removeprefix("/"),
+        name=name,
         phase=phase,
         exit_code=state["ExitCode"] if has_ended else None,
         oom_killed=bool(state.get("OOMKilled")),
         timed_out=has_ended and _timed_out(state["ExitCode"], started_at, finished_at, labels),
         started_at=started_at,
         finished_at=finished_at if has_ended else None,
-        labels=own_labels(labels),
+        labels=own_labels(labels, name),
         image=attributes.get("Image"),
     )
 
 
-def own_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """Return a spec's labels from a container's."""
+def own_labels(labels: Mapping[str, str], name: str = "") -> dict[str, str]:
+    """Return a spec's labels from a container's; those of a claimed spare are in its name."""
+    if POOL in labels:
+        return {} if is_spare(labels, name) else {name.partition("-")[0]: identity_of(name)}
     return {
-        name.removeprefix(LABEL): value
-        for name, value in labels.items()
-        if name.startswith(LABEL) and name not in _OURS
+        label.removeprefix(LABEL): value
+        for label, value in labels.items()
+        if label.startswith(LABEL) and label not in _OURS
     }
 
 
-def on_exit_of(labels: Mapping[str, str]) -> tuple[str, dict[str, Any]] | None:
+def on_exit_of(labels: Mapping[str, str], name: str = "") -> tuple[str, dict[str, Any]] | None:
     """Return which Celery task a container's label names."""
     if not (text := labels.get(ON_EXIT)):
         return None
     task, arguments = json.loads(text)
-    return task, arguments
+    if POOL not in labels:
+        return task, arguments
+    return None if is_spare(labels, name) else (task, dict.fromkeys(arguments, identity_of(name)))
+
+
+def final_name(labels: Mapping[str, str], name: str) -> str | None:
+    """Return the name that a container of ours was made for; None: it has not got it (yet)."""
+    if POOL in labels:
+        return None if is_spare(labels, name) else name
+    return name if labels.get(CONTAINER) == name else None
+
+
+def is_spare(labels: Mapping[str, str], name: str) -> bool:
+    """Tell whether a container is a spare that nobody has claimed."""
+    own = labels.get(CONTAINER, "")
+    return POOL in labels and (name == own or name.startswith(f"{own}."))
+
+
+def identity_of(name: str) -> str:
+    """Return what a final name says besides the kind: the row's id, as a rule."""
+    return name.partition("-")[2]
 
 
 def _command(spec: base.ContainerSpec) -> list[str]:

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from apps.workers.runtime.base import RuntimeUnavailable
 from apps.workers.runtime.docker_client import DockerConnection, asking
-from apps.workers.runtime.docker_containers import summaries
-from apps.workers.runtime.docker_convert import CONTAINER, INSTALLATION, on_exit_of
+from apps.workers.runtime.docker_containers import name_of, summaries
+from apps.workers.runtime.docker_convert import CONTAINER, INSTALLATION, POOL, on_exit_of
 from apps.workers.runtime.ends import ContainerEnd, EndKind
 
 #: A stream is made anew after so long: it costs little, and a frozen daemon is noticed.
@@ -50,13 +50,13 @@ class DockerEnds:
             found = summaries(self._connection.client(), self._installation, status="exited")
         return [
             ContainerEnd(
-                name=summary["Labels"][CONTAINER],
+                name=name,
                 container_id=summary["Id"],
                 kind=EndKind.DIE,
-                on_exit=on_exit_of(summary["Labels"]),
+                on_exit=on_exit_of(summary["Labels"], name),
             )
             for summary in found
-            if CONTAINER in summary["Labels"]
+            if (name := name_of(summary)) is not None
         ]
 
     def follow(self, since: float) -> Iterator[ContainerEnd]:
@@ -97,11 +97,12 @@ def end_of(event: Mapping[str, Any], installation: str) -> ContainerEnd | None:
         return None
     if event.get("Action") not in set(EndKind) or CONTAINER not in labels:
         return None
+    name = labels.get("name", "") if POOL in labels else labels[CONTAINER]
     return ContainerEnd(
-        name=labels[CONTAINER],
+        name=name,
         container_id=str(event["Actor"]["ID"]),
         kind=EndKind(event["Action"]),
         exit_code=int(labels["exitCode"]) if labels.get("exitCode", "").isdigit() else None,
         at=event["timeNano"] / _NANO,
-        on_exit=on_exit_of(labels),
+        on_exit=on_exit_of(labels, name),
     )

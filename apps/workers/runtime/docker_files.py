@@ -14,13 +14,15 @@ import docker
 import requests
 
 from apps.workers.runtime import base
-from apps.workers.runtime.docker_convert import INPUT_DIRECTORY, WORKSPACE_DIRECTORY
+from apps.workers.runtime.docker_convert import INPUT_DIRECTORY, WORKER, WORKSPACE_DIRECTORY
+from worker_image.contract import ENVIRONMENT_INPUT
 
 _IN_MEMORY_BYTES: Final = 8 * 1024**2
 _CHUNK_BYTES: Final = 64 * 1024
 _TAR_OVERHEAD: Final = 16 * 1024
 #: Go's bits for what is not a plain file: directory, link, device, pipe, socket, and the like.
 _GO_TYPE_BITS: Final = 0x8F280000
+_OWNER: Final = tuple(map(int, WORKER.split(":")))
 
 
 def require_files(inputs: Mapping[str, Path]) -> None:
@@ -45,8 +47,42 @@ def put_inputs(client: docker.DockerClient, container_id: str, inputs: Mapping[s
         client.api.put_archive(container_id, INPUT_DIRECTORY, archive)
 
 
+def hand_over(
+    client: docker.DockerClient, name: str, inputs: Mapping[str, Path], environment: Mapping[str, str]
+) -> None:
+    """Give a running container that waits for them its inputs and its environment.
+
+    Who has taken its environment has left a directory with its name in the file's place, so a second delivery
+    is refused and nothing of it stays.
+
+    Raises:
+        RuntimeUnavailable: it has not got them, or another container's; ask again.
+
+    """
+    api = client.api
+    url = f"{api.base_url}/v{api.api_version}/containers/{name}/archive"
+    params = {"path": INPUT_DIRECTORY, "noOverwriteDirNonDir": "true"}
+    with _packed(inputs, _words_for(name, environment)) as archive:
+        answer = api.request("PUT", url, params=params, data=archive, timeout=api.timeout)
+    if not answer.ok and not _has_taken(client, name):
+        raise base.RuntimeUnavailable(f"The Docker daemon failed with {answer.status_code}.")
+
+
+def _words_for(name: str, environment: Mapping[str, str]) -> bytes:
+    return json.dumps({"name": name, "environment": dict(environment)}).encode()
+
+
+def _has_taken(client: docker.DockerClient, name: str) -> bool:
+    path = f"{INPUT_DIRECTORY}/{ENVIRONMENT_INPUT}/{name}"
+    try:
+        with _ask(client, "HEAD", name, path, ENVIRONMENT_INPUT):
+            return True
+    except base.ContainerFileNotFound:
+        return False
+
+
 @contextmanager
-def _packed(inputs: Mapping[str, Path]) -> Iterator[IO[bytes]]:
+def _packed(inputs: Mapping[str, Path], environment: bytes | None = None) -> Iterator[IO[bytes]]:
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY_BYTES) as archive:
         with tarfile.open(fileobj=archive, mode="w") as tar:
             for name, source in inputs.items():
@@ -54,8 +90,22 @@ def _packed(inputs: Mapping[str, Path]) -> Iterator[IO[bytes]]:
                 with source.open("rb") as content:
                     entry.size, entry.mode = source.stat().st_size, 0o444
                     tar.addfile(entry, content)
+            if environment is not None:
+                # Last: whoever finds it finds everything.
+                entry = tarfile.TarInfo(ENVIRONMENT_INPUT)
+                entry.size, entry.mode, (entry.uid, entry.gid) = len(environment), 0o600, _OWNER
+                tar.addfile(entry, io.BytesIO(environment))
         archive.seek(0)
         yield archive
+
+
+def log_tail(client: docker.DockerClient, container_id: str, limit_bytes: int) -> bytes:
+    """Return the end of what a container wrote to stdout and stderr."""
+    tail = bytearray()
+    for chunk in client.api.logs(container_id, stream=True, follow=False):
+        tail += chunk
+        del tail[: max(0, len(tail) - limit_bytes)]
+    return bytes(tail)
 
 
 def fetch(client: docker.DockerClient, container_id: str, path: str, *, limit_bytes: int) -> bytes:
