@@ -74,9 +74,10 @@ def prepare(directory: Path, *, extra: Sequence[str] = ()) -> Toolchain:
 #: Our own programs, by the name under which every runtime offers them.
 _COMMANDS = {"orchestrator": "worker_image.cli", "orchestrator-worker": "worker_image.worker_wrapper"}
 
+#: -P: what lies in the working directory is an agent's, and no module of ours.
 _SCRIPT = """\
 #!/bin/sh
-PYTHONPATH={sources} exec {python} -m {module} "$@"
+PYTHONPATH={sources} exec {python} -P -m {module} "$@"
 """
 
 

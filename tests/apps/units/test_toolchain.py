@@ -50,6 +50,16 @@ def test_unit_finds_its_tools_on_the_path(units, make_spec, finished, place):
     assert log[1:] == ["True", str(place / "bin" / "orchestrator")]
 
 
+def test_project_cannot_shadow_what_our_command_imports(units, make_spec, finished, place):
+    tools = toolchain.prepare(place / "bin")
+    script = "echo 'raise SystemExit(9)' | tee httpx.py > typing.py; orchestrator --help >help && echo usable"
+    units.start(make_spec("shadow", script, env=base_environment(tools, outer={})))
+
+    finished("shadow")
+
+    assert units.logs("shadow", tail_bytes=2000) == "usable\n"
+
+
 def test_our_own_code_runs_in_a_unit(units, make_spec, finished, place):
     tools = toolchain.prepare(place / "bin")
     argv = (str(tools.python), "-c", "import worker_image.contract; print('imported')")

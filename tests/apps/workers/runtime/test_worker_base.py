@@ -118,6 +118,14 @@ def test_orchestrator_cli_installed(worker) -> None:
     assert b"project" in usage.output
 
 
+def test_project_cannot_shadow_what_our_programs_import(engine, base_tag: str) -> None:
+    script = "echo 'raise SystemExit(9)' | tee httpx.py redis.py > structlog.py; orchestrator --help"
+
+    words = output_of(engine, base_tag, script)
+
+    assert "project" in words
+
+
 def test_publishes_started_lifecycle_event(worker, channel: Redis) -> None:
     worker_id, _ = worker
 
@@ -131,13 +139,13 @@ def test_publishes_started_lifecycle_event(worker, channel: Redis) -> None:
 def test_stop_is_graceful_and_orphans_are_reaped(worker) -> None:
     _, container = worker
     until(lambda: b"worker_wrapper" in container.exec_run("cat /proc/1/cmdline").output)
-    until(lambda: "worker_started" in container.logs().decode() or container.logs())
     container.exec_run(["sh", "-c", "(sleep 0.2 &) ; exit 0"])
 
-    def zombies() -> int:
-        return container.exec_run(["sh", "-c", "ps -eo stat | grep -c '^Z' || true"]).output.strip()
+    def sleepers() -> bytes:
+        """Count them, the dead that nobody collected included."""
+        return container.exec_run(["sh", "-c", "ps -eo comm | grep -c '^sleep' || true"]).output.strip()
 
-    until(lambda: zombies() == b"0")
+    until(lambda: sleepers() == b"0")
     container.stop(timeout=20)
 
     container.reload()
