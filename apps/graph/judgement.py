@@ -7,6 +7,8 @@ from apps.graph.state import RunState, Verdict
 
 #: Another try would meet the same wall, whatever the failure says of itself.
 FINAL_CODES = frozenset({"agent_reported_failure", "agent_missing", "output_flood"})
+#: Ends of workers that are no crash and say nothing about the work either.
+RETRIED_CODES = frozenset({"worker_stopped"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,7 +49,8 @@ def verdict_on_turn(failure: Failure) -> Verdict:
 
 def verdict_on_worker(status: str, failure: Failure) -> Verdict:
     """Decide what the end of a worker leads to: a crash earns another one, its own no does not."""
-    return Verdict.NEW_ATTEMPT if status == "crashed" and failure.code not in FINAL_CODES else Verdict.STOP
+    is_retried = status == "crashed" or failure.code in RETRIED_CODES
+    return Verdict.NEW_ATTEMPT if is_retried and failure.code not in FINAL_CODES else Verdict.STOP
 
 
 def verdict_on_work(failure: Failure) -> Verdict:

@@ -129,6 +129,12 @@ def worker_ending(
         )
     if is_released:
         return WorkerEnding(status=WorkerStatus.SUCCEEDED)
+    if end.exit_code == WrapperExit.STOPPED and not end.oom_killed:
+        # It obeyed a SIGTERM that was not ours: no crash, and its work is worth another attempt.
+        return WorkerEnding(
+            status=WorkerStatus.FAILED,
+            failure=platform_failure("worker_stopped", "The worker was stopped from outside of this system."),
+        )
     return WorkerEnding(status=WorkerStatus.CRASHED, failure=_death(end))
 
 

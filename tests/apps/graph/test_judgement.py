@@ -1,5 +1,6 @@
 """What outcomes mean for a run."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -82,6 +83,12 @@ def test_a_failed_turn_leads_to_rework_a_new_worker_or_the_end(given: Failure, v
 )
 def test_only_a_crashed_worker_is_replaced(status: str, kind: FailureKind, verdict: Verdict) -> None:
     assert judgement.verdict_on_worker(status, failure(kind)) == verdict
+
+
+def test_worker_that_a_stranger_stopped_earns_another_one() -> None:
+    stopped = replace(failure(FailureKind.PLATFORM), code="worker_stopped")
+
+    assert judgement.verdict_on_worker("failed", stopped) == Verdict.NEW_ATTEMPT
 
 
 @pytest.mark.parametrize("kind", list(FailureKind))

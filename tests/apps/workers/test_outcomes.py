@@ -80,7 +80,7 @@ SPAWN = outcomes.platform_failure("spawn_timeout", "late")
         (False, False, SPAWN, None, "crashed", "spawn_timeout"),
         (False, True, None, 1, "succeeded", None),
         (False, False, None, 1, "crashed", "worker_exited"),
-        (False, False, None, 0, "crashed", "worker_exited"),
+        (False, False, None, 0, "failed", "worker_stopped"),
         (False, False, None, 2, "crashed", "worker_misconfigured"),
         (False, False, None, None, "crashed", "container_lost"),
     ],

@@ -174,16 +174,22 @@ def test_channel_that_is_down_does_not_end_a_dead_worker_early(
 
 
 @pytest.mark.parametrize(
-    ("exit_code", "oom", "code"),
+    ("exit_code", "oom", "status", "code"),
     [
-        (1, False, "worker_exited"),
-        (0, False, "worker_exited"),
-        (137, True, "out_of_memory"),
-        (2, False, "worker_misconfigured"),
+        (1, False, WorkerStatus.CRASHED, "worker_exited"),
+        (0, False, WorkerStatus.FAILED, "worker_stopped"),
+        (137, True, WorkerStatus.CRASHED, "out_of_memory"),
+        (2, False, WorkerStatus.CRASHED, "worker_misconfigured"),
     ],
 )
 def test_death_is_recorded_before_the_container_is_removed(
-    running: MakeWorker, hands: Hands, runtime: FakeRuntime, exit_code: int, oom: bool, code: str
+    running: MakeWorker,
+    hands: Hands,
+    runtime: FakeRuntime,
+    exit_code: int,
+    oom: bool,
+    status: WorkerStatus,
+    code: str,
 ) -> None:
     worker = running()
     token = container_spec(worker).environment["WORKER_TOKEN"]
@@ -192,7 +198,7 @@ def test_death_is_recorded_before_the_container_is_removed(
 
     settle(worker, hands)
 
-    assert worker.status == WorkerStatus.CRASHED
+    assert worker.status == status
     assert worker.failure is not None
     assert worker.failure["code"] == code
     assert (worker.exit_code, worker.oom_killed) == (exit_code, oom)
@@ -216,7 +222,7 @@ def test_death_does_not_overtake_the_result(
     worker = running()
     turn = make_turn(worker=worker, status=TurnStatus.RUNNING)
     harness.say(worker, result(turn, summary="done"))
-    runtime.finish(worker.container_name, 0)
+    runtime.finish(worker.container_name, 1)
     step(worker, hands)
     assert worker.status == WorkerStatus.RUNNING
     assert (worker.removed_at is not None, worker.drained_at) == (True, None)
