@@ -8,7 +8,7 @@ from django.conf import settings
 
 from apps.units import toolchain
 from apps.units.supervisor import Units
-from apps.workers import engine, instructions, product_owner
+from apps.workers import engine, host_access, instructions, product_owner
 from apps.workers.agents import AGENTS
 from apps.workers.channel import Channel, get_channel, worker_url
 from apps.workers.container_config import WorkerContainerConfig
@@ -158,13 +158,22 @@ def container_spec(worker: Worker) -> ContainerSpec:
         instructions_sha256=instructions.digest(worker),
         home=product_owner.home_of(worker),
         image=worker.image.tag if worker.image else None,
-        capabilities=tuple(worker.config.get("capabilities") or ()),
+        capabilities=host_access.permitted(
+            worker.config.get("capabilities") or (), allow_docker_socket=settings.WORKERS_ALLOW_DOCKER_SOCKET
+        ),
+        host_claude_dir=_session_directory(worker),
     )
     return container.to_spec(
         redis_url=worker_url(worker.pk, credentials.password, address=channel),
         api_url=api_url,
         stop_grace_seconds=settings.WORKERS_STOP_GRACE_SECONDS,
     )
+
+
+def _session_directory(worker: Worker) -> str | None:
+    """Return the session that is mounted, checked again: the operator may have changed his mind since."""
+    wanted = worker.config.get("host_session_dir")
+    return host_access.session_directory(wanted, settings.WORKERS_HOST_SESSION_DIRS) if wanted else None
 
 
 def labels_of(worker: Worker) -> dict[str, str]:
