@@ -1,6 +1,9 @@
 """Short commands inside a running container."""
 
+import contextlib
 import re
+import socket
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -15,6 +18,8 @@ from apps.workers.runtime.docker_convert import WORKER, WORKSPACE_DIRECTORY
 _CONFLICT: Final = 409
 _frames: Callable[..., Iterator[tuple[int, bytes]]] = frames_iter
 _KILL_SECONDS: Final = 1
+#: After which nobody listens any more: who runs in the container can hold the command's own deadline.
+_LATE_SECONDS: Final = 5.0
 #: Whoever runs in the container can read the environment of what is executed there under his uid.
 _SECRET_NAME: Final = re.compile(r"TOKEN|KEY|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
 _SECRET_VALUE: Final = re.compile(r"://[^/\s@]*:[^/\s@]*@")
@@ -43,7 +48,7 @@ def execute(
             workdir=WORKSPACE_DIRECTORY,
             environment=without_secrets(container["Config"].get("Env") or []),
         )
-        tail = _run(client, created["Id"])
+        tail = _run(client, created["Id"], seconds=timeout_seconds + _KILL_SECONDS + _LATE_SECONDS)
         exit_code = client.api.exec_inspect(created["Id"])["ExitCode"]
     except NotFound as error:
         raise base.ContainerNotFound(details={"name": container["Name"]}) from error
@@ -56,17 +61,26 @@ def execute(
     return base.ExecResult(exit_code=exit_code, output=tail.decode(errors="replace"))
 
 
-def _run(client: docker.DockerClient, exec_id: str) -> bytes:
-    """Return the end of what it writes; the SDK's own stream leaves its socket open."""
+def _run(client: docker.DockerClient, exec_id: str, *, seconds: float) -> bytes:
+    """Return the end of what it writes; the SDK's own stream leaves its socket open and waits for ever."""
     tail = bytearray()
     stream: Any = client.api.exec_start(exec_id, socket=True)
+    cut = threading.Timer(seconds, _shut, [getattr(stream, "_sock", stream)])
+    cut.daemon = True
+    cut.start()
     try:
         for _, chunk in _frames(stream, tty=False):
             tail += chunk
             del tail[: -base.EXEC_OUTPUT_BYTES]
     finally:
+        cut.cancel()
         stream._response.close()
     return bytes(tail)
+
+
+def _shut(connection: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def without_secrets(variables: Sequence[str]) -> list[str]:

@@ -101,11 +101,9 @@ def _packed(inputs: Mapping[str, Path], environment: bytes | None = None) -> Ite
 
 def log_tail(client: docker.DockerClient, container_id: str, limit_bytes: int) -> bytes:
     """Return the end of what a container wrote to stdout and stderr."""
-    tail = bytearray()
-    for chunk in client.api.logs(container_id, stream=True, follow=False):
-        tail += chunk
-        del tail[: max(0, len(tail) - limit_bytes)]
-    return bytes(tail)
+    # Whole, as its rotation bounds it: the SDK takes the deadline off a stream.
+    written = bytes(client.api.logs(container_id, stream=False, follow=False))
+    return written[max(0, len(written) - limit_bytes) :]
 
 
 def fetch(client: docker.DockerClient, container_id: str, path: str, *, limit_bytes: int) -> bytes:

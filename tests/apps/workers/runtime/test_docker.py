@@ -39,6 +39,18 @@ def name() -> str:
     return f"worker-{uuid.uuid4()}"
 
 
+def test_command_that_holds_its_own_deadline_is_left_behind_in_time(
+    runtime: DockerRuntime, name: str
+) -> None:
+    runtime.start(spec(name, command=("sleep", "60")))
+    began = time.monotonic()
+
+    with pytest.raises(base.RuntimeUnavailable):
+        runtime.exec(name, ["sh", "-c", "kill -STOP $PPID; sleep 60"], timeout_seconds=1)
+
+    assert time.monotonic() - began < 40
+
+
 def wait_for_end(runtime: DockerRuntime, name: str) -> base.ContainerState:
     wait_for(lambda: phase_of(runtime, name) is base.Phase.EXITED)
     state = runtime.inspect(name)
