@@ -26,19 +26,28 @@ _UID = 65_531
 
 def main() -> int:
     """Run the edge and return the exit code."""
+    try:
+        config, ready = _configure()
+    except EdgeMisconfigured as error:
+        print(error, file=sys.stderr)
+        return 2
+    _allow_many_connections()
+    asyncio.run(_serve(config, ready=ready))
+    return 0
+
+
+def _configure() -> tuple[EdgeConfig, Path | None]:
+    """Read what the edge needs; the secrets beside it are forgotten on return.
+
+    Raises:
+        EdgeMisconfigured: a setting is missing or malformed.
+    """
     values = read_values(os.environ, ROOT)
     level, log_format = values.get("LOG_LEVEL", "INFO"), values.get("LOG_FORMAT", "json")
     logging.config.dictConfig(logging_config(log_format=log_format, level=level))
     configure_structlog()
     remember_password_of(values.get("CHANNEL_REDIS_URL", ""))
-    try:
-        config = EdgeConfig.from_values(values)
-    except EdgeMisconfigured as error:
-        print(error, file=sys.stderr)
-        return 2
-    _allow_many_connections()
-    asyncio.run(_serve(config, ready=_ready_file(values)))
-    return 0
+    return EdgeConfig.from_values(values), _ready_file(values)
 
 
 async def _serve(config: EdgeConfig, *, ready: Path | None) -> None:

@@ -120,8 +120,7 @@ class EgressProxy:
     ) -> None:
         idle = self._config.idle_seconds
         if target.origin:
-            host = target.host if target.port == 80 else target.authority
-            raw = head.rewritten(target=target.origin, host=host)
+            raw = head.rewritten(target=target.origin, host=target.authority.removesuffix(":80"))
             await ask(head, raw, client, upstream, idle_seconds=idle)
             return
         await client.write(b"HTTP/1.1 200 Connection established\r\n\r\n")

@@ -2,6 +2,7 @@
 
 from functools import partial
 from typing import Final
+from urllib.parse import unquote
 
 import structlog
 
@@ -34,7 +35,8 @@ class ApiRelay:
         head = await read_head(client.reader, seconds=self._config.head_seconds)
         if head is None:
             return
-        if not head.target.startswith(_PATHS):
+        # A web server behind ours may resolve dots, whichever way they are spelled.
+        if not head.target.startswith(_PATHS) or ".." in unquote(head.target.partition("?")[0]):
             raise Refused(403, f"Workers reach {' and '.join(_PATHS)} of the control plane, nothing else.")
         api = self._config.api
         raw = head.rewritten(target=head.target, host=api.authority, source=client.peer)

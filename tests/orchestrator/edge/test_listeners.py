@@ -49,7 +49,13 @@ async def test_a_body_in_chunks_arrives_whole():
         assert api.received[0].endswith(b"\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
 
 
-@pytest.mark.parametrize("path", ["/admin/", "/", "/static/x", "/apix", "//api/", "http://x/api/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/admin/", "/", "/static/x", "/apix", "//api/", "http://x/api/"),
+        *("/api/../admin/", "/api/%2e%2E/admin/", "/api/.%2e/admin/"),
+    ],
+)
 async def test_nothing_but_the_api_is_reached(path):
     async with serving(web) as api, edge_of(api=api.upstream) as edge:
         answer = await say(edge.address, edge.ports.api, f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
