@@ -14,6 +14,7 @@ from apps.errors import Unavailable
 from apps.lifecycle import IllegalTransition
 from apps.workers import (
     composition,
+    engine,
     image_gc,
     reconciler,
     reconciler_disk,
@@ -21,6 +22,7 @@ from apps.workers import (
     reconciler_orphans,
     reconciler_turns,
     reconciler_verifications,
+    spares,
     sweep,
 )
 from apps.workers.followups import FollowUps
@@ -93,6 +95,22 @@ def remove_orphans() -> None:
     reconciler_orphans.remove_orphans(hands=composition.get_hands())
 
 
+@shared_task(name="workers.keep_spares")
+def keep_spares() -> None:
+    """Have as many containers ready for the next workers as configured."""
+    images = composition.get_image_hands()
+    if images is None:
+        return
+    with advisory_lock("spares", settings.WORKERS_INSTALLATION, patience_seconds=0) as obtained:
+        if obtained:
+            spares.keep_spares(
+                engine.get_docker(),
+                images,
+                wanted=settings.WORKERS_WARM_POOL,
+                places=settings.WORKERS_MAX_CONCURRENT,
+            )
+
+
 @shared_task(name="workers.bound_disks")
 def bound_disks() -> None:
     """Decide the end of what fills the disk."""
@@ -111,6 +129,7 @@ def sweep_workers() -> None:
     """Enqueue the rows that nobody has looked at lately."""
     _follow(sweep.list_due())
     enqueue(remove_orphans)
+    enqueue(keep_spares)
 
 
 def _step(kind: str, row_id: str, take: Callable[[], FollowUps]) -> None:

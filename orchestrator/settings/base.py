@@ -224,6 +224,8 @@ WORKERS_STALL_SECONDS: int = env.int("WORKERS_STALL_SECONDS", 180)
 # What one worker may use, unless its agent's configuration says otherwise.
 WORKERS_MEMORY_MB: int = env.int("WORKERS_MEMORY_MB", 2_048)
 WORKERS_CPUS: float = env.float("WORKERS_CPUS", 1.0)
+# Containers kept ready for the next workers: each takes some 35 MiB of memory, and next to no processor.
+WORKERS_WARM_POOL: int = env.int("WORKERS_WARM_POOL", 0)
 WORKERS_PIDS: int = env.int("WORKERS_PIDS", 256)
 WORKERS_DISK_MB: int = env.int("WORKERS_DISK_MB", 10_240)
 # A Product Owner without a word to answer stands still, later than any turn lasts, and then is stopped.

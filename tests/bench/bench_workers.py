@@ -23,14 +23,15 @@ def measure() -> dict[str, dict[str, object]]:
     if not _has_daemon():
         print("  worker starts: no Docker daemon, nothing measured")
         return {}
-    cold = _figures({})
+    cold, warm = _figures({}), _figures({"WORKERS_WARM_POOL": "1"}, burst=0)
     return {
         **{
-            f"request to agent, cold, {part}": {
-                "value": cold["agent"][part],
+            f"request to agent, {how}, {part}": {
+                "value": found["agent"][part],
                 "unit": "s",
-                "baseline": cold["bare"][part],
+                "baseline": found["bare"][part],
             }
+            for how, found in (("cold", cold), ("from a spare", warm))
             for part in ("p50", "p95")
         },
         "burst of 20 workers, all ready": {
@@ -42,10 +43,10 @@ def measure() -> dict[str, dict[str, object]]:
     }
 
 
-def _figures(settings: dict[str, str]) -> dict[str, Any]:
+def _figures(settings: dict[str, str], *, burst: int = 20) -> dict[str, Any]:
     own = {**_NEW_SETTINGS, "WORKERS_INSTALLATION": f"t{secrets.token_hex(5)}", **settings}
     with running(settings=own) as world:
-        script = "from tests.bench import worker_starts; worker_starts.main()"
+        script = f"from tests.bench import worker_starts; worker_starts.main(burst={burst})"
         ended = subprocess.run(
             [sys.executable, "-m", "manage", "shell", "--no-imports", "--command", script],
             env=world.stack.child_env(),

@@ -2,7 +2,6 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,8 +14,8 @@ pytestmark = pytest.mark.unit
 
 
 @pytest.fixture
-def delivery(tmp_path: Path) -> Iterator[Path]:
-    yield tmp_path / ENVIRONMENT_INPUT
+def delivery(tmp_path: Path) -> Path:
+    return tmp_path / ENVIRONMENT_INPUT
 
 
 def test_environment_is_taken_and_nothing_of_it_is_left(tmp_path: Path, delivery: Path) -> None:

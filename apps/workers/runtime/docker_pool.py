@@ -4,7 +4,7 @@ A spare is an ordinary container whose command was told to wait: it has loaded w
 an identity nor a secret. The daemon looks a container up before it locks it, so two who rename one to two
 names both succeed; therefore whoever wants a spare, to use or to delete it, first gives it the same passing
 name, which the daemon grants once. Then it gets its final name, its inputs and its environment. Labels cannot
-be changed any more; what they tell of other containers is told by a claimed spare's name, ``worker-<id>``. For
+be changed any more; what they tell of others is told by a claimed spare's name, ``worker-<id>``. For
 use inside ``asking``.
 """
 
