@@ -28,6 +28,8 @@ MAX_OBJECTS: Final = 5_000
 MAX_SECONDS: Final = 30.0
 _MAX_BYTES: Final = 200 * 2**20
 _MAX_OBJECT_BYTES: Final = 64 * 2**20
+#: Some 200,000 entries; each is kept in memory for a while.
+_MAX_TREE_BYTES: Final = 8 * 2**20
 _KINDS: Final = frozenset({b"commit", b"tree", b"blob"})
 _PARENTS: Final = re.compile(rb"^(?:tree|parent) ([0-9a-f]{40})$", re.MULTILINE)
 _SHA_BYTES: Final = 20
@@ -104,9 +106,10 @@ def _objects(
         total += len(content)
         if len(seen) > MAX_OBJECTS or time.monotonic() > deadline:
             raise CommitsUnreachable("There is too much of it.", details={"objects": len(seen)})
-        children = _children(sha, content, limit_bytes=_MAX_OBJECT_BYTES)
-        waiting += [child for child in children if child not in seen and child not in known]
-        seen.update(children)
+        # What the base has is neither fetched nor counted.
+        new = _children(sha, content, limit_bytes=_MAX_OBJECT_BYTES) - seen - known
+        waiting += new
+        seen |= new
         yield sha, content
 
 
@@ -130,6 +133,8 @@ def _children(sha: str, content: bytes, *, limit_bytes: int) -> set[str]:
         raise CommitsUnreachable("An object of it is not what it says.", details={"object": sha})
     if kind == b"commit":
         return {found.decode() for found in _PARENTS.findall(body.partition(b"\n\n")[0])}
+    if kind == b"tree" and len(body) > _MAX_TREE_BYTES:
+        raise CommitsUnreachable("A directory of it is too large.", details={"object": sha})
     return set(_entries(body)) if kind == b"tree" else set()
 
 

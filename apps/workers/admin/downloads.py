@@ -3,7 +3,7 @@
 from uuid import UUID
 
 from django.core.exceptions import PermissionDenied
-from django.http import FileResponse, HttpRequest
+from django.http import FileResponse, Http404, HttpRequest
 from django.shortcuts import get_object_or_404
 from django.urls import URLPattern, path, reverse
 from django.utils.html import format_html
@@ -54,12 +54,21 @@ class SnapshotDownloads(TaskRowAdmin):
         return [own, *super().get_urls()]
 
     def download_snapshot(self, request: HttpRequest, snapshot_id: UUID) -> FileResponse:
-        """Return the bundle of a snapshot, after its content was checked."""
+        """Return the bundle of a snapshot, after its content was checked.
+
+        Raises:
+            Http404: there is no such snapshot, or its bundle was collected or damaged.
+
+        """
         snapshot = get_object_or_404(Snapshot.objects.select_related("worker"), pk=snapshot_id)
         if not self.has_view_permission(request, snapshot.worker):
             raise PermissionDenied
+        try:
+            bundle = storage.open_bundle(snapshot.name, sha256=snapshot.sha256)
+        except (storage.BundleMissing, storage.BundleDamaged) as error:
+            raise Http404(error.message) from error
         return FileResponse(
-            storage.open_bundle(snapshot.name, sha256=snapshot.sha256),
+            bundle,
             as_attachment=True,
             filename=f"worker-{str(snapshot.worker_id)[:8]}-{snapshot.reason}-{snapshot.head_sha[:12]}.bundle",
             content_type="application/octet-stream",

@@ -279,6 +279,18 @@ def test_damaged_object_ends_the_rescue_and_not_the_worker(
     assert checkout.worker.work_lost_since is not None
 
 
+def test_what_the_base_has_is_not_counted(
+    checkout: Checkout, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescue_commits, "MAX_OBJECTS", 3)
+    head = checkout.commit("a.py")
+    checkout.publish()
+
+    snapshot = rescue_commits.store(checkout.worker, head, runtime)
+
+    assert snapshot.head_sha == head
+
+
 def test_too_many_objects_are_not_taken(
     checkout: Checkout, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:

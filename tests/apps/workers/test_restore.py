@@ -193,8 +193,10 @@ def test_admin_hands_out_a_snapshot_to_those_who_may_see_its_worker(
     answer: Any = client.get(address)
     content = b"".join(answer.streaming_content)
     page = client.get(reverse("admin:workers_worker_change", args=[workspace.worker.pk]))
+    storage.delete_bundle(snapshot.name)
+    gone = client.get(address)
 
-    assert refused.status_code == 403
+    assert (refused.status_code, gone.status_code) == (403, 404)
     assert content.startswith(b"# v2 git bundle")
     assert "attachment" in answer["Content-Disposition"]
     assert address in page.content.decode()
