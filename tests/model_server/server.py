@@ -1,8 +1,7 @@
 """The scripted model server: a small ASGI application under uvicorn, in a thread of the test that started it.
 
-Written here because no library served: the few that speak several providers' protocols either answer by
-fixed replies without tool calls in a stream, without `count_tokens`, or are Node programs of their own, and
-none can stall or truncate in the middle of a scripted conversation (docs/decisions.md).
+Written here because none of the packages found describes a server that can stall or break off in the middle
+of a scripted conversation (docs/decisions.md).
 """
 
 import asyncio
