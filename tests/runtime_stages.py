@@ -147,11 +147,14 @@ class DockerStage:
 
 
 class SpareRuntime(DockerRuntime):
-    """Containers that obey come from a spare that was started before."""
+    """Containers that obey come from a spare that was started before, unless they have labels to keep.
+
+    A spare's labels are those it was made with; its name tells the rest, see ``test_docker_pool``.
+    """
 
     def start(self, spec: base.ContainerSpec) -> None:
         """Start a spare first, unless the container is there."""
-        if spec.command == ("sh", "-c", OBEDIENT):
+        if spec.command == ("sh", "-c", OBEDIENT) and not spec.labels:
             spec = replace(spec, command=("sh", "-c", PATIENT), own_init=True)
             if self.inspect(spec.name) is None:
                 self.keep_spares(spec, count=1)
