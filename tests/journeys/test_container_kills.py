@@ -1,0 +1,142 @@
+"""Workers in containers die at random moments, of four causes: each ends once and rightly, its work stays.
+
+`make test` strikes once with each cause; `CHAOS=all` (`make chaos`) strikes 200 times (CHAOS_KILLS=N: so
+often) and keeps the list. CHAOS_SEED=N draws other moments. The daemon is the test's own.
+"""
+
+import json
+import os
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.env import ROOT
+from orchestrator.installation import BASE_IMAGE, LOCAL_BASE_IMAGE
+from tests import docker_engine
+from tests.journeys.hunt import CELERY, MAX_ATTEMPTS, Hunt
+from tests.journeys.world import eventually, running
+from tests.own_daemon import OwnDaemon, own_daemon
+
+IS_CHAOS = os.environ.get("CHAOS") == "all"
+KILLS = int(os.environ.get("CHAOS_KILLS") or 200)
+SEED = int(os.environ.get("CHAOS_SEED") or 20261122)
+#: Of a hundred kills; the rest of the processes of the system are the matter of test_kills.
+SHARES = {"container": 45, "oom": 27, "daemon": 8, **dict(zip(CELERY, (8, 6, 6), strict=True))}
+SECONDS = 60 + KILLS * 15 if IS_CHAOS else 300
+SETTINGS = {
+    "WORKERS_RUNTIME": "docker",
+    "WORKERS_TURN_TIMEOUT_SECONDS": "150",
+    # So small that it is used up at once, and enough for the wrapper and its agent.
+    "WORKERS_MEMORY_MB": "256",
+}
+pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.timeout(SECONDS + 300)]
+
+
+@pytest.fixture(scope="module")
+def hunt() -> Iterator[Hunt]:
+    """All kills done, all that was begun ended; the system still runs."""
+    draw = random.Random(SEED)
+    base_image, images = _images()
+    with own_daemon() as daemon:
+        daemon.take_images([base_image])
+        # The stack starts meanwhile; no worker is asked for before.
+        copying = threading.Thread(target=daemon.take_images, args=(images,))
+        copying.start()
+        settings = {**SETTINGS, "DOCKER_HOST": daemon.address, "WORKERS_BASE_IMAGE": base_image}
+        with running(settings=settings) as world:
+            copying.join()
+            hunt = Hunt(
+                world,
+                daemon,
+                plan=_plan(draw),
+                draw=draw,
+                edit_seconds=32 if IS_CHAOS else 7,
+                tasks_at_once=7 if IS_CHAOS else 2,
+                share=0.85 if IS_CHAOS else 1.0,
+            )
+            try:
+                hunt.run(seconds=SECONDS)
+            finally:
+                _keep(hunt)
+            yield hunt
+            assert world.stack.runtime is not None
+            installation = world.stack.runtime.installation
+        assert _networks(daemon, installation) == []
+
+
+def _plan(draw: random.Random) -> list[str]:
+    if not IS_CHAOS:
+        return ["container", "oom", draw.choice(CELERY), "daemon"]
+    kinds = [kind for kind, share in SHARES.items() for _ in range(round(share * KILLS / 100))]
+    draw.shuffle(kinds)
+    return kinds
+
+
+def _images() -> tuple[str, list[str]]:
+    """Return the image that workers' images are built on, and those that the journey needs, built."""
+    client = docker_engine.client()
+    tags = {tag for image in client.images.list() for tag in image.tags}
+    client.close()
+    configured = os.environ.get("WORKERS_BASE_IMAGE")
+    base = next((name for name in (configured, BASE_IMAGE, LOCAL_BASE_IMAGE) if name in tags), None)
+    if base is None:
+        pytest.skip("there is no image to build the workers' on (scripts/base_image makes one)")
+    environment = {
+        **os.environ,
+        "DJANGO_SETTINGS_MODULE": "orchestrator.settings.lint",
+        "WORKERS_BASE_IMAGE": base,
+    }
+    argv = [sys.executable, "manage.py", "build_worker_image", "base", "rehearsal", "--quiet"]
+    built = subprocess.run(argv, cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return base, [line.split()[1] for line in built.stdout.splitlines()]
+
+
+def _networks(daemon: OwnDaemon, installation: str) -> list[str]:
+    client = daemon.client()
+    try:
+        found = client.networks.list(filters={"label": [f"codegen.installation={installation}"]})
+        return [str(network.name) for network in found]
+    finally:
+        client.close()
+
+
+def _keep(hunt: Hunt) -> None:
+    """Write down every kill, also of a hunt that failed."""
+    place = os.environ.get("CHAOS_CONTAINERS_FILE")
+    path = Path(place) if place else Path(os.environ["VAR_DIR"], "chaos", "containers.json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = {"seed": SEED, "kills": hunt.matrix(), "workers": hunt.workers, "tasks": hunt.task_ends()}
+    path.write_text(json.dumps(content, indent=1))
+
+
+def test_every_planned_kill_was_done(hunt: Hunt) -> None:
+    assert hunt.plan == []
+    assert {"container", "oom", "daemon"} < {kill["kind"] for kill in hunt.kills}
+
+
+def test_each_worker_ends_with_the_right_reason_and_its_work_is_kept(hunt: Hunt) -> None:
+    wrong = [worker for worker in hunt.workers if worker["problems"]]
+
+    assert wrong == []
+
+
+def test_each_worker_ends_once_and_is_removed_once(hunt: Hunt) -> None:
+    assert hunt.repeated() == []
+
+
+def test_a_task_fails_only_when_all_its_attempts_were_killed(hunt: Hunt) -> None:
+    ends = hunt.task_ends()
+
+    gave_up = [end for end in ends if end["status"] != "succeeded"]
+    assert [end for end in gave_up if end["status"] != "crashed" or end["lost"] < MAX_ATTEMPTS] == []
+    assert all(end["failure"]["kind"] == "platform" for end in gave_up)
+
+
+def test_nothing_is_left_of_workers_that_ended(hunt: Hunt) -> None:
+    assert eventually(lambda: not any(hunt.left_behind().values()), seconds=60), hunt.left_behind()
