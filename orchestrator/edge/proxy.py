@@ -30,6 +30,9 @@ _AUTHORITY: Final = re.compile(
 )
 _MOST_ADDRESSES: Final = 4
 
+#: Machines that can be told what to do are wanted as senders of mail.
+_MAIL_PORT: Final = 25
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Target:
@@ -50,7 +53,7 @@ class Target:
         """Read it from a request.
 
         Raises:
-            Refused: 400, it is neither a tunnel nor a request for an http address.
+            Refused: 400, it is neither a tunnel nor a request for an http address; 403, it is about mail.
         """
         if head.method == "CONNECT":
             return cls._parse(head.target)
@@ -66,6 +69,8 @@ class Target:
         match = _AUTHORITY.fullmatch(authority)
         if match is None or not 0 < int(match["port"]) < 65_536:
             raise Refused(400, "The host to reach is not host:port.")
+        if int(match["port"]) == _MAIL_PORT:
+            raise Refused(403, "Nothing here needs to deliver mail: port 25 is not reached.")
         host = (match["v6"] or match["name"]).lower().rstrip(".")
         if match["name"] and HOST_NAME.fullmatch(host) is None:
             raise Refused(400, "The name of the host to reach is malformed.")

@@ -14,10 +14,11 @@ _FROM_NPM: Final = (
     f"{npm_install(f'{_PACKAGE}@{VERSION}')}"
     f' && ln -sf "$(npm root -g)/{_PACKAGE}/bin/droid" {_PROGRAM} && droid --version'
 )
-#: For hosts that reach the vendor's site and not that package; the version is then the vendor's choice.
+#: For hosts that reach the vendor's site and not that package; it offers one version, which must be ours.
 _FROM_VENDOR: Final = (
     "curl -fsSL https://app.factory.ai/cli -o /tmp/install-droid && HOME=/tmp/droid sh /tmp/install-droid"
     f" && install -m 0755 /tmp/droid/.local/bin/droid {_PROGRAM} && droid --version"
+    f" && {{ droid --version | grep -qwF {VERSION} || {{ echo 'wanted droid {VERSION}' >&2; exit 1; }}; }}"
 )
 
 

@@ -226,6 +226,7 @@ async def test_without_egress_nothing_is_even_asked_for():
         ("CONNECT mirror.corp HTTP/1.1", 400),
         ("CONNECT mirror.corp:0 HTTP/1.1", 400),
         ("CONNECT mirror.corp:99999 HTTP/1.1", 400),
+        ("CONNECT mirror.corp:25 HTTP/1.1", 403),
         ("CONNECT user@mirror.corp:443 HTTP/1.1", 400),
         ("CONNECT [fe80::1%25eth0]:443 HTTP/1.1", 400),
         ("CONNECT mir\xf6r:443 HTTP/1.1", 400),
