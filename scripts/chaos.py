@@ -53,6 +53,7 @@ def _print_processes(rows: list[dict[str, Any]]) -> None:
 
 def _print_containers(found: dict[str, Any]) -> None:
     kills, workers = found["kills"], found["workers"]
+    print(f"  {len(kills)} of {found['planned']} planned kills of workers in containers:")
     for kind in sorted({kill["kind"] for kill in kills}):
         struck = [kill for kill in kills if kill["kind"] == kind]
         ends = [f"{kill['status']} {kill['code'] or ''}".strip() for kill in struck if kill.get("status")]

@@ -31,6 +31,8 @@ REASONS = {
 }
 MAX_ATTEMPTS = 3
 MAX_LOST_SECONDS = 30.0
+#: Before the end nobody is struck any more, so that what was begun can end.
+_LAST_WORK_SECONDS = 180.0
 #: A commit of the last moment may have been in the making.
 _IN_FLIGHT_SECONDS = 1
 _WITNESS = """
@@ -87,6 +89,9 @@ class Hunt:
             while self.plan or self._unfinished():
                 late = f"{len(self.plan)} kills to come, unfinished: {self._unfinished()}"
                 assert time.monotonic() < self._until, f"{late}\n{self.world.logs()}"
+                if time.monotonic() > self._until - _LAST_WORK_SECONDS:
+                    self.plan.clear()
+                    self._fates.clear()
                 self._step()
             self._judge_ended()
         finally:
@@ -138,7 +143,7 @@ class Hunt:
 
     def _strike_all(self, alive: list[str]) -> None:
         kind = next((kind for kind in self.plan if kind not in PERSONAL), "")
-        if not kind or not alive:
+        if not kind or not alive or not self._is_turn_of_all():
             return
         if not self._next_common:
             self._next_common = time.time() + self.draw.uniform(0.5, 6.0)
@@ -151,6 +156,13 @@ class Hunt:
         else:
             self._kill_celery(kind)
             self.kills.append({"kind": kind, "worker": "", "moment": 0.0, "alive": len(alive)})
+
+    def _is_turn_of_all(self) -> bool:
+        """Keep to the plan's proportion: what strikes all is quicker, and would leave the rest no time."""
+        done = [kill["kind"] in PERSONAL for kill in self.kills]
+        to_come = [kind in PERSONAL for kind in self.plan] + [True] * len(self._fates)
+        personal = (sum(done) + 1) / (sum(done) + sum(to_come) + 1)
+        return done.count(False) / (done.count(False) + to_come.count(False)) <= personal
 
     def _restart_daemon(self, alive: list[str]) -> None:
         gently = self.draw.random() < 0.5
