@@ -17,6 +17,7 @@ import httpx
 import psutil
 import psycopg
 
+from orchestrator.embedded.processes import free_port
 from orchestrator.env import ROOT
 from orchestrator.stack import Stack
 from orchestrator.stack.prepare import run_module
@@ -240,7 +241,8 @@ def running(
     registries = ROOT / "var" / "installers.env"
     if registries.exists():
         shutil.copy2(registries, var_dir)
-    stack = Stack(var_dir, env, without=without, keep_homes=False)
+    # Not the first free one from 8000: other stacks that start at this moment would choose it, too.
+    stack = Stack(var_dir, env, without=without, web_port=free_port(), keep_homes=False)
     try:
         stack.start()
         stack.wait_ready(120)

@@ -1,6 +1,6 @@
 """Fixtures of the infra app's tests: a target in memory, a server with free ports, requests."""
 
-import socket
+import random
 from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID, uuid4
@@ -10,6 +10,7 @@ import pytest
 from apps.infra import reconciler, services
 from apps.infra.models import DeploymentStatus, Server, ServiceDeployment
 from apps.infra.requests import DeploymentRequest
+from orchestrator.embedded.processes import is_port_free
 from tests.factories import make_sha
 from tests.fakes_target import FakeTarget
 
@@ -31,10 +32,9 @@ def target() -> Iterator[FakeTarget]:
 
 @pytest.fixture
 def server(db: None) -> Server:
-    """The only server; its ports begin at one that is free at the moment."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        first = min(listener.getsockname()[1], 65_000)
+    """The only server; its ports are free at the moment, and no connection of anybody gets one of them."""
+    starts = random.sample(range(12_000, 32_000, 50), k=400)
+    first = next(start for start in starts if all(is_port_free(start + offset) for offset in range(21)))
     server = services.ensure_local_server()
     Server.objects.filter(pk=server.pk).update(port_range_start=first, port_range_end=first + 20)
     return server.reload()
