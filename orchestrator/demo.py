@@ -80,6 +80,9 @@ def _started(console: Console, stack: Stack, *, keep: bool) -> Iterator[Api]:
             stack.hand_over()
             handed_over = True
             console.print(f"Left running. Admin: {stack.web_url}/admin/ · stop everything: make down")
+            if stack.admin_notice:
+                # Shown once: the operator was made by this start.
+                console.print(stack.admin_notice.rstrip(), markup=False)
     finally:
         if is_ours and not handed_over:
             console.print("Stopping the stack and the service (KEEP=1 leaves them running).")
