@@ -149,3 +149,28 @@ def test_hostile_body_is_refused(served: httpx.Client, body: bytes, status: int)
 )
 def test_hostile_address_is_refused(served: httpx.Client, path: str, status: int) -> None:
     assert served.get(path).status_code == status
+
+
+def test_address_itself_leads_to_the_documentation(served: httpx.Client) -> None:
+    answer = served.get("/")
+    opened = served.get("/", follow_redirects=True)
+
+    assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+    assert (opened.status_code, opened.url.path) == (200, "/docs")
+    assert "/" not in served.get("/openapi.json").json()["paths"]
+
+
+def test_resource_may_take_the_address_itself(built: Callable[[str], Path], tmp_path: Path) -> None:
+    project = built(BOOKS.text)
+    resource = project / "app" / "resources" / "pages"
+    resource.mkdir()
+    (resource / "__init__.py").touch()
+    (resource / "router.py").write_text(
+        "from fastapi import APIRouter\n\nrouter = APIRouter()\n\n\n"
+        '@router.get("/")\ndef read_page() -> str:\n    return "ours"\n'
+    )
+
+    with running(project, tmp_path / "data") as client:
+        answer = client.get("/")
+
+    assert (answer.status_code, answer.json()) == (200, "ours")

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from app import about, errors, health, resources
+from app import about, errors, health, resources, root
 from app.database import Base, Database
 from app.schema_upgrade import upgrade
 from app.settings import Settings
@@ -35,4 +35,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(health.router)
     for router in routers:
         app.include_router(router)
+    # The first route that fits answers: a resource may take `/` for itself.
+    app.include_router(root.router)
     return app
