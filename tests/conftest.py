@@ -11,6 +11,8 @@ import pytest
 import redis
 from django.conf import settings
 
+from tests import docker_engine, docker_traces
+
 LEVELS = {"unit", "service", "integration", "e2e"}
 
 
@@ -51,6 +53,24 @@ def _place(item: pytest.Item) -> tuple[bool, str, int]:
     """Leave the random order alone, but tell journeys last and as they are written: each is one story."""
     path, line, _ = item.location
     return (True, path, line or 0) if item.get_closest_marker("e2e") else (False, "", 0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def engine_left_as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail at the end of a run that leaves containers, volumes or networks on the Docker engine."""
+    if not any(item.get_closest_marker("docker") for item in request.session.items) or _no_docker():
+        yield
+        return
+    client = docker_engine.client()
+    try:
+        with docker_traces.presence() as us:
+            before, strangers = docker_traces.traces(client), docker_traces.has_strangers(client)
+            yield
+            is_alone = us.is_alone and not strangers and not docker_traces.has_strangers(client)
+            left = docker_traces.left(before, docker_traces.traces(client), is_alone=is_alone)
+    finally:
+        client.close()
+    assert left == [], "the tests left this on the Docker engine"
 
 
 @pytest.fixture

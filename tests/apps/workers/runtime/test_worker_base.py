@@ -96,7 +96,14 @@ def until(condition: Callable[[], Any]) -> Any:
 def output_of(engine: docker.DockerClient, tag: str, script: str, **options: Any) -> str:
     """Run a shell script in a hardened container and return what it wrote."""
     arguments = {**HARDENED, "network_mode": "none", **options}
-    return engine.containers.run(tag, ["sh", "-ec", script], remove=True, **arguments).decode()
+    # Not the SDK's own function: it leaves the volumes behind.
+    container = engine.containers.create(tag, ["sh", "-ec", script], **arguments)
+    try:
+        container.start()
+        assert container.wait()["StatusCode"] == 0, container.logs().decode(errors="replace")
+        return container.logs(stderr=False).decode()
+    finally:
+        container.remove(v=True, force=True)
 
 
 def test_container_starts_with_wrapper_as_pid1(worker) -> None:

@@ -1,0 +1,91 @@
+"""What a run of the tests leaves on the Docker engine: containers, volumes and networks that were not there.
+
+The engine is everybody's, so a thing counts only if nobody else can have made it: it carries the label of a
+test's installation, or it carries none while this run had the engine for itself.
+"""
+
+import fcntl
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import docker
+
+from apps.workers.runtime.docker_convert import INSTALLATION
+
+PRESENCE: Final = Path(tempfile.gettempdir()) / "codegen-docker-tests.lock"
+#: As ``docker_engine``, ``tests.plugin`` and the milestones name theirs.
+_OF_TESTS: Final = re.compile(r"[tm][0-9a-f]{10}")
+_OUR_IMAGES: Final = "codegen-"
+
+Traces = dict[str, Mapping[str, str]]
+
+
+@dataclass(slots=True)
+class Presence:
+    """Whether other runs of the tests have used the engine since this one began."""
+
+    file: int
+    was_alone: bool
+
+    @property
+    def is_alone(self) -> bool:
+        """Tell whether nobody came since; whoever comes leaves a byte."""
+        return self.was_alone and os.fstat(self.file).st_size == 0
+
+
+@contextmanager
+def presence(path: Path = PRESENCE) -> Iterator[Presence]:
+    """Be known to other runs of the tests as one that uses the engine."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.write(file, b".")
+            was_alone = False
+        else:
+            os.ftruncate(file, 0)
+            was_alone = True
+        fcntl.flock(file, fcntl.LOCK_SH)
+        yield Presence(file=file, was_alone=was_alone)
+    finally:
+        os.close(file)
+
+
+def traces(client: docker.DockerClient) -> Traces:
+    """Return the labels of every container, volume and network by its kind and name."""
+    api: Any = client.api
+    containers = [(f"container {one['Names']} {one['Id'][:12]}", one) for one in api.containers(all=True)]
+    volumes = [(f"volume {one['Name']}", one) for one in api.volumes()["Volumes"] or ()]
+    networks = [(f"network {one['Name']} {one['Id'][:12]}", one) for one in api.networks()]
+    return {name: one.get("Labels") or {} for name, one in (*containers, *volumes, *networks)}
+
+
+def has_strangers(client: docker.DockerClient) -> bool:
+    """Tell whether a container is there that is made from none of our images."""
+    api: Any = client.api
+    return any(not one["Image"].startswith(_OUR_IMAGES) for one in api.containers(all=True))
+
+
+def left(before: Traces, after: Traces, *, is_alone: bool) -> list[str]:
+    """Return what this run must have left.
+
+    Args:
+        before: what was there when it began.
+        after: what is there at its end.
+        is_alone: nobody else used the engine meanwhile.
+    """
+    return sorted(name for name in after.keys() - before.keys() if _is_of_tests(after[name], is_alone))
+
+
+def _is_of_tests(labels: Mapping[str, str], is_alone: bool) -> bool:
+    if INSTALLATION in labels:
+        # Another run's are removed by that run.
+        return is_alone and _OF_TESTS.fullmatch(labels[INSTALLATION]) is not None
+    return is_alone
