@@ -67,6 +67,14 @@ def get_project(project_id: UUID) -> Project:
     return project
 
 
+def forge_of(*, project_id: UUID | None = None, merge_request_id: UUID | None = None) -> str | None:
+    """Return the name of the git host that keeps a project or the project of a change; None if it is gone."""
+    rows = Project.objects.filter(pk=project_id) if project_id else Project.objects.all()
+    if merge_request_id:
+        rows = rows.filter(merge_requests=merge_request_id)
+    return rows.values_list("forge", flat=True).first()
+
+
 def find_task(task_id: UUID) -> Task | None:
     """Return a task with its project, or None when there is none of that id."""
     return Task.objects.select_related("project").filter(pk=task_id).first()

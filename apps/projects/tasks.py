@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from apps.enqueue import advisory_lock, enqueue
 from apps.lifecycle import IllegalTransition
-from apps.projects import composition, garbage, reconciler
+from apps.projects import composition, garbage, reconciler, selectors
 from apps.projects.models import MergeRequest, MergeRequestStatus, Project, ProjectStatus
 
 logger = logging.getLogger(__name__)
@@ -23,10 +23,11 @@ _LOOKED_AT: Final = timedelta(seconds=4)
 def reconcile_project(*, project_id: str) -> None:
     """Take one step with a project, unless somebody else is at it."""
     with advisory_lock("project", project_id) as obtained:
-        if not obtained:
+        forge = selectors.forge_of(project_id=UUID(project_id))
+        if not obtained or forge is None:
             return
         try:
-            reconciler.reconcile_project(project_id=UUID(project_id), tools=composition.get_tools())
+            reconciler.reconcile_project(project_id=UUID(project_id), tools=composition.get_tools(forge))
         except IllegalTransition:
             logger.info("Project %s was moved by someone else", project_id)
 
@@ -35,11 +36,12 @@ def reconcile_project(*, project_id: str) -> None:
 def reconcile_merge_request(*, merge_request_id: str) -> None:
     """Take one step with a proposed change, unless somebody else is at it."""
     with advisory_lock("merge_request", merge_request_id) as obtained:
-        if not obtained:
+        forge = selectors.forge_of(merge_request_id=UUID(merge_request_id))
+        if not obtained or forge is None:
             return
         try:
             reconciler.reconcile_merge_request(
-                merge_request_id=UUID(merge_request_id), tools=composition.get_tools()
+                merge_request_id=UUID(merge_request_id), tools=composition.get_tools(forge)
             )
         except IllegalTransition:
             logger.info("Merge request %s was moved by someone else", merge_request_id)
@@ -48,7 +50,7 @@ def reconcile_merge_request(*, merge_request_id: str) -> None:
 @shared_task(name="projects.collect_garbage")
 def collect_garbage() -> None:
     """Delete stored bundles that nobody needs, old answers, and directories of killed processes."""
-    garbage.collect(scratch=composition.get_tools().scratch, now=timezone.now())
+    garbage.collect(scratch=composition.scratch(), now=timezone.now())
 
 
 @shared_task(name="periodic.sweep_projects")

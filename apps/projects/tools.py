@@ -14,6 +14,7 @@ from apps.errors import OrchestratorError
 from apps.projects import templating
 from apps.projects.bundles import BundleLimits
 from apps.projects.forge.base import Forge
+from apps.projects.forge.hosting import Hosting
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +23,7 @@ class Tools:
 
     forge: Forge
     scratch: Path  # made when it is first needed
+    hosting: Hosting | None = None  # of a git host that has pull requests and workflows of its own
     bundle_limits: BundleLimits = field(default_factory=BundleLimits)
     render: Callable[..., templating.RenderResult] = templating.render
     save_bundle: Callable[..., storage.StoredBundle] = storage.save_bundle

@@ -119,6 +119,7 @@ class MergeSpec:
     expected_base: str  # the head of `into` that the verified commit was built on
     message: str
     authored_at: datetime  # of the request, not of the attempt: a repeat gives the identical commit
+    pull_request: int | None = None  # merge through it, as a protected branch demands
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

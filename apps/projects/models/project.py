@@ -18,6 +18,13 @@ class Module(models.TextChoices):
     BACKEND = "backend", _("Backend")
 
 
+class ForgeName(models.TextChoices):
+    """Which git host keeps a project's repository."""
+
+    LOCAL = "local", _("This machine")
+    GITHUB = "github", _("GitHub")
+
+
 class ProjectStatus(models.TextChoices):
     """Where a project is in its life."""
 
@@ -52,6 +59,12 @@ class Project(Lifecycle):
     description = models.TextField(blank=True, max_length=10_000)
     modules = ArrayField(models.CharField(max_length=20, choices=Module.choices))
     status = models.CharField(max_length=20, choices=ProjectStatus.choices, default=ProjectStatus.DRAFT)
+    forge = models.CharField(
+        max_length=20,
+        choices=ForgeName.choices,
+        default=ForgeName.LOCAL,
+        help_text="The git host it was made on; it never moves.",
+    )
     default_branch = models.CharField(max_length=100, default="main")
     repository_id = models.CharField(
         max_length=100, blank=True, help_text="Given by the forge; a name alone proves nothing."
@@ -76,6 +89,9 @@ class Project(Lifecycle):
     class Meta:
         constraints: ClassVar = [
             status_check(ProjectStatus, name="project_status_known"),
+            models.CheckConstraint(
+                condition=models.Q(forge__in=ForgeName.values), name="project_forge_known"
+            ),
             models.CheckConstraint(condition=models.Q(modules__len__gt=0), name="project_has_modules"),
         ]
 

@@ -43,6 +43,7 @@ def create_project(*, owner_id: int, name: str, description: str, modules: Seque
                 Project.objects.create(
                     id=project_id,
                     owner_id=owner_id,
+                    forge=composition.default_forge(),
                     name=words.name,
                     slug=slug,
                     description=words.description,

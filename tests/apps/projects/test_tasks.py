@@ -164,7 +164,7 @@ class TestGarbage:
         assert list(IdempotencyRecord.objects.all()) == [young]
 
     def test_temporary_directories_of_killed_processes_go_after_a_day(self, tmp_path):
-        scratch = composition.get_tools().scratch
+        scratch = composition.scratch()
         (scratch / "scaffold-x" / "project").mkdir(parents=True)
 
         garbage.collect(scratch=scratch, now=timezone.now() + timedelta(hours=23))
