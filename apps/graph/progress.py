@@ -39,7 +39,9 @@ def copy_progress(*, run_id: UUID, turn_id: UUID) -> int:
     if not lines:
         return 0
     shown = TaskEvent.objects.filter(task_id=run.task_id, kind=TaskEventKind.AGENT_PROGRESS).count()
-    for line in lines[: max(0, MAX_PROGRESS_LINES - shown)]:
+    # That a turn began is told without words, and the timeline has its own line for that.
+    told = [line for line in lines if line.message or line.step]
+    for line in told[: max(0, MAX_PROGRESS_LINES - shown)]:
         timeline.record(
             task_id=run.task_id,
             key=f"progress:{line.id}",

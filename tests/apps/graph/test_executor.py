@@ -397,6 +397,21 @@ def test_the_agents_words_are_copied_once(world: World) -> None:
     assert [event.data["message"] for event in words] == ["step 0", "step 1", "step 2"]
 
 
+def test_word_that_says_nothing_becomes_no_line(world: World) -> None:
+    world.start()
+    world.play(until="turn")
+    for number, body in enumerate(({"type": "started"}, {"message": None, "current_step": "tests"})):
+        WorkerEvent.objects.create(
+            worker=world.worker, turn_id=world.turn.pk, boot="b", seq=number, kind="progress", body=body
+        )
+
+    world.advance()
+
+    words = TaskEvent.objects.filter(kind="agent_progress")
+    assert [event.data["step"] for event in words] == ["tests"]
+    assert world.run.progress_id == WorkerEvent.objects.latest("pk").pk
+
+
 # --- deploy ---
 
 
