@@ -8,7 +8,7 @@ import fcntl
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,7 +73,7 @@ def has_strangers(client: docker.DockerClient) -> bool:
     return any(not one["Image"].startswith(_OUR_IMAGES) for one in api.containers(all=True))
 
 
-def left(before: Traces, after: Traces, *, is_alone: bool) -> list[str]:
+def left(before: Collection[str], after: Mapping[str, Mapping[str, str]], *, is_alone: bool) -> list[str]:
     """Return what this run must have left.
 
     Args:
@@ -81,7 +81,7 @@ def left(before: Traces, after: Traces, *, is_alone: bool) -> list[str]:
         after: what is there at its end.
         is_alone: nobody else used the engine meanwhile.
     """
-    return sorted(name for name in after.keys() - before.keys() if _is_of_tests(after[name], is_alone))
+    return sorted(name for name in after.keys() - set(before) if _is_of_tests(after[name], is_alone))
 
 
 def _is_of_tests(labels: Mapping[str, str], is_alone: bool) -> bool:

@@ -1,6 +1,7 @@
 """Images and their builds in memory: they behave as the ports say, and can be told to fail."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from apps.units.spec import UnitsUnavailable
@@ -40,6 +41,12 @@ class FakeImages:
             labels={LABEL: self.installation} if labels is None else labels,
             created_at=datetime.now(UTC) - age,
         )
+
+    def put_nameless(self, name: str, *, age: timedelta = timedelta()) -> str:
+        """Have an image of ours that lost its tag; returns its id."""
+        self.put(f"sha256:{name}", age=age)
+        self.states[f"sha256:{name}"] = replace(self.states[f"sha256:{name}"], id=f"sha256:{name}", tags=())
+        return f"sha256:{name}"
 
     def find(self, tag: str) -> ImageState | None:
         self._ask()

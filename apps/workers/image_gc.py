@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.workers.image_builder import ImageBuilder
@@ -41,7 +42,8 @@ def collect(builder: ImageBuilder, *, max_age: timedelta, dry_run: bool = False)
     """
     now = timezone.now()
     found = Collected()
-    owned = [(tag, state) for state in builder.store.list_owned() for tag in _ours(state, builder.prefix)]
+    states = builder.store.list_owned()
+    owned = [(tag, state) for state in states for tag in _ours(state, builder.prefix)]
     # The rows are read after the images: one that is asked for in between is not taken for unused.
     rows = {row.tag: row for row in WorkerImage.objects.all()}
     kept = _referenced() | {builder.base_tag, builder.common_tag}
@@ -53,15 +55,38 @@ def collect(builder: ImageBuilder, *, max_age: timedelta, dry_run: bool = False)
             found.freed_bytes += state.size_bytes
         else:
             found.kept.append(tag)
+    _collect_nameless(builder, states, found, before=now - _UNRECORDED_AGE, dry_run=dry_run)
     if not dry_run:
         _forget_absent(rows.values(), {tag for tag, _ in owned}, now - max_age)
     return found
 
 
+def _collect_nameless(
+    builder: ImageBuilder,
+    states: Iterable[ImageState],
+    found: Collected,
+    *,
+    before: datetime,
+    dry_run: bool,
+) -> None:
+    """Remove what lost its tag to a newer build, or never got one because its build failed."""
+    # The next step of a build that runs stands on an image without a tag.
+    is_building = WorkerImage.objects.filter(status=ImageStatus.BUILDING).exists()
+    referenced = set(_active().exclude(image=None).values_list("image__image_id", flat=True))
+    for state in states:
+        if state.tags:
+            continue
+        is_kept = is_building or state.created_at >= before or state.id in referenced
+        if not is_kept and (dry_run or _remove(builder, state.id, None)):
+            found.removed.append(state.id)
+            found.freed_bytes += state.size_bytes
+        else:
+            found.kept.append(state.id)
+
+
 def _referenced() -> set[str]:
     """Return the tags of images that an active worker was, or is to be, made from."""
-    active = Worker.objects.exclude(status__in=Worker.final_statuses()).exclude(image=None)
-    return set(active.values_list("image__tag", flat=True))
+    return set(_active().exclude(image=None).values_list("image__tag", flat=True))
 
 
 def _ours(state: ImageState, prefix: str) -> list[str]:
@@ -88,13 +113,13 @@ def _remove(builder: ImageBuilder, tag: str, row: WorkerImage | None) -> bool:
     try:
         builder.store.remove(tag)
     except ImageInUse:
-        logger.info("Kept image %s: a container was made from it", tag)
+        logger.info("Kept image %s: a container or another image was made from it", tag)
         return False
     logger.info("Removed image %s", tag)
     return True
 
 
-def _active() -> Iterable[Worker]:
+def _active() -> QuerySet[Worker]:
     return Worker.objects.exclude(status__in=Worker.final_statuses())
 
 

@@ -5,7 +5,7 @@ import secrets
 import tarfile
 from collections.abc import Iterator
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import docker
@@ -170,6 +170,29 @@ def test_image_with_a_container_is_in_use(stage: Stage) -> None:
         stage.store.remove(request.tag)
 
     assert stage.store.find(request.tag) is not None
+
+
+@pytest.mark.docker
+def test_image_that_lost_its_tag_is_listed_and_goes_by_its_id() -> None:
+    store = DockerImages(installation=f"t{secrets.token_hex(5)}")
+    stage = DockerStage(store=store, stranger=store)
+    first, newer = (stage.request(f"echo {secrets.token_hex(6)}") for _ in range(2))
+    old = store.build(first, ignore)
+    new = store.build(replace(newer, tag=first.tag), ignore)
+    above = store.build(stage.request("echo above", base=old.id), ignore)
+
+    with pytest.raises(ImageInUse):
+        store.remove(old.id)
+    with_heir = {state.id for state in store.list_owned()}
+    store.remove(above.tags[0])
+    without_heir = {state.id for state in store.list_owned()}
+    store.remove(old.id)
+    store.remove(old.id)
+
+    assert with_heir >= {new.id, above.id}
+    assert without_heir - {old.id} == {new.id}
+    assert [state.id for state in store.list_owned()] == [new.id]
+    stage.clean()
 
 
 @pytest.mark.docker

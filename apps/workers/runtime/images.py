@@ -9,7 +9,7 @@ from apps.errors import Conflict, Invalid
 
 
 class ImageInUse(Conflict):
-    """A container, running or not, was made from the image."""
+    """A container, running or not, or another image was made from the image."""
 
     code = "image_in_use"
 
@@ -83,7 +83,7 @@ class ImageStore(Protocol):
         ...
 
     def list_owned(self) -> list[ImageState]:
-        """Observe every image of this installation.
+        """Observe every image of this installation, those without a tag and without descendants included.
 
         Raises:
             RuntimeUnavailable: nothing is known, in particular not that there are none.
@@ -94,8 +94,10 @@ class ImageStore(Protocol):
     def remove(self, tag: str) -> None:
         """Remove a tag, and the image if that was its last; absent is success.
 
+        An image without a tag goes by its id.
+
         Raises:
-            ImageInUse: a container was made from it.
+            ImageInUse: a container or another image was made from it.
             RuntimeUnavailable: nothing is known; ask again.
 
         """

@@ -128,13 +128,47 @@ def test_image_that_is_asked_for_during_the_collection_stays(builder, store, put
     assert "worker-test:old" in store.states
 
 
+def test_image_that_lost_its_tag_goes_when_it_is_old(builder, store) -> None:
+    old = store.put_nameless("old", age=timedelta(hours=2))
+    fresh = store.put_nameless("fresh")
+
+    found = image_gc.collect(builder, max_age=WEEK)
+
+    assert (found.removed, found.kept, found.freed_bytes) == ([old], [fresh], 1_000)
+    assert set(store.states) == {fresh}
+
+
+def test_image_without_a_tag_that_something_stands_on_stays(builder, store, put) -> None:
+    worked_in = store.put_nameless("worked-in", age=timedelta(days=100))
+    built_on = store.put_nameless("built-on", age=timedelta(days=100))
+    store.used.add(built_on)
+    row = put("worker-test:used", unused=timedelta())
+    WorkerImage.objects.filter(pk=row.pk).update(image_id=worked_in)
+    make_worker(status=WorkerStatus.RUNNING, image=row)
+
+    found = image_gc.collect(builder, max_age=WEEK)
+
+    assert found.removed == []
+    assert {worked_in, built_on} <= set(store.states)
+
+
+def test_image_without_a_tag_stays_while_something_is_built(builder, store, put) -> None:
+    step = store.put_nameless("step", age=timedelta(days=100))
+    put("worker-test:building", unused=timedelta(), status=ImageStatus.BUILDING)
+
+    image_gc.collect(builder, max_age=WEEK)
+
+    assert step in store.states
+
+
 def test_dry_run_only_tells(builder, store, put) -> None:
     put("worker-test:old", unused=timedelta(days=10))
+    nameless = store.put_nameless("old", age=timedelta(days=10))
 
     found = image_gc.collect(builder, max_age=WEEK, dry_run=True)
 
-    assert found.removed == ["worker-test:old"]
-    assert "worker-test:old" in store.states
+    assert found.removed == ["worker-test:old", nameless]
+    assert set(store.states) == {"worker-test:old", nameless}
 
 
 def test_row_of_an_image_that_is_gone_is_forgotten(builder, put, store) -> None:
