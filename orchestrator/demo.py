@@ -127,20 +127,22 @@ def _run(console: Console, api: Api, description: str, *, language: str) -> int:
         with Live(console=console, auto_refresh=False, vertical_overflow="visible") as live:
             card = follow(api, task["id"], lambda frame: live.update(draw(frame), refresh=True))
     else:
-        card = follow(api, task["id"], _print_new_lines(console))
+        card = follow(api, task["id"], line_printer(console))
         console.print(draw(card))
     if card["status"] != "completed" or not card["url"]:
         return 1
     return _show_service(console, card["url"])
 
 
-def _print_new_lines(console: Console) -> Any:
-    shown: set[int] = set()
+def line_printer(console: Console) -> Callable[[dict[str, Any]], None]:
+    """Return what prints the lines of a card that were not printed before, for output that is no terminal."""
+    shown: set[tuple[int, str]] = set()
 
     def show(card: dict[str, Any]) -> None:
         for line in card["lines"]:
-            if line["event_id"] not in shown:
-                shown.add(line["event_id"])
+            # A line that lasts may come to say something else, such as what a worker waits for.
+            if (said := (line["event_id"], line["text"])) not in shown:
+                shown.add(said)
                 console.print(f"  {line['text']}", markup=False)
 
     return show

@@ -1,6 +1,6 @@
 """The live card of a task: one pure presenter that terminal, chat, admin and REST all render."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -29,6 +29,8 @@ ENDED_BY: Mapping[str, frozenset[str]] = {
 #: Phases without an end of their own: they last until the next event.
 PHASES = frozenset({K.INSTALLING, K.STARTING})
 FAULTS = frozenset({K.CHECKS_FAILED, K.FAILED, K.CRASHED, K.CANCELED})
+#: Those before which something was installed: a worker's image, packages for the checks or the service.
+INSTALLS = frozenset({K.WORKER_READY, K.CHECKS_PASSED, K.CHECKS_FAILED, K.SMOKE_PASSED})
 ENDS = frozenset({K.SUCCEEDED, K.FAILED, K.CRASHED, K.CANCELED})
 
 
@@ -51,7 +53,7 @@ class Line:
     text: str
     state: str
     at: datetime
-    seconds: float | None  # how long it took; None while it lasts
+    seconds: float | None  # how long it took, or has taken where that is told; else None while it lasts
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +82,7 @@ def present(
     follower: Task | None = None,
     follower_events: Sequence[TaskEvent] = (),
     queue: QueuePlace | None = None,
+    image_wait: datetime | None = None,
     liveness: LivenessLine | None = None,
 ) -> Card:
     """Draw the card of a task and of the deployment that follows it.
@@ -92,6 +95,7 @@ def present(
         follower: the task that deploys its result, if there is one.
         follower_events: the follower's timeline in order.
         queue: the place in the line of the worker that it waits for.
+        image_wait: since when that worker waits for its image to be built, if it does.
         liveness: how alive the agent is that works on it, if one does.
 
     """
@@ -104,17 +108,19 @@ def present(
     shown = [
         event for event in all_events if last is task or (event.task_id, event.kind) != (task.pk, K.SUCCEEDED)
     ]
+    image_seconds = None if image_wait is None else max(0.0, (now - image_wait).total_seconds())
     with translation.override(language):
+        lines = _lines(shown, is_over=last.status in Task.final_statuses())
         return Card(
             task_id=task.pk,
             title=card_text.title(task.type, task.spec),
             status=WIRE_STATUS[TaskStatus(last.status)],
             agent=_agent(all_events),
-            lines=tuple(_with_place(_lines(shown, is_over=last.status in Task.final_statuses()), queue)),
+            lines=tuple(_with_wait(lines, queue, image_seconds)),
             url=next((event.data.get("url", "") for event in all_events if event.kind == K.DEPLOYED), ""),
             failure=last.failure,
             elapsed_seconds=elapsed,
-            accounting=_account(all_events, elapsed),
+            accounting=_account(all_events, elapsed, image_seconds or 0.0),
             queue=queue,
             liveness=liveness,
         )
@@ -132,11 +138,19 @@ def _lines(events: Sequence[TaskEvent], *, is_over: bool) -> list[Line]:
     return lines
 
 
-def _with_place(lines: Sequence[Line], queue: QueuePlace | None) -> Iterator[Line]:
-    """Say of a worker that waits where it stands in the line."""
+def _with_wait(
+    lines: Sequence[Line], queue: QueuePlace | None, image_seconds: float | None
+) -> Iterator[Line]:
+    """Say of a worker what it waits for: its image to be built, or a place and how many are before it."""
     for line in lines:
-        waits = queue is not None and line.kind == K.WORKER_REQUESTED and line.state == LineState.ACTIVE
-        yield replace(line, text=card_text.place_in_line(queue)) if waits and queue is not None else line
+        if line.kind != K.WORKER_REQUESTED or line.state != LineState.ACTIVE:
+            yield line
+        elif image_seconds is not None:
+            yield replace(line, text=card_text.image_being_built(), seconds=round(image_seconds, 3))
+        elif queue is not None and not queue.is_free:
+            yield replace(line, text=card_text.place_in_line(queue))
+        else:
+            yield line
 
 
 def _line(
@@ -199,16 +213,17 @@ def _elapsed(last: Task, events: Sequence[TaskEvent], now: datetime) -> float:
     return round(max(0.0, (until - events[0].occurred_at).total_seconds()), 3)
 
 
-def _account(events: Sequence[TaskEvent], elapsed: float) -> dict[str, float]:
+def _account(events: Sequence[TaskEvent], elapsed: float, image_seconds: float) -> dict[str, float]:
+    installed = _total(events, "install_seconds", INSTALLS)
     parts = {
         "agent": _total(events, "seconds", {K.TURN_FINISHED}),
-        "installation": _total(events, "install_seconds", {K.CHECKS_PASSED, K.CHECKS_FAILED, K.SMOKE_PASSED}),
+        "installation": round(installed + image_seconds, 3),
         "checks": _total(events, "seconds", {K.CHECKS_PASSED, K.CHECKS_FAILED}),
         "smoke": _total(events, "seconds", {K.SMOKE_PASSED}),
     }
     return {**parts, "overhead": round(max(0.0, elapsed - sum(parts.values())), 3)}
 
 
-def _total(events: Sequence[TaskEvent], name: str, kinds: set[TaskEventKind]) -> float:
+def _total(events: Sequence[TaskEvent], name: str, kinds: Collection[TaskEventKind]) -> float:
     found = [event.data.get(name) for event in events if event.kind in kinds]
     return round(sum(float(number) for number in found if isinstance(number, int | float)), 3)

@@ -44,6 +44,11 @@ def place_in_line(place: QueuePlace) -> str:
     )
 
 
+def image_being_built() -> str:
+    """Describe a worker whose image is not there yet."""
+    return _("The worker's image is being built (only before the first one of its kind)")
+
+
 def _shown(data: Data) -> Mapping[str, str]:
     """Return every field a text may name; what is unknown stays empty."""
     names = ("number", "attempt", "port", "url", "secret", "code", "passed", "total", "sha")

@@ -34,5 +34,6 @@ def get_card(*, task_id: UUID, language: str = "en") -> card.Card:
         follower=follower,
         follower_events=projects.list_events(task_id=follower.pk) if follower else (),
         queue=workers.get_queue_place_of_task(task_id=task_id),
+        image_wait=workers.find_image_wait(task_id=task_id),
         liveness=liveness,
     )

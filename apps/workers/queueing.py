@@ -38,6 +38,11 @@ class QueuePlace:
     estimated_wait_seconds: float | None
     deadline_at: datetime
 
+    @property
+    def is_free(self) -> bool:
+        """Whether there is a place for it already, so that it only has to be taken."""
+        return self.position <= self.limit - self.running
+
 
 def line() -> dict[UUID, QueuePlace]:
     """Return the place of everyone who waits, the next one first."""

@@ -102,6 +102,7 @@ def _go_on(worker: Worker, hands: Hands, now: datetime) -> FollowUps:
         worker.pk,
         to=WorkerStatus.STARTING,
         expect=WorkerStatus.BUILDING,
+        image_seconds=max(0.0, (now - worker.status_changed_at).total_seconds()),
         # Not looked at yet, as far as its container is concerned.
         observed_at=None,
         deadline_at=now + timedelta(seconds=hands.limits.spawn_seconds),

@@ -136,6 +136,12 @@ def get_queue_place_of_task(*, task_id: UUID) -> QueuePlace | None:
     return None if worker_id is None else get_queue_place(worker_id=worker_id)
 
 
+def find_image_wait(*, task_id: UUID) -> datetime | None:
+    """Return since when a task's worker waits for its image to be built; None if it does not."""
+    waiting = Worker.objects.filter(task_id=task_id, status=WorkerStatus.BUILDING)
+    return waiting.values_list("status_changed_at", flat=True).first()
+
+
 def get_turn(turn_id: UUID) -> Turn:
     """Return a turn.
 

@@ -1,5 +1,6 @@
 """A demo that cannot start: what it says, its exit code, and that nothing is left running."""
 
+import io
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from orchestrator import demo
 from orchestrator.embedded import ServerFailed
@@ -135,3 +137,15 @@ def test_stack_of_another_process_is_left_alone(var_dir, capsys):
         assert running.pid("broker") is not None
     finally:
         running.stop()
+
+
+def test_line_is_printed_once_for_each_thing_it_comes_to_say():
+    output = io.StringIO()
+    show = demo.line_printer(Console(file=output, width=80))
+    card = {"lines": [{"event_id": 1, "text": "Acknowledged"}, {"event_id": 2, "text": "Being prepared"}]}
+    building = {"lines": [card["lines"][0], {"event_id": 2, "text": "Its image is being built"}]}
+
+    for frame in (card, card, building, building):
+        show(frame)
+
+    assert output.getvalue() == "  Acknowledged\n  Being prepared\n  Its image is being built\n"

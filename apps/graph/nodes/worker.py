@@ -1,5 +1,6 @@
 """One agent at a time: ask for it, wait for its readiness, and after a crash for its removal."""
 
+from typing import Any
 from uuid import UUID
 
 from apps.graph import judgement, prompts
@@ -53,8 +54,11 @@ def await_worker(state: RunState) -> RunState | Wait:
         return facts.refused(failure, judgement.verdict_on_worker(outcome.status, failure))
     if not outcome.is_ready:
         return Wait("worker", state["worker_id"])
-    agent = selectors.get_worker(UUID(state["worker_id"])).agent_type
-    facts.tell(state, TaskEventKind.WORKER_READY, str(state["attempt"]), {"agent": agent})
+    worker = selectors.get_worker(UUID(state["worker_id"]))
+    data: dict[str, Any] = {"agent": worker.agent_type}
+    if worker.image_seconds is not None:
+        data["install_seconds"] = round(worker.image_seconds, 3)
+    facts.tell(state, TaskEventKind.WORKER_READY, str(state["attempt"]), data)
     return {"failure": None}
 
 

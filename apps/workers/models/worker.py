@@ -59,7 +59,8 @@ class Worker(Lifecycle):
             WorkerStatus.STARTING: [WorkerStatus.RUNNING, *_ENDS],
             WorkerStatus.RUNNING: [WorkerStatus.PAUSED, *_ENDS],
             WorkerStatus.PAUSED: [WorkerStatus.RUNNING, *_ENDS],
-            WorkerStatus.CANCELING: [WorkerStatus.CANCELED, WorkerStatus.CRASHED],
+            # It may prove to have ended before it was asked to.
+            WorkerStatus.CANCELING: [WorkerStatus.CANCELED, WorkerStatus.FAILED, WorkerStatus.CRASHED],
             WorkerStatus.SUCCEEDED: [],
             WorkerStatus.FAILED: [],
             WorkerStatus.CRASHED: [],
@@ -85,6 +86,9 @@ class Worker(Lifecycle):
         blank=True,
         related_name="workers",
         help_text="What its container starts from; none where workers are processes.",
+    )
+    image_seconds = models.FloatField(
+        null=True, blank=True, help_text="How long it waited for its image; empty if it did not."
     )
     # What it works on.
     workspace_name = models.CharField(max_length=200, blank=True, help_text="Bundle of the base branch.")

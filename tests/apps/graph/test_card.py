@@ -232,3 +232,43 @@ def test_worker_that_waits_for_a_place_shows_where_it_stands(
     assert shown.lines[-1].text == text
     assert shown.queue == place
     assert later.queue is None
+
+
+def test_worker_that_may_start_at_once_does_not_wait_for_others() -> None:
+    task = make_task()
+    place = QueuePlace(
+        position=1, length=1, running=0, limit=10, estimated_wait_seconds=0.0, deadline_at=START
+    )
+
+    shown = draw(task, make_events(task, "acknowledged", "worker_requested"), queue=place)
+
+    assert shown.lines[-1].text == "A worker is being prepared"
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("en", "The worker's image is being built (only before the first one of its kind)"),
+        ("ru", "Собирается образ исполнителя (только перед первым такого рода)"),
+    ],
+)
+def test_worker_whose_image_is_being_built_says_so_and_for_how_long(language: str, text: str) -> None:
+    task = make_task()
+    since = START + timedelta(seconds=20)
+
+    shown = draw(
+        task, make_events(task, "acknowledged", "worker_requested"), language=language, image_wait=since
+    )
+
+    last = shown.lines[-1]
+    assert (last.text, last.state, last.seconds) == (text, "active", 40.0)
+    assert (shown.accounting["installation"], shown.accounting["overhead"]) == (40.0, 19.0)
+
+
+def test_time_for_the_image_stays_installation_when_it_is_there() -> None:
+    task = make_task()
+    ready = ("worker_ready", {"agent": "claude", "install_seconds": 14.5})
+
+    shown = draw(task, make_events(task, "acknowledged", "worker_requested", ready))
+
+    assert shown.accounting["installation"] == 14.5

@@ -397,6 +397,17 @@ def test_the_agents_words_are_copied_once(world: World) -> None:
     assert [event.data["message"] for event in words] == ["step 0", "step 1", "step 2"]
 
 
+def test_time_for_the_workers_image_is_told_with_its_readiness(world: World) -> None:
+    world.start()
+    world.play(until="worker")
+    Worker.objects.filter(task_id=world.task.pk).update(image_seconds=14.5)
+
+    world.play(until="turn")
+
+    ready = TaskEvent.objects.get(kind="worker_ready")
+    assert ready.data["install_seconds"] == 14.5
+
+
 def test_word_that_says_nothing_becomes_no_line(world: World) -> None:
     world.start()
     world.play(until="turn")

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 
 from apps.units.spec import UnitsUnavailable
-from apps.workers import composition, images, reconciler
+from apps.workers import composition, images, reconciler, selectors
 from apps.workers.composition import Hands
 from apps.workers.followups import FollowUps
 from apps.workers.image_builder import ImageBuilder
@@ -264,6 +264,19 @@ class TestWorkers:
         rest = worker.deadline_at - timezone.now()
 
         assert timedelta(seconds=40) < rest <= timedelta(seconds=60)
+
+    def test_time_that_an_image_took_is_written_on_the_worker(self, ask, step, builds, hands, store) -> None:
+        worker = self.look(self.pending(task_id=uuid4()).pk, hands)
+        Worker.objects.filter(pk=worker.pk).update(status_changed_at=timezone.now() - timedelta(seconds=90))
+        since = selectors.find_image_wait(task_id=worker.task_id)
+        store.put(worker.image.tag)
+        images.request_image(hands.images.builder.recipe("claude"), hands.images.builder)
+
+        built = self.look(worker.pk, hands)
+
+        assert since is not None
+        assert built.image_seconds == pytest.approx(90, abs=15)
+        assert selectors.find_image_wait(task_id=worker.task_id) is None
 
     def test_cached_image_starts_at_once_and_builds_nothing(self, ask, store, builds, hands) -> None:
         store.put(hands.images.builder.recipe("claude").tag)
