@@ -38,6 +38,7 @@ class FakeRuntime:
         is_down: every verb answers RuntimeUnavailable and does nothing.
         fails_after: verbs that do their work and then answer RuntimeUnavailable once,
             as if the answer had been lost.
+        is_cut_off: the next start makes a container that it does not get to start, and nobody comes back.
         images: what exists; None means that any image does.
         ignores_sigterm: whether containers survive being asked to stop.
         calls: (verb, name) of everything that was asked, in order.
@@ -52,6 +53,7 @@ class FakeRuntime:
     def __init__(self) -> None:
         self.is_down = False
         self.fails_after: set[str] = set()
+        self.is_cut_off = False
         self.images: set[str] | None = None
         self.ignores_sigterm = False
         self.calls: list[tuple[str, str]] = []
@@ -69,25 +71,19 @@ class FakeRuntime:
 
     def start(self, spec: base.ContainerSpec) -> None:
         with self._call("start", spec.name):
-            existing = self._containers.get(spec.name)
-            if existing is not None:
-                if _identity(existing.spec) != _identity(spec):
-                    raise ForbiddenCall(
-                        f"{spec.name} was started with two different specs; names are derived"
-                    )
+            if (existing := self._containers.get(spec.name)) is not None:
+                self._adopt(existing, spec)
                 return
             if spec.home is not None:
                 self.homes.add(spec.home)
-            if self.images is not None and spec.image not in self.images:
-                raise base.ImageMissing(details={"image": spec.image})
-            for name, source in spec.inputs.items():
-                if not source.is_file():
-                    raise base.ContainerRefused("an input is not a file", details={"inputs": name})
-            if not spec.command:
-                raise base.ContainerRefused("a container needs a command")
+            self._require_startable(spec)
             inputs = {name: source.read_bytes() for name, source in spec.inputs.items()}
-            self._containers[spec.name] = _Container(spec, self._running(spec), inputs)
+            self._containers[spec.name] = container = _Container(spec, self._running(spec), inputs)
             self.started.append(spec.name)
+            if self.is_cut_off:
+                self.is_cut_off = False
+                container.state = replace(container.state, phase=base.Phase.CREATED, started_at=None)
+                raise base.RuntimeUnavailable("the daemon died meanwhile")
 
     def inspect(self, name: str) -> base.ContainerState | None:
         with self._call("inspect", name):
@@ -213,6 +209,21 @@ class FakeRuntime:
             if verb in self.fails_after:
                 self.fails_after.discard(verb)
                 raise base.RuntimeUnavailable("the answer was lost")
+
+    def _adopt(self, existing: _Container, spec: base.ContainerSpec) -> None:
+        if _identity(existing.spec) != _identity(spec):
+            raise ForbiddenCall(f"{spec.name} was started with two different specs; names are derived")
+        if existing.state.phase is base.Phase.CREATED:
+            existing.state = self._running(spec)
+
+    def _require_startable(self, spec: base.ContainerSpec) -> None:
+        if self.images is not None and spec.image not in self.images:
+            raise base.ImageMissing(details={"image": spec.image})
+        for name, source in spec.inputs.items():
+            if not source.is_file():
+                raise base.ContainerRefused("an input is not a file", details={"inputs": name})
+        if not spec.command:
+            raise base.ContainerRefused("a container needs a command")
 
     def _existing(self, name: str) -> _Container:
         if name not in self._containers:

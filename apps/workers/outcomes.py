@@ -32,6 +32,13 @@ class ContainerEnd:
 
     exit_code: int | None = None
     oom_killed: bool | None = None
+    was_asked: bool = False
+    """Whether we asked it to end while it lived."""
+
+    @property
+    def is_its_own(self) -> bool:
+        """Whether it is known to have ended before anybody of ours asked it to."""
+        return self.exit_code is not None and not self.was_asked
 
 
 #: Why a turn has no success → whose move it is, whether another attempt may help.
@@ -120,7 +127,7 @@ def worker_ending(
     *, is_canceling: bool, is_released: bool, stop_failure: Failure | None, end: ContainerEnd
 ) -> WorkerEnding:
     """Judge a worker whose container is gone and whose output was read to the end."""
-    if is_canceling:
+    if is_canceling and (is_released or not end.is_its_own):
         return WorkerEnding(status=WorkerStatus.CANCELED)
     if stop_failure is not None:
         crashed = stop_failure.code in _CRASH_REASONS

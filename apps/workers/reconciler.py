@@ -33,7 +33,7 @@ from apps.workers.followups import again
 from apps.workers.liveness import Liveness
 from apps.workers.models import TurnStatus, Worker, WorkerStatus
 from apps.workers.reconciler_end import ALIVE, end, end_turn
-from apps.workers.runtime.base import ImageMissing
+from apps.workers.runtime.base import ContainerState, ImageMissing
 
 logger = logging.getLogger(__name__)
 
@@ -64,7 +64,7 @@ def reconcile_worker(*, worker_id: UUID, hands: Hands) -> FollowUps:
         step = reconciler_building.watch(worker, hands, now)
         return _decide(worker, step) if isinstance(step, Failure) else step
     state = hands.runtime.inspect(worker.container_name)
-    if state is None and worker.status != WorkerStatus.RUNNING and worker.observed_at is None:
+    if _is_start_unproven(worker, state):
         return _start(worker, hands, now)
     if state is None or state.phase not in ALIVE:
         return end(worker, hands, now)
@@ -74,6 +74,17 @@ def reconcile_worker(*, worker_id: UUID, hands: Hands) -> FollowUps:
         or reconciler_idle.rest(worker, state, hands, now)
         or _watch(worker, hands, now)
     )
+
+
+def _is_start_unproven(worker: Worker, state: ContainerState | None) -> bool:
+    """Tell whether nobody came back from starting its container; to start it again adopts what there is.
+
+    The daemon, or who spoke to it, may have died in between: such a container was made and never started, or
+    is a spare that has its name but not its environment. Neither will ever say a word.
+    """
+    if worker.status == WorkerStatus.RUNNING or worker.observed_at is not None:
+        return False
+    return state is None or state.phase in ALIVE
 
 
 def _wait_for_place(worker: Worker, hands: Hands, now: datetime) -> FollowUps:

@@ -125,7 +125,9 @@ def _conclude(worker: Worker, stop: Failure | None) -> None:
         is_canceling=row.status == WorkerStatus.CANCELING,
         is_released=row.released_at is not None,
         stop_failure=stop,
-        end=outcomes.ContainerEnd(exit_code=row.exit_code, oom_killed=row.oom_killed),
+        end=outcomes.ContainerEnd(
+            exit_code=row.exit_code, oom_killed=row.oom_killed, was_asked=row.stop_asked_at is not None
+        ),
     )
     now = timezone.now()
     Worker.transition(

@@ -104,6 +104,25 @@ def test_end_of_a_worker_has_one_meaning(
     assert (ending.failure.code if ending.failure else None) == code
 
 
+@pytest.mark.parametrize(
+    ("end", "status", "code"),
+    [
+        (ContainerEnd(), "canceled", None),
+        (ContainerEnd(exit_code=0, was_asked=True), "canceled", None),
+        (ContainerEnd(exit_code=137, was_asked=True), "canceled", None),
+        (ContainerEnd(exit_code=0), "failed", "worker_stopped"),
+        (ContainerEnd(exit_code=137), "crashed", "worker_exited"),
+        (ContainerEnd(exit_code=137, oom_killed=True), "crashed", "out_of_memory"),
+    ],
+)
+def test_worker_is_canceled_only_if_it_did_not_end_before(
+    end: ContainerEnd, status: str, code: str | None
+) -> None:
+    ending = outcomes.worker_ending(is_canceling=True, is_released=False, stop_failure=None, end=end)
+
+    assert (ending.status, ending.failure.code if ending.failure else None) == (status, code)
+
+
 def test_out_of_memory_is_told_from_other_deaths() -> None:
     end = ContainerEnd(exit_code=137, oom_killed=True)
 

@@ -18,7 +18,7 @@ from apps.workers.models import AgentConfig, Turn, TurnStatus, Worker, WorkerSta
 from apps.workers.reconciler_orphans import remove_orphans
 from apps.workers.reconciler_turns import reconcile_turn
 from apps.workers.requests import WorkerRequest
-from apps.workers.runtime.base import ContainerSpec, RuntimeUnavailable
+from apps.workers.runtime.base import ContainerSpec, Phase, RuntimeUnavailable
 from tests.apps.workers.conftest import Harness, MakeWorker, settle, step
 from tests.apps.workers.test_consumer import result, started
 from tests.factories import make_turn, make_user, make_worker
@@ -116,6 +116,72 @@ def test_start_whose_answer_was_lost_is_adopted(hands: Hands, runtime: FakeRunti
 
     assert runtime.started == [worker.container_name]
     assert worker.status == WorkerStatus.STARTING
+
+
+def test_container_that_was_made_but_never_started_is_started(hands: Hands, runtime: FakeRuntime) -> None:
+    worker = make_worker(status=WorkerStatus.STARTING)
+    runtime.is_cut_off = True
+    with pytest.raises(RuntimeUnavailable):
+        step(worker, hands)
+
+    step(worker, hands)
+
+    state = runtime.inspect(worker.container_name)
+    assert state is not None
+    assert (state.phase, runtime.started) == (Phase.RUNNING, [worker.container_name])
+    assert worker.observed_at is not None
+
+
+def test_start_that_is_proven_is_not_repeated(
+    running: MakeWorker, hands: Hands, runtime: FakeRuntime
+) -> None:
+    worker = running(status=WorkerStatus.STARTING)
+    runtime.calls.clear()
+
+    step(worker, hands)
+
+    assert "start" not in {verb for verb, _ in runtime.calls}
+
+
+@pytest.mark.parametrize(("exit_code", "code"), [(137, "worker_exited"), (0, "worker_stopped")])
+def test_worker_that_dies_before_its_first_word_is_not_waited_for(
+    hands: Hands, runtime: FakeRuntime, exit_code: int, code: str
+) -> None:
+    worker = make_worker(status=WorkerStatus.STARTING)
+    runtime.fails_after.add("start")
+    with pytest.raises(RuntimeUnavailable):
+        step(worker, hands)
+    runtime.finish(worker.container_name, exit_code)
+
+    settle(worker, hands)
+
+    assert worker.failure is not None
+    assert (worker.failure["code"], worker.exit_code) == (code, exit_code)
+
+
+def test_worker_whose_container_vanished_before_its_first_word_is_lost(
+    running: MakeWorker, hands: Hands, runtime: FakeRuntime
+) -> None:
+    worker = running(status=WorkerStatus.STARTING)
+    runtime.vanish(worker.container_name)
+
+    settle(worker, hands)
+
+    assert worker.failure is not None
+    assert (worker.status, worker.failure["code"]) == (WorkerStatus.CRASHED, "container_lost")
+
+
+def test_worker_that_had_ended_before_it_was_canceled_says_how(
+    running: MakeWorker, hands: Hands, runtime: FakeRuntime
+) -> None:
+    worker = running()
+    runtime.finish(worker.container_name, 0)
+    services.cancel_worker(worker_id=worker.pk)
+
+    settle(worker, hands)
+
+    assert worker.failure is not None
+    assert (worker.status, worker.failure["code"]) == (WorkerStatus.FAILED, "worker_stopped")
 
 
 def test_worker_that_never_reports_ends_as_spawn_timeout(running: MakeWorker, hands: Hands) -> None:
