@@ -12,7 +12,7 @@ from uuid import UUID
 
 from apps import storage
 from apps.errors import Conflict, Invalid, NotFound
-from apps.workers import rescue_commits
+from apps.workers import rescue_commits, snapshots
 from apps.workers.git import Git
 from apps.workers.models import Snapshot, Worker
 from worker_image.contract import DIRTY_REF
@@ -56,6 +56,9 @@ class Restored:
 def restore(worker: Worker, directory: Path, *, snapshot_id: UUID | None = None) -> Restored:
     """Make a checkout of a worker's latest stored snapshot, or of a named one.
 
+    Commits that were taken out of a dead container are completed by the uncommitted work of the snapshot
+    before them: whatever of it they did not change themselves.
+
     Args:
         worker: whose workspace.
         directory: where to; it must be empty or absent.
@@ -68,8 +71,8 @@ def restore(worker: Worker, directory: Path, *, snapshot_id: UUID | None = None)
         storage.BundleMissing, storage.BundleDamaged: it was collected, or is not what was stored.
 
     """
-    snapshots = worker.snapshots.order_by("-created_at")
-    found = snapshots.first() if snapshot_id is None else snapshots.filter(pk=snapshot_id).first()
+    stored = worker.snapshots.order_by("-created_at")
+    found = stored.first() if snapshot_id is None else stored.filter(pk=snapshot_id).first()
     if found is None:
         raise NothingStored(details={"worker_id": str(worker.pk)})
     if directory.exists() and any(directory.iterdir()):
@@ -82,7 +85,7 @@ def restore(worker: Worker, directory: Path, *, snapshot_id: UUID | None = None)
     refs = _take(git, found.name, found.sha256)
     head = refs.get(f"refs/heads/{found.branch}", found.base_sha)
     git.run("update-ref", f"refs/heads/{found.branch}", head)
-    dirty = refs.get(DIRTY_REF)
+    dirty = refs.get(DIRTY_REF) or _left_uncommitted(git, worker, found, head)
     git.run("read-tree", "-u", "--reset", dirty or head)
     git.run("read-tree", head)
     return Restored(
@@ -92,6 +95,32 @@ def restore(worker: Worker, directory: Path, *, snapshot_id: UUID | None = None)
         snapshot=found,
         has_uncommitted=dirty is not None,
     )
+
+
+def _left_uncommitted(git: Git, worker: Worker, rescued: Snapshot, head: str) -> str | None:
+    """Return the tree of rescued commits and the uncommitted work before them; None if there is none."""
+    if rescued.reason != snapshots.RESCUE:
+        return None
+    before = worker.snapshots.filter(created_at__lt=rescued.created_at).order_by("-created_at").first()
+    refs = {} if before is None else _take(git, before.name, before.sha256)
+    if (dirty := refs.get(DIRTY_REF)) is None:
+        return None
+    committed = set(_changes(git, f"{dirty}^", head))
+    index = [line for path, line in _changes(git, f"{dirty}^", dirty).items() if path not in committed]
+    git.run("read-tree", head)
+    git.run("update-index", "-z", "--index-info", stdin="".join(index).encode())
+    tree = git.run("write-tree")
+    return None if tree == git.run("rev-parse", f"{head}^{{tree}}") else tree
+
+
+def _changes(git: Git, old: str, new: str) -> dict[str, str]:
+    """Return path → what an index is told to have that file as in the new commit."""
+    listed = git.run("diff-tree", "-r", "-z", "--no-renames", old, new).split("\0")
+    found = {}
+    for words, path in zip(listed[::2], listed[1::2], strict=False):
+        _, mode, _, sha, _ = words.split(" ")
+        found[path] = f"{mode} {sha}\t{path}\0"
+    return found
 
 
 def _take(git: Git, name: str, sha256: str) -> dict[str, str]:

@@ -49,16 +49,16 @@ class Workspace:
         self.git("commit", "--quiet", "-m", f"Change {name}")
         return self.git("rev-parse", "HEAD")
 
-    def snapshot(self, *refs: str) -> Snapshot:
-        return self.store(self._bundle(*refs, f"^{self.worker.base_sha}"))
+    def snapshot(self, *refs: str, reason: str = "periodic") -> Snapshot:
+        return self.store(self._bundle(*refs, f"^{self.worker.base_sha}"), reason=reason)
 
-    def store(self, path: Path) -> Snapshot:
+    def store(self, path: Path, *, reason: str = "periodic") -> Snapshot:
         sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
         name = storage.snapshot_name(worker_id=self.worker.pk, sha256=sha256)
         stored = storage.save_bundle(path, name=name)
         return Snapshot.objects.create(
             worker=self.worker,
-            reason="periodic",
+            reason=reason,
             branch="task/1-1",
             base_sha=self.worker.base_sha,
             head_sha=self.git("rev-parse", "HEAD"),
@@ -124,6 +124,42 @@ def test_snapshot_without_uncommitted_work_is_clean(workspace: Workspace, scratc
     made = restore.restore(workspace.worker, scratch / "out")
 
     assert (made.head_sha, made.has_uncommitted) == (head, False)
+    assert status_of(scratch / "out") == []
+
+
+def test_rescued_commits_keep_the_uncommitted_work_of_the_snapshot_before(
+    workspace: Workspace, scratch: Path
+) -> None:
+    workspace.commit("committed.py", "first\n")
+    for name in ("committed.py", "draft.py"):
+        (workspace.directory / name).write_text("draft\n")
+    (workspace.directory / "README.md").unlink()
+    workspace.dirty()
+    workspace.snapshot("task/1-1", DIRTY_REF)
+    workspace.git("reset", "--quiet")
+    (workspace.directory / "committed.py").write_text("second\n")
+    workspace.git("commit", "--quiet", "-m", "Second", "--", "committed.py")
+    workspace.snapshot("task/1-1", reason="rescue")
+
+    made = restore.restore(workspace.worker, scratch / "out")
+
+    assert (made.head_sha, made.has_uncommitted) == (workspace.git("rev-parse", "HEAD"), True)
+    assert (scratch / "out" / "committed.py").read_text() == "second\n"
+    assert status_of(scratch / "out") == [" D README.md", "?? draft.py"]
+
+
+def test_rescued_commits_that_hold_everything_leave_nothing_uncommitted(
+    workspace: Workspace, scratch: Path
+) -> None:
+    (workspace.directory / "draft.py").write_text("draft\n")
+    workspace.dirty()
+    workspace.snapshot(DIRTY_REF)
+    workspace.commit("draft.py", "done\n")
+    workspace.snapshot("task/1-1", reason="rescue")
+
+    made = restore.restore(workspace.worker, scratch / "out")
+
+    assert not made.has_uncommitted
     assert status_of(scratch / "out") == []
 
 
