@@ -1,6 +1,7 @@
 """What else can be done to a running unit: hold it, let it go, run a command next to it."""
 
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -148,6 +149,21 @@ def make_home(units: Units, home: str) -> Path:
     os.makedirs(directory.parent, mode=0o711, exist_ok=True)
     units.hand_over(directory, home)
     return directory
+
+
+def remove_home(units: Units, home: str) -> None:
+    """Delete a home; absent is success.
+
+    Raises:
+        UnitsUnavailable: a unit runs in it.
+    """
+    for state in units.list_owned():
+        spec: Any = layout.read_json(str(units.directory / state.name), layout.SPEC)
+        if state.phase is UnitPhase.RUNNING and spec is not None and spec["account"] == home:
+            raise UnitsUnavailable(f"unit {state.name} runs in {home}")
+    directory = home_directory(units, home)
+    if directory.exists():
+        shutil.rmtree(directory)
 
 
 def home_directory(units: Units, home: str) -> Path:

@@ -1,14 +1,21 @@
 """A person's Product Owner: one at a time, whose conversation outlives the container it is led in."""
 
+import logging
 from datetime import timedelta
+from typing import Final
 from uuid import uuid4
 
 from django.db.models import Max
 from django.utils import timezone
 
 from apps.errors import Unavailable
-from apps.workers.models import UNFINISHED, Worker, WorkerStatus
+from apps.workers.models import UNFINISHED, DepartedOwner, Worker, WorkerStatus
+from apps.workers.runtime.base import ContainerRuntime, RuntimeUnavailable
 from worker_image.contract import PO_SESSION_TTL_SECONDS, WorkerType
+
+logger = logging.getLogger(__name__)
+
+_MOST_HOMES: Final = 100
 
 
 class ProductOwnerLeaving(Unavailable):
@@ -55,4 +62,31 @@ def session_for(owner_id: int, agent_type: str) -> str:
 
 def home_of(worker: Worker) -> str | None:
     """Return the name of the home that a worker shares with its predecessors; a developer has none."""
-    return f"home-{worker.owner_id}" if worker.worker_type == WorkerType.PO else None
+    return home_name(worker.owner_id) if worker.worker_type == WorkerType.PO else None
+
+
+def home_name(owner_id: int) -> str:
+    """Return the name of the home of a person's Product Owners."""
+    return f"home-{owner_id}"
+
+
+def remove_homes(runtime: ContainerRuntime) -> int:
+    """Delete the homes of people who were deleted, once nobody lives there; returns how many.
+
+    One that cannot be deleted now stays in its row, for the next time.
+    """
+    count = 0
+    for left in DepartedOwner.objects.order_by("left_at")[:_MOST_HOMES]:
+        if Worker.objects.filter(
+            worker_type=WorkerType.PO, owner_id=left.owner_id, status__in=UNFINISHED
+        ).exists():
+            continue
+        try:
+            runtime.remove_home(home_name(left.owner_id))
+        except RuntimeUnavailable as error:
+            logger.warning("The home of person %s is left for later: %s", left.owner_id, error)
+            continue
+        left.delete()
+        logger.info("Removed the home of person %s, who was deleted", left.owner_id)
+        count += 1
+    return count

@@ -1,5 +1,7 @@
 """Removes what a crash may have left: containers, volumes, users and streams of rows that have ended.
 
+The homes of people who were deleted go here, too: each has a row that says so.
+
 Never anything that runs and cannot be attributed: a name that is not ours, or a
 row that this database does not know, may be somebody else's. What has ended
 long ago, and no row knows, is nobody's.
@@ -14,6 +16,7 @@ from uuid import UUID
 
 from django.utils import timezone
 
+from apps.workers import product_owner
 from apps.workers.composition import Hands
 from apps.workers.models import Verification, Worker
 from apps.workers.runtime.base import ContainerState, Phase
@@ -38,7 +41,8 @@ def remove_orphans(*, hands: Hands) -> int:
         RuntimeUnavailable, ChannelUnavailable: nothing is known, so nothing is removed.
 
     """
-    return _remove_containers(hands) + _remove_leftovers(hands) + _forget_workers(hands)
+    removed = _remove_containers(hands) + _remove_leftovers(hands) + _forget_workers(hands)
+    return removed + product_owner.remove_homes(hands.runtime)
 
 
 def _remove_containers(hands: Hands) -> int:

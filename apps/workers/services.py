@@ -16,6 +16,8 @@ from apps.workers.agents_choice import choose_agent
 from apps.workers.credentials import credentials_of
 from apps.workers.limits import REPORT_SECONDS
 from apps.workers.models import (
+    UNFINISHED,
+    DepartedOwner,
     Turn,
     TurnStatus,
     Verification,
@@ -201,6 +203,17 @@ def cancel_worker(*, worker_id: UUID) -> None:
     selectors.get_worker(worker_id)
     if Worker.try_transition(worker_id, to=WorkerStatus.CANCELING):
         enqueue(tasks.reconcile_worker, worker_id=str(worker_id))
+
+
+@transaction.atomic
+def forget_person(*, owner_id: int) -> None:
+    """End the Product Owner of a person who is being deleted, and note that its home has to go."""
+    owned = Worker.objects.filter(worker_type=WorkerType.PO, owner_id=owner_id)
+    if not owned.exists():
+        return
+    DepartedOwner.objects.get_or_create(owner_id=owner_id)
+    for worker_id in owned.filter(status__in=UNFINISHED).values_list("pk", flat=True):
+        cancel_worker(worker_id=worker_id)
 
 
 @transaction.atomic

@@ -358,6 +358,18 @@ def test_named_home_outlives_its_containers(real_stage: Stage) -> None:
     real_stage.runtime.remove_home("home-7")
 
 
+def test_home_that_somebody_is_in_is_not_removed(real_stage: Stage) -> None:
+    real_stage.runtime.start(spec(ONE, home="home-8"))
+    wait_for(lambda: phase_of(real_stage.runtime, ONE) is base.Phase.RUNNING)
+
+    with pytest.raises(base.RuntimeUnavailable):
+        real_stage.runtime.remove_home("home-8")
+
+    assert real_stage.runtime.exec(ONE, ["sh", "-c", "echo kept > $HOME/note"]).exit_code == 0
+    real_stage.runtime.remove(ONE)
+    real_stage.runtime.remove_home("home-8")
+
+
 def test_disk_that_files_take_is_counted_even_if_they_are_hidden(real_stage: Stage) -> None:
     hide = "mkdir d && head -c 3000000 /dev/zero > d/big && chmod 0 d; touch done; sleep 60"
     real_stage.runtime.start(spec(ONE, command=("sh", "-c", hide)))

@@ -1,6 +1,7 @@
 """Rows of the workers app."""
 
 from apps.workers.models.agent_config import AgentConfig
+from apps.workers.models.departed import DepartedOwner
 from apps.workers.models.image import ImageStatus, WorkerImage
 from apps.workers.models.inbox import DeadLetter, DeadLetterStatus, Snapshot, WorkerEvent
 from apps.workers.models.liveness import Ground, Verdict
@@ -14,6 +15,7 @@ __all__ = [
     "AgentConfig",
     "DeadLetter",
     "DeadLetterStatus",
+    "DepartedOwner",
     "Ground",
     "ImageStatus",
     "Snapshot",

@@ -9,7 +9,6 @@ effect, ``pids_limit`` only as root. ``mounts`` are refused.
 """
 
 import contextlib
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -127,9 +126,7 @@ class ProcessRuntime:
     def remove_home(self, home: str) -> None:
         """Delete a home directory."""
         with _translated():
-            directory = beside.home_directory(self._units, home)
-            if directory.exists():
-                shutil.rmtree(directory)
+            beside.remove_home(self._units, home)
 
     def remove_leftovers(self, *, min_age_seconds: float) -> list[str]:
         """Do nothing: a half-made unit is made anew by the next start, and removed with its name."""
