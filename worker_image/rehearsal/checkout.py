@@ -48,15 +48,16 @@ def write_files(checkout: Path, files: dict[str, str]) -> tuple[str, ...]:
     return tuple(changed)
 
 
-def commit(checkout: Path, message: str) -> str | None:
-    """Commit everything on the current branch; returns the new commit, or None if nothing changed.
+def commit(checkout: Path, message: str, *, path: str | None = None) -> str | None:
+    """Commit everything, or one path, on the current branch; returns the commit, None if nothing changed.
 
     Raises:
         GitFailed: git refused.
 
     """
-    git(checkout, "add", "--all")
-    if not git(checkout, "status", "--porcelain"):
+    only = ["--", path] if path is not None else []
+    git(checkout, "add", "--all", *only)
+    if not git(checkout, "status", "--porcelain", *only):
         return None
-    git(checkout, "commit", "--quiet", "--no-gpg-sign", "--message", message)
+    git(checkout, "commit", "--quiet", "--no-gpg-sign", "--message", message, *only)
     return git(checkout, "rev-parse", "HEAD")

@@ -31,7 +31,7 @@ MODES: Final = frozenset(
         "huge-result",
         "edit-protected",
     }
-)  # and `slow:N`, N seconds of pretended thinking before the ordinary work; `edits:N` is in `notes`
+)  # and `slow:N`, N seconds of pretended thinking before the ordinary work; more of them are in `notes`
 
 _STUBBORN: Final = frozenset({"break-tests", "delete-tests", "skip-tests"})
 _FAILING_TEST: Final = '''"""Fails as told."""

@@ -352,7 +352,26 @@ class TestMisbehavior:
         assert "Keep notes up to 9" in git_checkout.git(checkout, "log", "--format=%s")
         assert git_checkout.git(checkout, "status", "--porcelain") == ""
 
-    @pytest.mark.parametrize("mode", ["dance", "slow:", "slow:x", "edits:", "edits:x"])
+        made = (checkout / notes.COMMITTED).read_text().split()
+        assert made == git_checkout.git(checkout, "rev-list", "--skip=1", "--reverse", "main..").split()
+
+    def test_drafts_are_not_committed_before_the_work_is_done(self, checkout: Path, turn: Turn) -> None:
+        result = turn(f"{BOOKS}\nrehearsal: drafts:5")
+
+        assert result["status"] == "success"
+        assert len((checkout / notes.FILE).read_text().splitlines()) == 10
+        assert (checkout / notes.COMMITTED).read_text() == ""
+        assert git_checkout.git(checkout, "rev-list", "--count", "main..") == "1"
+
+    def test_commits_aside_leave_the_notes_uncommitted(self, checkout: Path, turn: Turn) -> None:
+        result = turn(f"{BOOKS}\nrehearsal: aside:5")
+
+        made = (checkout / notes.COMMITTED).read_text().split()
+        assert result["status"] == "success"
+        assert len(made) == 1
+        assert git_checkout.git(checkout, "show", "--format=", "--name-only", *made) == notes.BESIDE
+
+    @pytest.mark.parametrize("mode", ["dance", "slow:", "slow:x", "edits:", "edits:x", "drafts", "aside:"])
     def test_unknown_mode_is_a_typed_failure(self, turn: Turn, mode: str) -> None:
         result = turn(f"{BOOKS}\nrehearsal: {mode}")
 
