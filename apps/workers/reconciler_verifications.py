@@ -59,7 +59,8 @@ def reconcile_verification(*, verification_id: UUID, hands: Hands) -> FollowUps:
     if row.status == VerificationStatus.PENDING:
         return _begin(row, hands, now)
     state = hands.runtime.inspect(row.container_name)
-    if state is None and row.observed_at is None:
+    # One that was made but never started belongs to a start that nobody came back from.
+    if row.observed_at is None and (state is None or state.phase is Phase.CREATED):
         return _start(row, hands, now)
     if state is None or state.phase is Phase.UNKNOWN:
         return _crash(row, hands, now, "verification_lost", "The checks vanished and nobody recorded how.")

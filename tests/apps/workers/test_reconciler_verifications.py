@@ -19,6 +19,7 @@ from apps.workers.composition import Hands, container_spec
 from apps.workers.models import Verification, VerificationStatus
 from apps.workers.reconciler_orphans import remove_orphans
 from apps.workers.reconciler_verifications import reconcile_verification
+from apps.workers.runtime.base import Phase, RuntimeUnavailable
 from apps.workers.runtime.process import ProcessRuntime
 from tests.apps.workers.conftest import LIMITS
 from tests.apps.workers.tiny_project import BASE, COMMANDS, PROTECTED, Change, make_change, stored
@@ -196,6 +197,23 @@ def test_lost_unit_is_tried_once_more(place: Path, hands: Hands, units: Units) -
     drive(row, hands)
 
     assert (row.status, row.attempts) == ("succeeded", 2)
+
+
+def test_unit_that_was_made_but_never_started_is_started(place: Path) -> None:
+    runtime = FakeRuntime()
+    hands = Hands(runtime=runtime, channel=get_channel(), limits=LIMITS, describe=container_spec)
+    row = row_of(make_change(place, {"tests/test_more.py": "def test_more():\n    pass\n"}))
+    reconcile_verification(verification_id=row.pk, hands=hands)
+    runtime.is_cut_off = True
+    with pytest.raises(RuntimeUnavailable):
+        reconcile_verification(verification_id=row.pk, hands=hands)
+
+    reconcile_verification(verification_id=row.pk, hands=hands)
+
+    row.refresh_from_db()
+    state = runtime.inspect(row.container_name)
+    assert state is not None
+    assert (state.phase, row.attempts) == (Phase.RUNNING, 1)
 
 
 def test_damaged_bundle_is_refused_before_anything_runs(place: Path, hands: Hands) -> None:
