@@ -94,6 +94,7 @@ def spawn(
     env: Mapping[str, str],
     cwd: Path,
     uid: int | None = None,
+    handed: Sequence[int] = (),
 ) -> Identity:
     """Start a program in its own session, its output appended to ``log``, and return who it is.
 
@@ -103,6 +104,7 @@ def spawn(
         env: its whole environment.
         cwd: its working directory.
         uid: drop to this uid and gid, and to no other group (needs root).
+        handed: open descriptors that it gets, under the same numbers.
 
     Raises:
         OSError: the program could not be executed.
@@ -121,6 +123,7 @@ def spawn(
             user=uid,
             group=uid,
             extra_groups=None if uid is None else (),
+            pass_fds=handed,
         )
     with _children_guard:
         for pid in [pid for pid, code in _children.items() if code is not None]:

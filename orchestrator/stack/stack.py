@@ -15,9 +15,10 @@ from orchestrator.embedded.launcher import URL_NAMES
 from orchestrator.embedded.places import private_dir, write_private
 from orchestrator.embedded.processes import log_tail, spawn
 from orchestrator.envfile import find_var_dir, read_env_file
+from orchestrator.stack.ports import HeldPort, choose_ports, hold_web
 from orchestrator.stack.prepare import prepare_database, stop_units
 from orchestrator.stack.runtime import Runtime, choose_runtime, dissolve, read_runtime
-from orchestrator.stack.state import StackFailed, StackState, choose_ports
+from orchestrator.stack.state import StackFailed, StackState
 from orchestrator.stack.supervisor import TOKEN_VARIABLE, Supervisor, end_group, stop_children, sweep
 from orchestrator.stack.table import FLOWER, ChildSpec, Ports, default_table, edge
 
@@ -71,6 +72,7 @@ class Stack:
         self._stopping = threading.Event()
         self._keepers: list[threading.Thread] = []
         self.ports = self._state.read().ports
+        self._web_port = HeldPort(self.ports.web)
         self.runtime = read_runtime(self.var_dir)
         self.admin_notice = ""
 
@@ -100,7 +102,7 @@ class Stack:
         earlier = self._state.read()
         if not adopt:
             self._stop_leftovers()
-            self.ports = choose_ports(earlier.ports, web_port=self._wanted_web_port)
+            self._hold_ports(earlier.ports)
         private_dir(self.var_dir / "static")
         if self._table is None and not (adopt and self.runtime):
             self.runtime = None  # what was chosen last time is not handed to this choice
@@ -115,10 +117,25 @@ class Stack:
         # Recorded before the first process exists: whoever cleans up after us finds them all by the token.
         self._state.write(token=token, ports=self.ports)
         self._supervisor = Supervisor(
-            self._specs(), run_dir=self._state.run_dir, env={**env, TOKEN_VARIABLE: token}, cwd=ROOT
+            self._specs(),
+            run_dir=self._state.run_dir,
+            env={**env, TOKEN_VARIABLE: token},
+            cwd=ROOT,
+            web_port=self._web_port,
         )
         self._supervisor.start(adopt=adopt)
         self._keep_servers()
+
+    def _hold_ports(self, earlier: Ports) -> None:
+        try:
+            if self._wanted_web_port is None:
+                self._web_port = hold_web(earlier.web)
+            else:
+                self._web_port = HeldPort(self._wanted_web_port)
+                self._web_port.hold()
+        except OSError as error:
+            raise StackFailed(f"the web cannot listen at {self._web_port.port}: {error.strerror}") from error
+        self.ports = choose_ports(self._web_port, earlier)
 
     def _specs(self) -> list[ChildSpec]:
         if self._table is not None:
@@ -209,6 +226,7 @@ class Stack:
                 dissolve(self.child_env(), var_dir=self.var_dir, root=ROOT, keep_homes=self._keep_homes)
         finally:
             self.embedded.stop()
+            self._web_port.close()
             self._state.unlock()
 
     def _end_keepers(self) -> None:
@@ -225,6 +243,8 @@ class Stack:
         """
         self._running().release()
         self._end_keepers()
+        # The web listens on; the successor holds the port again if it has to start another one.
+        self._web_port.close()
         self._state.unlock()
         argv = [sys.executable, "-m", "orchestrator.stack", "up", "--adopt"]
         for name in sorted(self._without):

@@ -8,12 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from orchestrator.embedded.places import private_dir, write_private
-from orchestrator.embedded.processes import Identity, free_port, is_port_free, read_json
+from orchestrator.embedded.processes import Identity, read_json
 from orchestrator.stack.supervisor import read_identities
 from orchestrator.stack.table import Ports
 
-WEB_PORTS = range(8000, 8100)
-FLOWER_PORTS = range(5555, 5655)
 LOCK_SECONDS = 5.0
 
 
@@ -93,14 +91,3 @@ class StackState:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
-
-
-def choose_ports(earlier: Ports, *, web_port: int | None = None) -> Ports:
-    """Return free ports, those of an earlier start if possible, else the first free ones."""
-    web = web_port or _first_free(earlier.web, WEB_PORTS)
-    return Ports(web=web, flower=_first_free(earlier.flower, FLOWER_PORTS))
-
-
-def _first_free(earlier: int, candidates: range) -> int:
-    wanted = (port for port in (earlier, *candidates) if port)
-    return next(filter(is_port_free, wanted), None) or free_port()

@@ -19,7 +19,8 @@ import psutil
 
 from orchestrator.embedded.places import private_dir, write_private
 from orchestrator.embedded.processes import Identity, kill_group, read_json, reap, spawn, wait_gone
-from orchestrator.stack.table import ChildSpec
+from orchestrator.stack.ports import HeldPort
+from orchestrator.stack.table import LISTEN_VARIABLE, ChildSpec
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,13 @@ class Supervisor:
     """The children of one stack."""
 
     def __init__(
-        self, specs: Sequence[ChildSpec], *, run_dir: Path, env: Mapping[str, str], cwd: Path
+        self,
+        specs: Sequence[ChildSpec],
+        *,
+        run_dir: Path,
+        env: Mapping[str, str],
+        cwd: Path,
+        web_port: HeldPort,
     ) -> None:
         """Describe the children; none is started.
 
@@ -62,6 +69,7 @@ class Supervisor:
             run_dir: where pids, ready files and logs go.
             env: environment of every child, with the stack's ``STACK_TOKEN``.
             cwd: working directory of every child.
+            web_port: where the child listens that serves the web; held at the latest when it starts.
 
         """
         self._children = {spec.name: _Child(spec) for spec in specs}
@@ -70,6 +78,7 @@ class Supervisor:
         self._logs = private_dir(run_dir / "logs")
         self._env = dict(env)
         self._cwd = cwd
+        self._web_port = web_port
         self._guard = threading.RLock()
         self._stopping = threading.Event()
         self._watcher: threading.Thread | None = None
@@ -101,7 +110,11 @@ class Supervisor:
             if spec.inherits is None or name in spec.inherits
         }
         env = {**inherited, **spec.env, "STACK_NAME": spec.name}
-        child.identity = spawn(spec.argv, log=self._logs / f"{spec.name}.log", env=env, cwd=self._cwd)
+        handed = (self._web_port.hold(),) if spec.serves_web else ()
+        if handed:
+            env[LISTEN_VARIABLE] = str(handed[0])
+        log = self._logs / f"{spec.name}.log"
+        child.identity = spawn(spec.argv, log=log, env=env, cwd=self._cwd, handed=handed)
         child.started_at, child.restart_at = time.monotonic(), None
         self._record()
 

@@ -7,6 +7,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 WEB, FLOWER, BEAT, EDGE = "web", "flower", "beat", "edge"
 CELERY_APP = "orchestrator.celery"
+#: Names the descriptor of the socket on which a process serves that was told to.
+LISTEN_VARIABLE = "STACK_LISTEN_FD"
 
 # Queues are privilege boundaries; on one machine under one account they share three processes.
 QUEUES = {
@@ -46,6 +48,8 @@ class ChildSpec:
     """It touches ``<VAR_DIR>/run/ready/<STACK_NAME>`` when it is ready."""
     ready_url: str = ""
     """It is ready when this answers 200."""
+    serves_web: bool = False
+    """It is handed the socket that the supervisor holds on the web's port, its number in the environment."""
     stop_stage: int = 0
     """Lower stages are stopped first; one stage is stopped at once."""
     stop_seconds: float = 10.0
@@ -94,12 +98,8 @@ def edge(*, installation: str, channel_url: str) -> ChildSpec:
 def _web(port: int) -> ChildSpec:
     return ChildSpec(
         name=WEB,
-        argv=(
-            *(sys.executable, "-m", "uvicorn", "orchestrator.asgi:application"),
-            *("--host", "127.0.0.1", "--port", str(port)),
-            *("--lifespan", "off", "--no-access-log", "--no-server-header"),
-            *("--timeout-graceful-shutdown", "3"),
-        ),
+        argv=(sys.executable, "-m", "orchestrator.stack.web"),
+        serves_web=True,
         ready_url=f"http://127.0.0.1:{port}/health/ready",
         stop_seconds=6.0,
     )

@@ -4,14 +4,18 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from orchestrator.embedded.processes import Identity, free_port, is_port_free
@@ -372,6 +376,107 @@ def test_command_line_up_prints_where_and_stops_on_sigterm(var_dir: Path) -> Non
     assert up.returncode == 1
     assert "orchestrator.stack.database exited 1" in up.stderr
     assert (down.returncode, down.stdout) == (0, "stopped\n")
+
+
+SERVE = """
+import http.server, os, socket, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(str(os.getpid()).encode())
+server = http.server.HTTPServer(("127.0.0.1", 0), Answer, bind_and_activate=False)
+server.socket = socket.socket(fileno=int(os.environ["STACK_LISTEN_FD"]))
+server.serve_forever()
+"""
+
+
+def web(ports: Ports) -> ChildSpec:
+    return python("web", SERVE, serves_web=True, ready_url=f"http://127.0.0.1:{ports.web}/")
+
+
+@pytest.fixture
+def make_web(var_dir: Path) -> Iterator[Callable[..., Stack]]:
+    made: list[Stack] = []
+
+    def make(**options: Any) -> Stack:
+        own = var_dir.parent / f"var-{len(made)}"
+        made.append(Stack(own, EXTERNAL, table=lambda ports: [web(ports)], **options))
+        return made[-1]
+
+    yield make
+    for stack in made:
+        stack.stop()
+
+
+def test_stacks_that_start_at_once_listen_at_different_ports(make_web: Callable[..., Stack]) -> None:
+    stacks = [make_web() for _ in range(4)]
+    together = threading.Barrier(len(stacks))
+
+    def start(stack: Stack) -> None:
+        together.wait()
+        stack.start()
+
+    with ThreadPoolExecutor(len(stacks)) as pool:
+        list(pool.map(start, stacks))
+    for stack in stacks:
+        stack.wait_ready(30)
+    answers = [httpx.get(f"{stack.web_url}/", trust_env=False).text for stack in stacks]
+
+    assert len({stack.web_url for stack in stacks}) == len(stacks)
+    assert len({stack.flower_url for stack in stacks}) == len(stacks)
+    assert answers == [str(stack.pid("web")) for stack in stacks]
+
+
+def test_who_asks_while_the_web_is_started_again_is_answered(make_web: Callable[..., Stack]) -> None:
+    stack = make_web()
+    stack.start()
+    stack.wait_ready(30)
+    first = stack.pid("web")
+
+    stack.kill("web")
+    until(lambda: stack.pid("web") is None)
+    answer = httpx.get(f"{stack.web_url}/", trust_env=False, timeout=30).text
+
+    assert answer not in ("", str(first))
+    assert answer == str(stack.pid("web"))
+
+
+def test_port_is_free_after_the_stop_and_refused_if_taken(make_web: Callable[..., Stack]) -> None:
+    stack = make_web()
+    stack.start()
+    port = stack.ports.web
+
+    stack.stop()
+    was_free = is_port_free(port)
+    with socket.create_server(("127.0.0.1", port)):
+        refused = make_web(web_port=port)
+        with pytest.raises(StackFailed, match=f"cannot listen at {port}"):
+            refused.start()
+
+    assert was_free
+
+
+def test_adopting_supervisor_holds_the_port_again_for_another_web(var_dir: Path) -> None:
+    first = Stack(var_dir, EXTERNAL, table=lambda ports: [web(ports)])
+    first.start()
+    first.wait_ready(30)
+    # What a hand-over does, without the process that takes over.
+    first._running().release()
+    first._web_port.close()
+    first._state.unlock()
+    second = Stack(var_dir, EXTERNAL, table=lambda ports: [web(ports)])
+    try:
+        second.start(adopt=True)
+        adopted = second.pid("web")
+        second.kill("web")
+        until(lambda: second.pid("web") not in (None, adopted))
+        second.wait_ready(30)
+        answer = httpx.get(f"{first.web_url}/", trust_env=False, timeout=30).text
+    finally:
+        second.stop()
+
+    assert answer not in ("", str(adopted))
 
 
 @pytest.mark.unit
