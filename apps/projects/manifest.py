@@ -1,66 +1,37 @@
 """The manifest `project.yaml` of a generated project: what it consists of and how to check and run it."""
 
-import re
 from collections.abc import Hashable
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 
-from apps.errors import Invalid
+from apps.projects.environment_contract import DEPLOY_SECRETS, Entry, check_contract
+from apps.projects.manifest_parts import FILE_NAME as FILE_NAME
+from apps.projects.manifest_parts import (
+    CheckName,
+    CommandLine,
+    Directory,
+    Distinct,
+    FileName,
+    Glob,
+    HttpPath,
+    Part,
+    Variable,
+    Word,
+)
+from apps.projects.manifest_parts import ManifestInvalid as ManifestInvalid
+from apps.projects.manifest_parts import ManifestMissing as ManifestMissing
 
-FILE_NAME: Final = "project.yaml"
 MAX_BYTES: Final = 65_536
+#: A repository may have a hundred; some of them are how the server is reached.
+MAX_SECRETS: Final = 100 - len(DEPLOY_SECRETS)
 _MAX_DEPTH: Final = 10
 
-
-class ManifestInvalid(Invalid):
-    """The project's manifest cannot be used."""
-
-    code = "manifest_invalid"
+ServiceKind = Literal["web", "bot", "worker"]
 
 
-class ManifestMissing(ManifestInvalid):
-    """The project has no manifest."""
-
-    code = "manifest_missing"
-
-
-def _printable(value: str) -> str:
-    if not value.isprintable() or value != value.strip():
-        raise ValueError("must be one line of printable characters")
-    return value
-
-
-def _inside(value: str) -> str:
-    if value.startswith("/") or any(part in ("", ".", "..") for part in value.split("/")):
-        raise ValueError("must be a relative path that stays inside")
-    return _printable(value)
-
-
-def _http_path(value: str) -> str:
-    if not re.fullmatch(r"/[A-Za-z0-9._~/-]*", value):
-        raise ValueError("must be a path that begins with a slash")
-    return value
-
-
-def _distinct(values: tuple[str, ...]) -> tuple[str, ...]:
-    if len(set(values)) != len(values):
-        raise ValueError("must not repeat a value")
-    return values
-
-
-Word = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,39}$")]
-Variable = Annotated[str, Field(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
-CommandLine = Annotated[str, Field(min_length=1, max_length=500), AfterValidator(_printable)]
-Glob = Annotated[str, Field(min_length=1, max_length=200), AfterValidator(_inside)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
-
-
-class Commands(_Part):
+class Commands(Part):
     """What to run in a checkout; each is handed to a shell inside a unit."""
 
     setup: CommandLine
@@ -68,30 +39,48 @@ class Commands(_Part):
     tests: CommandLine  # prints one test id per line on stdout
 
 
-class Service(_Part):
+class Service(Part):
     """A process the project wants to have running."""
 
     name: Word
     run: CommandLine
-    port: Word  # the role; the number comes in the environment as PORT
-    health: Annotated[str, Field(max_length=200), AfterValidator(_http_path)]
-    data: Annotated[str, Field(max_length=200), AfterValidator(_inside)] | None = (
-        None  # kept between releases
-    )
+    kind: ServiceKind = "web"  # a bot is asked whether its token answers, a worker only has to keep running
+    port: Word | None = None  # the role; the number comes in the environment as PORT
+    health: HttpPath | None = None
+    data: Directory | None = None  # kept between releases
     #: Variables whose values only a person can give; asked for before the first deployment.
     secrets: Annotated[tuple[Variable, ...], Field(max_length=50, strict=False)] = ()
 
+    @model_validator(mode="after")
+    def _web_answers(self) -> Self:
+        if self.kind == "web" and (self.port is None or self.health is None):
+            raise ValueError("a web service needs port and health")
+        if self.kind != "web" and (self.port is not None or self.health is not None):
+            raise ValueError("only a web service has port and health")
+        return self
 
-class Manifest(_Part):
+
+class Deploy(Part):
+    """How the git host deploys it."""
+
+    workflow: FileName = "main.yml"
+    environment: Word = "production"
+
+
+class Manifest(Part):
     """All of it."""
 
     version: Literal[1]
-    modules: Annotated[
-        tuple[Word, ...], Field(min_length=1, max_length=20, strict=False), AfterValidator(_distinct)
-    ]
+    modules: Annotated[tuple[Word, ...], Field(min_length=1, max_length=20, strict=False), Distinct]
     commands: Commands
     services: Annotated[tuple[Service, ...], Field(max_length=20, strict=False)] = ()
     protected: Annotated[tuple[Glob, ...], Field(max_length=100, strict=False)] = ()
+    #: What has to pass at the git host before a change is accepted.
+    checks: Annotated[tuple[CheckName, ...], Field(min_length=1, max_length=20, strict=False), Distinct] = (
+        "check",
+    )
+    deploy: Deploy = Deploy()
+    environment: Annotated[tuple[Entry, ...], Field(max_length=200, strict=False)] = ()
 
 
 def parse_manifest(content: bytes) -> Manifest:
@@ -114,10 +103,22 @@ def parse_manifest(content: bytes) -> Manifest:
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
         reason = f"The manifest is not plain YAML: {type(error).__name__}"
         raise ManifestInvalid(reason, details={"field": FILE_NAME}) from None
+    _check(manifest)
+    return manifest
+
+
+def _check(manifest: Manifest) -> None:
     names = [service.name for service in manifest.services]
     if len(set(names)) != len(names):
         raise ManifestInvalid("Two services have one name", details={"field": "services"})
-    return manifest
+    listed = {key for service in manifest.services for key in service.secrets}
+    secrets = listed | {entry.key for entry in manifest.environment if entry.is_secret}
+    if len(secrets) > MAX_SECRETS:
+        raise ManifestInvalid(
+            f"There are more than {MAX_SECRETS} secrets",
+            details={"field": "environment", "limit": MAX_SECRETS},
+        )
+    check_contract(manifest.environment, manifest.services)
 
 
 def _field_error(error: ValidationError) -> ManifestInvalid:
