@@ -7,7 +7,7 @@ about there is done by the control plane itself.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Any, Protocol
 
 from apps.errors import Conflict, Invalid, NotFound, OrchestratorError, Unavailable
 from apps.projects.forge.base import Repository
@@ -196,6 +196,8 @@ class HostDeployment:
     state: str  # success, failure, in_progress, ...: the host's word
     url: str = ""
     log_url: str = ""
+    #: What the workflow handed over with it, ``correlation`` and ``images`` among it; bounded by the adapter.
+    payload: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Hosting(Protocol):
