@@ -23,14 +23,17 @@ ENDED_BY: Mapping[str, frozenset[str]] = {
     K.WORKER_REQUESTED: frozenset({K.WORKER_READY, K.NEW_ATTEMPT}),
     K.TURN_STARTED: frozenset({K.TURN_FINISHED, K.NEW_ATTEMPT}),
     K.CHECKS_STARTED: frozenset({K.CHECKS_PASSED, K.CHECKS_FAILED}),
+    K.HOST_CHECKS_STARTED: frozenset({K.HOST_CHECKS_STARTED, K.HOST_CHECKS_PASSED, K.HOST_CHECKS_FAILED}),
     K.QUESTION_ASKED: frozenset({K.QUESTION_ANSWERED}),
     K.CANCEL_REQUESTED: frozenset({K.CANCELED}),
 }
 #: Phases without an end of their own: they last until the next event.
 PHASES = frozenset({K.INSTALLING, K.STARTING})
-FAULTS = frozenset({K.CHECKS_FAILED, K.FAILED, K.CRASHED, K.CANCELED})
+FAULTS = frozenset({K.CHECKS_FAILED, K.HOST_CHECKS_FAILED, K.FAILED, K.CRASHED, K.CANCELED})
 #: Those before which something was installed: a worker's image, packages for the checks or the service.
 INSTALLS = frozenset({K.WORKER_READY, K.CHECKS_PASSED, K.CHECKS_FAILED, K.SMOKE_PASSED})
+#: Where a change was checked, here and at the git host.
+CHECKED = frozenset({K.CHECKS_PASSED, K.CHECKS_FAILED, K.HOST_CHECKS_PASSED, K.HOST_CHECKS_FAILED})
 ENDS = frozenset({K.SUCCEEDED, K.FAILED, K.CRASHED, K.CANCELED})
 
 
@@ -218,7 +221,7 @@ def _account(events: Sequence[TaskEvent], elapsed: float, image_seconds: float) 
     parts = {
         "agent": _total(events, "seconds", {K.TURN_FINISHED}),
         "installation": round(installed + image_seconds, 3),
-        "checks": _total(events, "seconds", {K.CHECKS_PASSED, K.CHECKS_FAILED}),
+        "checks": _total(events, "seconds", CHECKED),
         "smoke": _total(events, "seconds", {K.SMOKE_PASSED}),
     }
     return {**parts, "overhead": round(max(0.0, elapsed - sum(parts.values())), 3)}

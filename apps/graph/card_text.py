@@ -72,6 +72,29 @@ def _checks_failed(data: Data) -> str:
     return _("Checks failed (%(code)s)") % _shown(data)
 
 
+def _pull_request(data: Data) -> str:
+    return _("Pull request %(number)s: %(url)s") % _shown(data)
+
+
+def _host_checks(data: Data) -> str:
+    again = _("The git host's checks run once more: their machine had failed")
+    return _with_link(again if data.get("again") else _("The git host's checks are running"), data)
+
+
+def _host_checks_passed(data: Data) -> str:
+    return _with_link(_("The git host's checks passed"), data)
+
+
+def _host_checks_failed(data: Data) -> str:
+    where = ", ".join(str(data[name]) for name in ("job", "step") if data.get(name))
+    text = _("The git host's checks failed (%(code)s)") % _shown(data)
+    return _with_link(f"{text}: {where}" if where else text, data)
+
+
+def _with_link(text: str, data: Data) -> str:
+    return f"{text} · {data['url']}" if data.get("url") else text
+
+
 def _turn_finished(data: Data) -> str:
     if data.get("code"):
         return _("The agent did not deliver (%(code)s)") % _shown(data)
@@ -101,6 +124,10 @@ _SPECIAL: dict[str, Callable[[Data], str]] = {
     TaskEventKind.TURN_FINISHED: _turn_finished,
     TaskEventKind.CHECKS_PASSED: _checks,
     TaskEventKind.CHECKS_FAILED: _checks_failed,
+    TaskEventKind.PULL_REQUEST_OPENED: _pull_request,
+    TaskEventKind.HOST_CHECKS_STARTED: _host_checks,
+    TaskEventKind.HOST_CHECKS_PASSED: _host_checks_passed,
+    TaskEventKind.HOST_CHECKS_FAILED: _host_checks_failed,
     TaskEventKind.FAILED: _failed,
     TaskEventKind.CRASHED: _crashed,
 }
@@ -112,6 +139,7 @@ _PLAIN: dict[str, str] = {
     TaskEventKind.TURN_STARTED: gettext_noop("The agent is working"),
     TaskEventKind.CHANGE_ACCEPTED: gettext_noop("The change was inspected and accepted"),
     TaskEventKind.CHECKS_STARTED: gettext_noop("Checks are running in a fresh place"),
+    TaskEventKind.REBASED: gettext_noop("Moved onto the newest state of the project (%(sha)s)"),
     TaskEventKind.REWORK: gettext_noop("Sent back to the agent with the evidence (round %(number)s)"),
     TaskEventKind.NEW_ATTEMPT: gettext_noop("A new worker takes over (attempt %(attempt)s)"),
     TaskEventKind.MERGED: gettext_noop("Merged as %(sha)s"),

@@ -97,6 +97,7 @@ def retry_task(*, task_id: UUID, requested_by_id: int | None) -> UUID:
         spec=task.spec,
         requested_by_id=requested_by_id,
         deploy_after=task.deploy_after,
+        allow_protected=task.allow_protected,
         follows_id=task.follows_id,
         retry_of_id=task.pk,
     )

@@ -6,7 +6,17 @@ from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from apps.projects.models import Module, Project, Task, TaskEvent, TaskEventKind, TaskStatus, TaskType
+from apps.projects.forge.hosting import CheckStatus
+from apps.projects.models import (
+    MergeRequest,
+    Module,
+    Project,
+    Task,
+    TaskEvent,
+    TaskEventKind,
+    TaskStatus,
+    TaskType,
+)
 from apps.rest import StrictSerializer
 
 #: The words of Task on the wire: crashed and failed both show ``failed``; ``failure`` tells them apart.
@@ -111,6 +121,7 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
             "status",
             "spec",
             "deploy_after",
+            "allow_protected",
             "follows_id",
             "retry_of_id",
             "result",
@@ -134,6 +145,24 @@ class TaskCreateSerializer(StrictSerializer):
     type = serializers.ChoiceField(choices=TaskType.choices)
     spec = serializers.CharField(max_length=20_000, required=False, default="", allow_blank=True)
     deploy_after = serializers.BooleanField(required=False, default=False)
+    allow_protected = serializers.BooleanField(
+        required=False,
+        default=False,
+        help_text=_("The agent may change protected files; only a person may say so."),
+    )
+
+
+class HostChecksSerializer(serializers.Serializer[Any]):
+    """What the git host's required checks say about the change's commit."""
+
+    sha = serializers.CharField()
+    status = serializers.ChoiceField(choices=[status.value for status in CheckStatus])
+    run_id = serializers.IntegerField(allow_null=True)
+    attempt = serializers.IntegerField()
+    url = serializers.CharField(allow_blank=True)
+    job = serializers.CharField(allow_blank=True)
+    step = serializers.CharField(allow_blank=True)
+    excerpt = serializers.CharField(allow_blank=True)
 
 
 class TaskEventSerializer(serializers.ModelSerializer[TaskEvent]):
@@ -144,4 +173,32 @@ class TaskEventSerializer(serializers.ModelSerializer[TaskEvent]):
     class Meta:
         model = TaskEvent
         fields = ("seq", "kind", "data", "occurred_at")
+        read_only_fields = fields
+
+
+class MergeRequestSerializer(serializers.ModelSerializer[MergeRequest]):
+    """A proposed change, with its pull request where the git host has such."""
+
+    rebase_of_id = serializers.UUIDField(read_only=True, allow_null=True)
+    checks = HostChecksSerializer(read_only=True, allow_null=True)
+    failure = FailureSerializer(read_only=True, allow_null=True)
+
+    class Meta:
+        model = MergeRequest
+        fields = (
+            "id",
+            "status",
+            "title",
+            "branch",
+            "base_sha",
+            "head_sha",
+            "merge_sha",
+            "rebase_of_id",
+            "pull_request",
+            "pull_request_url",
+            "checks",
+            "failure",
+            "created_at",
+            "merged_at",
+        )
         read_only_fields = fields

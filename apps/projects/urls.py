@@ -4,7 +4,7 @@ from django.urls import path
 from rest_framework.routers import SimpleRouter
 
 from apps.projects.stream import TaskEventStreamView
-from apps.projects.views import ProjectViewSet, TaskEventViewSet, TaskViewSet
+from apps.projects.views import ProjectViewSet, TaskChangeViewSet, TaskEventViewSet, TaskViewSet
 
 router = SimpleRouter()
 router.register("projects", ProjectViewSet, basename="project")
@@ -13,5 +13,6 @@ router.register("tasks", TaskViewSet, basename="task")
 urlpatterns = [
     *router.urls,
     path("tasks/<uuid:task_id>/events/", TaskEventViewSet.as_view({"get": "list"}), name="task-events"),
+    path("tasks/<uuid:task_id>/changes/", TaskChangeViewSet.as_view({"get": "list"}), name="task-changes"),
     path("tasks/<uuid:task_id>/events/stream", TaskEventStreamView.as_view(), name="task-event-stream"),
 ]

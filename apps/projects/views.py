@@ -15,8 +15,9 @@ from apps.errors import NotFound
 from apps.projects import selectors, services
 from apps.projects.filters import ProjectFilter, TaskFilter
 from apps.projects.idempotency import idempotent
-from apps.projects.models import Module, Project, Task, TaskEvent
+from apps.projects.models import MergeRequest, Module, Project, Task, TaskEvent
 from apps.projects.serializers import (
+    MergeRequestSerializer,
     ProjectCreateSerializer,
     ProjectSerializer,
     ProjectUpdateSerializer,
@@ -26,7 +27,7 @@ from apps.projects.serializers import (
     TaskEventSerializer,
     TaskSerializer,
 )
-from apps.rest import BodyParser, owned, require_command, user_id
+from apps.rest import BodyParser, CommandDenied, owned, require_command, restriction_of, user_id
 
 STATUS_COMMANDS = ("engineering.status", "deploy.status")
 
@@ -122,6 +123,8 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
         body.is_valid(raise_exception=True)
         values: dict[str, Any] = body.validated_data
         require_command(request, f"{values['type']}.start")
+        if values["allow_protected"] and restriction_of(request) is not None:
+            raise CommandDenied("Permission denied: only a person may allow changes of protected files.")
         # A project the requester may not see does not exist for them.
         visible = owned(request, Project.objects.all(), by="owner_id")
         project = visible.filter(pk=values["project_id"]).first()
@@ -132,6 +135,7 @@ class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
             type=values["type"],
             spec=values["spec"],
             deploy_after=values["deploy_after"],
+            allow_protected=values["allow_protected"],
             requested_by_id=user_id(request),
         )
         return Response(TaskSerializer(selectors.get_task(task_id)).data, status=status.HTTP_201_CREATED)
@@ -147,6 +151,20 @@ class TaskEventViewSet(mixins.ListModelMixin, GenericViewSet[TaskEvent]):
 
     def get_queryset(self) -> QuerySet[TaskEvent]:
         """Return the events of one task that the requester may see."""
+        tasks = owned(self.request, Task.objects.all(), by="project__owner_id")
+        task = get_object_or_404(tasks, pk=self.kwargs["task_id"])
+        return super().get_queryset().filter(task=task)
+
+
+class TaskChangeViewSet(mixins.ListModelMixin, GenericViewSet[MergeRequest]):
+    """What a task proposed, newest first: commits, pull request, the git host's checks."""
+
+    queryset = MergeRequest.objects.all()
+    serializer_class = MergeRequestSerializer
+    commands: ClassVar = {"list": STATUS_COMMANDS}
+
+    def get_queryset(self) -> QuerySet[MergeRequest]:
+        """Return the changes of one task that the requester may see."""
         tasks = owned(self.request, Task.objects.all(), by="project__owner_id")
         task = get_object_or_404(tasks, pk=self.kwargs["task_id"])
         return super().get_queryset().filter(task=task)

@@ -21,10 +21,18 @@ _UNFINISHED = frozenset({"queued", "running"})
 
 
 def begin(
-    api: Api, *, project_id: str, type: str, spec: str = "", deploy_after: bool = False
+    api: Api,
+    *,
+    project_id: str,
+    type: str,
+    spec: str = "",
+    deploy_after: bool = False,
+    allow_protected: bool = False,
 ) -> dict[str, Any]:
     """Create a task and start it; returns the task."""
     body = {"project_id": project_id, "type": type, "spec": spec, "deploy_after": deploy_after}
+    if allow_protected:
+        body["allow_protected"] = True
     created: dict[str, Any] = api.post("/api/tasks/", body, create=True)
     api.post(f"/api/tasks/{created['id']}/start/")
     started: dict[str, Any] = api.get(f"/api/tasks/{created['id']}/")
@@ -43,11 +51,19 @@ def start_engineering(
     project: ProjectOption,
     spec: Annotated[str, typer.Option(help="What to change, in plain words.")],
     deploy_after: Annotated[bool, typer.Option("--deploy", help="Deploy the result.")] = False,
+    allow_protected: Annotated[
+        bool, typer.Option("--allow-protected", help="Let the agent change protected files (people only).")
+    ] = False,
 ) -> None:
     """Begin a change."""
     with session(context, "engineering.start") as current:
         started = begin(
-            current.api, project_id=project, type="engineering", spec=spec, deploy_after=deploy_after
+            current.api,
+            project_id=project,
+            type="engineering",
+            spec=spec,
+            deploy_after=deploy_after,
+            allow_protected=allow_protected,
         )
         _show_started(current, started)
 

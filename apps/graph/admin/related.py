@@ -22,7 +22,8 @@ _EFFECT = re.compile(r"run-[0-9a-f-]{36}-(?P<what>[a-z]+)-(?P<round>.+)")
 _EFFECT_OF: Mapping[str, str] = {
     **dict.fromkeys([K.WORKER_REQUESTED, K.WORKER_READY, K.NEW_ATTEMPT], "worker"),
     **dict.fromkeys([K.TURN_STARTED, K.TURN_FINISHED], "turn"),
-    **dict.fromkeys([K.CHANGE_ACCEPTED, K.MERGED], "change"),
+    **dict.fromkeys([K.CHANGE_ACCEPTED, K.REBASED, K.MERGED, K.PULL_REQUEST_OPENED], "change"),
+    **dict.fromkeys([K.HOST_CHECKS_STARTED, K.HOST_CHECKS_PASSED, K.HOST_CHECKS_FAILED], "change"),
     **dict.fromkeys([K.CHECKS_STARTED, K.CHECKS_PASSED, K.CHECKS_FAILED], "verification"),
     **dict.fromkeys([K.PORT_ALLOCATED, K.INSTALLING, K.STARTING], "deployment"),
     **dict.fromkeys([K.SMOKE_PASSED, K.DEPLOYED], "deployment"),

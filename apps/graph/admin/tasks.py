@@ -55,7 +55,8 @@ class TaskAdmin(HistoryAdmin):
             {
                 "fields": (
                     ("shown_project", "type", "requested_by"),
-                    ("deploy_after", "shown_follows", "shown_retry_of"),
+                    ("deploy_after", "allow_protected"),
+                    ("shown_follows", "shown_retry_of"),
                     ("created_at", "started_at", "finished_at"),
                     "shown_result",
                 )

@@ -40,7 +40,22 @@ class MergeRequestAdmin(HistoryAdmin):
         ),
         (
             _("Commits"),
-            {"fields": (("branch", "attempts"), ("shown_base", "shown_head", "shown_merge"))},
+            {
+                "fields": (
+                    ("branch", "attempts", "shown_origin"),
+                    ("shown_base", "shown_head", "shown_merge"),
+                )
+            },
+        ),
+        (
+            _("Pull request"),
+            {
+                "fields": (
+                    ("shown_pull_request", "proposed_at", "reruns"),
+                    ("shown_checks", "shown_evidence"),
+                    ("poll_at", "tidy_at", "tidied_at"),
+                )
+            },
         ),
         (_("Inspection"), {"fields": ("shown_report", ("bundle_name", "shown_checksum"))}),
         (_("Times"), {"fields": (("created_at", "merged_at"), ("deadline_at", "heartbeat_at"))}),
@@ -75,6 +90,30 @@ class MergeRequestAdmin(HistoryAdmin):
     def shown_merge(self, change: MergeRequest) -> str:
         """Show the commit that was read back from the forge."""
         return display.sha(change.merge_sha)
+
+    @shown(_("Rebase of"))
+    def shown_origin(self, change: MergeRequest) -> str:
+        """Link to the change whose commits this one replays."""
+        if change.rebase_of_id is None:
+            return display.NOTHING
+        return display.link("projects_mergerequest", change.rebase_of_id)
+
+    @shown(_("Pull request"))
+    def shown_pull_request(self, change: MergeRequest) -> str:
+        """Link to the pull request at the git host."""
+        if not change.pull_request_url:
+            return display.NOTHING
+        return display.outside_link(change.pull_request_url)
+
+    @shown(_("Checks of the git host"))
+    def shown_checks(self, change: MergeRequest) -> str:
+        """Show what the host's checks said last."""
+        return display.facts(change.checks)
+
+    @shown(_("Own verification"))
+    def shown_evidence(self, change: MergeRequest) -> str:
+        """Show what our own verification found."""
+        return display.facts(change.evidence)
 
     @shown(_("Bundle's checksum"))
     def shown_checksum(self, change: MergeRequest) -> str:

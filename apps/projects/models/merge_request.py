@@ -15,7 +15,8 @@ class MergeRequestStatus(models.TextChoices):
     """Where a proposed change is in its life."""
 
     PENDING = "pending", _("Being inspected")
-    OPEN = "open", _("Open")  # the bundle was found sound and pushed to its branch
+    OPEN = "open", _("Open")  # the bundle was found sound; ready to be verified
+    PROPOSED = "proposed", _("Proposed")  # verified; the git host's own checks of its pull request decide
     MERGING = "merging", _("Merging")  # verified; on its way into the default branch
     MERGED = "merged", _("Merged")  # read back from the forge
     REFUSED = "refused", _("Refused")  # the change itself is not acceptable
@@ -38,7 +39,19 @@ class MergeRequest(Lifecycle):
                 MergeRequestStatus.CRASHED,
                 MergeRequestStatus.CANCELED,
             ],
-            MergeRequestStatus.OPEN: [MergeRequestStatus.MERGING, MergeRequestStatus.CANCELED],
+            # A git host without pull requests of its own: straight to the merge.
+            MergeRequestStatus.OPEN: [
+                MergeRequestStatus.PROPOSED,
+                MergeRequestStatus.MERGING,
+                MergeRequestStatus.CANCELED,
+            ],
+            MergeRequestStatus.PROPOSED: [
+                MergeRequestStatus.MERGING,
+                MergeRequestStatus.MERGED,  # by a person, and it is what was verified
+                MergeRequestStatus.REFUSED,
+                MergeRequestStatus.CRASHED,
+                MergeRequestStatus.CANCELED,
+            ],
             # A merge under way is not canceled: it may already be in the branch.
             MergeRequestStatus.MERGING: [
                 MergeRequestStatus.MERGED,
@@ -71,6 +84,32 @@ class MergeRequest(Lifecycle):
     )
     checkout_sha256 = models.CharField(max_length=64, blank=True)
     report = models.JSONField(null=True, blank=True)
+    rebase_of = models.ForeignKey(
+        "self",
+        null=True,
+        blank=True,
+        on_delete=models.PROTECT,
+        related_name="rebases",
+        help_text="The worker's change whose commits this one replays onto a newer base.",
+    )
+    # Only on a git host with pull requests of its own.
+    evidence = models.JSONField(null=True, blank=True, help_text="What our own verification found.")
+    pull_request = models.PositiveIntegerField(null=True, blank=True)
+    pull_request_url = models.CharField(max_length=500, blank=True)
+    proposed_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the pull request was there with this commit."
+    )
+    checks = models.JSONField(null=True, blank=True, help_text="What the host's checks said last.")
+    fingerprint = models.CharField(
+        max_length=64, blank=True, help_text="Of the failed checks: equal for equal reasons."
+    )
+    reruns = models.PositiveSmallIntegerField(default=0)
+    rerun_at = models.DateTimeField(null=True, blank=True)
+    poll_at = models.DateTimeField(null=True, blank=True, help_text="Not looked at before.")
+    tidy_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when its pull request and branch are of no more use."
+    )
+    tidied_at = models.DateTimeField(null=True, blank=True)
     failure = models.JSONField(null=True, blank=True)
     attempts = models.PositiveSmallIntegerField(default=0)
     deadline_at = models.DateTimeField()
@@ -80,6 +119,13 @@ class MergeRequest(Lifecycle):
 
     class Meta:
         constraints: ClassVar = [status_check(MergeRequestStatus, name="merge_request_status_known")]
+        indexes: ClassVar = [
+            models.Index(
+                fields=["tidy_at"],
+                name="merge_request_untidied",
+                condition=models.Q(tidy_at__isnull=False, tidied_at=None),
+            )
+        ]
 
     def __str__(self) -> str:
         return f"{self.branch} {self.head_sha[:12]}"

@@ -58,6 +58,9 @@ class Task(Lifecycle):
     deploy_after = models.BooleanField(
         default=False, help_text="Deploy the merged result without being asked again."
     )
+    allow_protected = models.BooleanField(
+        default=False, help_text="The agent may change the files that the project's manifest protects."
+    )
     follows = models.ForeignKey(
         "self",
         null=True,
@@ -105,6 +108,11 @@ class TaskEventKind(models.TextChoices):
     CHECKS_STARTED = "checks_started"
     CHECKS_PASSED = "checks_passed"
     CHECKS_FAILED = "checks_failed"
+    PULL_REQUEST_OPENED = "pull_request_opened"
+    HOST_CHECKS_STARTED = "host_checks_started"
+    HOST_CHECKS_PASSED = "host_checks_passed"
+    HOST_CHECKS_FAILED = "host_checks_failed"
+    REBASED = "rebased"
     REWORK = "rework"
     NEW_ATTEMPT = "new_attempt"
     MERGED = "merged"

@@ -22,6 +22,7 @@ def create_task(
     spec: str,
     requested_by_id: int | None,
     deploy_after: bool = False,
+    allow_protected: bool = False,
     follows_id: UUID | None = None,
     retry_of_id: UUID | None = None,
 ) -> UUID:
@@ -45,6 +46,7 @@ def create_task(
         "spec": spec,
         "requested_by_id": requested_by_id,
         "deploy_after": deploy_after,
+        "allow_protected": allow_protected,
     }
     if follows_id is not None and retry_of_id is None:
         task, created = Task.objects.get_or_create(follows_id=follows_id, retry_of=None, defaults=fields)

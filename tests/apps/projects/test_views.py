@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
@@ -12,7 +13,7 @@ from rest_framework.test import APIClient
 
 from apps.projects import timeline
 from apps.projects.models import IdempotencyRecord, Project, ProjectSecret, ProjectStatus, Task, TaskStatus
-from tests.factories import make_project, make_secret, make_task, make_user
+from tests.factories import make_merge_request, make_project, make_secret, make_task, make_user
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
@@ -291,6 +292,39 @@ class TestTasks:
 
         assert shown["status"] == word
         assert [row["id"] for row in found] == [str(task.pk)]
+
+    def test_protected_files_may_be_allowed_by_a_person_when_asking(self, api, project):
+        body = task_body(project, allow_protected=True)
+
+        answer = api.post("/api/tasks/", body, format="json")
+
+        assert answer.json()["allow_protected"] is True
+        assert Task.objects.get(pk=answer.json()["id"]).allow_protected
+
+    def test_protected_files_are_not_allowed_by_a_worker(self, api, owner, project):
+        api.force_authenticate(owner, token=SimpleNamespace(allowed_commands=["engineering.start"]))
+
+        refused = api.post("/api/tasks/", task_body(project, allow_protected=True), format="json")
+        answer = api.post("/api/tasks/", task_body(project), format="json")
+
+        assert (refused.status_code, answer.status_code) == (403, 201)
+        assert answer.json()["allow_protected"] is False
+
+    def test_changes_of_a_task_show_the_pull_request_and_its_checks(self, api, project):
+        report = {"sha": "a" * 40, "status": "failed", "run_id": 7, "attempt": 1, "url": "https://h/7"}
+        report |= {"job": "check", "step": "Run make check", "excerpt": "E   assert"}
+        url = "https://host.example/books/pull/3"
+        change = make_merge_request(
+            task=make_task(project=project), pull_request=3, pull_request_url=url, checks=report
+        )
+
+        (shown,) = api.get(f"/api/tasks/{change.task_id}/changes/").json()["results"]
+
+        assert (shown["id"], shown["pull_request"], shown["pull_request_url"]) == (str(change.pk), 3, url)
+        assert shown["checks"] == report
+
+    def test_changes_of_somebody_elses_task_do_not_exist(self, api):
+        assert api.get(f"/api/tasks/{make_merge_request().task_id}/changes/").status_code == 404
 
     def test_failure_is_typed(self, api, project):
         failure = {
