@@ -123,6 +123,8 @@ class FakeGitHost:
         held = self.host.open("open_pull_request", repository)
         known = [pull for pull in held.pulls.values() if (pull.branch, pull.into) == (spec.branch, spec.into)]
         if known:
+            if known[-1].state is hosting.PullRequestState.OPEN:
+                known[-1].title, known[-1].body = spec.title, spec.body
             return self._read(repository, known[-1])
         head, onto = (self.forge.head(repository, name) for name in (spec.branch, spec.into))
         if head is None or onto is None:

@@ -219,7 +219,11 @@ class Hosting(Protocol):
         """Let a branch change only by up-to-date pull requests whose checks passed; read back."""
 
     def open_pull_request(self, repository: Repository, spec: PullRequestSpec) -> PullRequest:
-        """Open the pull request of a branch, or find it, whatever became of it."""
+        """Open the pull request of a branch, or find it, whatever became of it.
+
+        One that is found open gets this title and this body, if it has others: its
+        description speaks of the commit that is on the branch now.
+        """
 
     def read_pull_request(self, repository: Repository, number: int) -> PullRequest:
         """Return a pull request.
