@@ -154,7 +154,7 @@ class App:
     def _install_words(self) -> str:
         return (
             f"The GitHub app {self._config.app_id} is not installed in {self._config.organisation}: install "
-            "it from the app's page (Install App), for all repositories, or correct GITHUB_ORG or GITHUB_APP_ID"
+            "it from its page (Install App), for all repositories, or correct GITHUB_ORG or GITHUB_APP_ID"
         )
 
     def _refused(self, answer: Answer) -> OrchestratorError:
