@@ -9,6 +9,7 @@ import os
 import statistics
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ def main(names: list[str]) -> int:
         part = place / f"{name}.json"
         part.unlink(missing_ok=True)
         environment = os.environ | {"CHAOS": "all", variable: str(part)}
-        argv = [sys.executable, "-m", "pytest", "-q", "-rs", journey]
+        # Uncaptured: it tells how far it is.
+        argv = [sys.executable, "-m", "pytest", "-q", "-rs", "-s", journey]
         has_failed |= subprocess.run(argv, cwd=ROOT, env=environment).returncode != 0
         if part.exists():
             found[name] = json.loads(part.read_text())
@@ -53,26 +55,63 @@ def _print_processes(rows: list[dict[str, Any]]) -> None:
 
 def _print_containers(found: dict[str, Any]) -> None:
     kills, workers = found["kills"], found["workers"]
-    print(f"  {len(kills)} of {found['planned']} planned kills of workers in containers:")
+    print(f"\n{len(kills)} kills of workers in containers, of {found['planned']} planned:")
+    for titles in _TITLES:
+        print(_columns(titles))
     for kind in sorted({kill["kind"] for kill in kills}):
-        struck = [kill for kill in kills if kill["kind"] == kind]
-        ends = [f"{kill['status']} {kill['code'] or ''}".strip() for kill in struck if kill.get("status")]
-        words = ", ".join(f"{ends.count(end)} {end}" for end in sorted(set(ends)))
-        alive = sum(kill.get("alive", 0) for kill in struck)
-        print(f"  {kind:<11} {len(struck):>4} kills: {words or f'{alive} workers were at work'}")
-    lost = [worker["lost_seconds"] for worker in workers if "lost_seconds" in worker]
-    if lost:
-        median = statistics.median(lost)
-        print(f"  edits lost of {len(lost)} killed workers: median {median:.1f} s, most {max(lost):.1f} s")
-    commits = sum(worker.get("lost_commits", 0) for worker in workers)
-    made = sum(worker.get("commits", 0) for worker in workers)
-    print(f"  commits lost: {commits} of {made}")
-    wrong = [worker for worker in workers if worker["problems"]]
-    print(f"  workers that ended wrongly: {len(wrong)} of {len(workers)}")
-    for worker in wrong:
-        print(f"    {worker['worker']}: {'; '.join(worker['problems'])}")
+        numbers = {number for number, kill in enumerate(kills) if kill["kind"] == kind}
+        print(_line(kind, len(numbers), [one for one in workers if _is_struck(one, numbers)], numbers))
+    print(_line("all", len(kills), workers, None))
+    for name, names in found["left"].items():
+        print(f"  {name} left behind: {len(names)}{' ' if names else ''}{', '.join(names)}")
+    print(
+        f"  ended or removed more or less often than once: {len(found['repeated'])} of {len(workers)} workers"
+    )
     ends = [task["status"] for task in found["tasks"]]
     print(f"  tasks: {', '.join(f'{ends.count(end)} {end}' for end in sorted(set(ends)))}")
+    print(f"  the machine's load meanwhile: at most {max((kill['load'] for kill in kills), default=0)}")
+    for worker in workers:
+        if worker["problems"]:
+            print(f"  WRONG {worker['worker']}: {'; '.join(worker['problems'])}")
+
+
+_WIDTHS = (12, 6, 9, 7, 12, 12, 9, 9)
+_TITLES = (
+    ("kind", "kills", "workers", "right", "longest to", "edits lost", "", "commits"),
+    ("", "", "struck", "end", "the end", "median", "most", "lost"),
+)
+
+
+def _columns(words: Iterable[object]) -> str:
+    first, *others = zip(words, _WIDTHS, strict=True)
+    return f"  {first[0]!s:<{first[1]}}" + "".join(f"{word!s:>{width}}" for word, width in others)
+
+
+def _is_struck(worker: dict[str, Any], numbers: set[int]) -> bool:
+    return any(strike["kill"] in numbers for strike in worker["strikes"])
+
+
+def _line(kind: str, count: int, struck: list[dict[str, Any]], numbers: set[int] | None) -> str:
+    """Return a line of the table; times and losses are those of the workers that these kills ended."""
+    right = sum(not worker["problems"] for worker in struck)
+    ended = [one for one in struck if one["end_seconds"] is not None and _is_cause(one, numbers)]
+    longest = max((one["end_seconds"] for one in ended), default=None)
+    lost = [one["lost_seconds"] for one in ended if "lost_seconds" in one]
+    # A commit is not lost to a Celery process either, which ends no worker.
+    counted = struck if not ended or numbers is None else ended
+    commits = sum(one.get("lost_commits", 0) for one in counted)
+    made = sum(one.get("commits", 0) for one in counted)
+    median, most = (statistics.median(lost), max(lost)) if lost else (None, None)
+    times = map(_seconds, (longest, median, most))
+    return _columns((kind, count, len(struck), right, *times, f"{commits}/{made}"))
+
+
+def _is_cause(worker: dict[str, Any], numbers: set[int] | None) -> bool:
+    return numbers is None or worker["cause"] is None or worker["cause"] in numbers
+
+
+def _seconds(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1f} s"
 
 
 if __name__ == "__main__":

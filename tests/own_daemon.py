@@ -30,6 +30,7 @@ class OwnDaemon:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self.address = f"unix://{directory}/docker.sock"
+        self.volumes = directory / "data" / "volumes"
         self._process: subprocess.Popen[bytes] | None = None
         self._others = _default_bridge()
         # Never "none", and no address pools: either makes a starting daemon delete docker0, whosever it is.
@@ -72,13 +73,12 @@ class OwnDaemon:
             time.sleep(0.1)
         assert self._others == _default_bridge(), "this daemon took docker0 from another one"
 
-    def restart(self, *, gently: bool) -> None:
-        """End it, by SIGTERM or as a crash would, and start it again; its containers end with it."""
+    def end(self, *, gently: bool) -> None:
+        """End it, by SIGTERM or as a crash would; in the second case its containers live until the start."""
         assert self._process is not None
         self._process.send_signal(SIGTERM if gently else SIGKILL)
         self._process.wait(_STOP_SECONDS)
         self._end_containerd()
-        self.start()
 
     def stop(self) -> None:
         """End it for good."""

@@ -1,58 +1,33 @@
-"""Kills workers at random moments, many at once, and judges each end by what the worker really did."""
+"""Kills workers at random moments, many at once, and has each end judged by what the worker really did."""
 
-import json
 import os
 import random
 import signal
 import time
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from itertools import cycle
+from typing import Any, Final
 
 import psutil
-import psycopg
-import redis
 
-from tests.journeys import prey as preys
+from tests.journeys import census, judge, prey
+from tests.journeys.judge import Stage, Strike
 from tests.journeys.prey import Prey
+from tests.journeys.rows import FINAL, Rows
+from tests.journeys.scout import Scout
 from tests.journeys.surveyor import Surveyor
 from tests.journeys.world import World
 from tests.own_daemon import OwnDaemon
 
-SENTENCE = "an inventory of books with title, author and year"
+SENTENCE: Final = "an inventory of books with title, author and year"
 #: What strikes one container, and what strikes the whole system.
-PERSONAL = ("container", "oom")
-CELERY = ("flow", "flow-child", "ingest")
-#: The typed reasons with which a worker may end that a kind of kill has struck; a dying daemon may let it
-#: say goodbye, and may forget it.
-REASONS = {
-    "container": {"worker_exited"},
-    "oom": {"out_of_memory"},
-    "daemon": {"worker_exited", "worker_stopped", "container_lost", "spawn_timeout"},
-}
-MAX_ATTEMPTS = 3
-MAX_LOST_SECONDS = 30.0
+PERSONAL: Final = ("container", "oom")
+DAEMON: Final = ("daemon-stop", "daemon-kill")
+CELERY: Final = ("flow", "flow-child", "ingest")
 #: Before the end nobody is struck any more, so that what was begun can end.
-_LAST_WORK_SECONDS = 180.0
-#: A commit of the last moment may have been in the making.
-_IN_FLIGHT_SECONDS = 1
-_WITNESS = """
-CREATE TABLE chaos_witness (worker uuid, what text, at timestamptz DEFAULT clock_timestamp());
-CREATE FUNCTION chaos_witness() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-    IF NEW.status <> OLD.status AND NEW.status IN ('succeeded', 'failed', 'crashed', 'canceled') THEN
-        INSERT INTO chaos_witness (worker, what) VALUES (NEW.id, 'final');
-    END IF;
-    IF NEW.removed_at IS DISTINCT FROM OLD.removed_at THEN
-        INSERT INTO chaos_witness (worker, what) VALUES (NEW.id, 'removed');
-    END IF;
-    RETURN NEW;
-END $$;
-CREATE TRIGGER chaos_witness AFTER UPDATE ON workers_worker FOR EACH ROW EXECUTE FUNCTION chaos_witness();
-"""
-_WORKERS = """
-SELECT id::text, task_id::text, status, failure->>'code', exit_code, oom_killed,
-       extract(epoch FROM work_lost_since)::float, extract(epoch FROM finished_at)::float
-FROM workers_worker ORDER BY created_at"""
-_FINAL = ("succeeded", "failed", "crashed", "canceled")
+_LAST_WORK_SECONDS: Final = 240.0
+_PROGRESS_SECONDS: Final = 10.0
 
 
 @dataclass
@@ -65,85 +40,111 @@ class Hunt:
     """The kinds of the kills to come; the order is kept among those that strike one container, and among
     those that strike all."""
     draw: random.Random
-    edit_seconds: int
+    habits: dict[str, int]
+    """How the workers work, in turn, and for how many seconds."""
     tasks_at_once: int
     share: float
     """Of the workers, that are struck; the others are left in peace."""
+    say: Callable[[str], None] = lambda _: None
     kills: list[dict[str, Any]] = field(default_factory=list)
     workers: list[dict[str, Any]] = field(default_factory=list)
     """Every worker there was, with how it ended."""
-    tasks: list[str] = field(default_factory=list)
-    hunted: dict[str, Prey] = field(default_factory=dict)
+    tasks: list[dict[str, Any]] = field(default_factory=list)
+    repeated: list[dict[str, Any]] = field(default_factory=list)
+    left: dict[str, list[str]] = field(default_factory=dict)
+    """What was left behind while the system ran, and after it was stopped."""
+    _hunted: dict[str, Prey] = field(default_factory=dict)
+    _strikes: dict[str, list[Strike]] = field(default_factory=dict)
     _fates: dict[str, tuple[str, float]] = field(default_factory=dict)
     _next_common: float = 0.0
-    _restarts: list[float] = field(default_factory=list)
+    _next_words: float = 0.0
 
     def run(self, *, seconds: float) -> None:
         """Kill everything on the plan, and wait until all that was begun has ended."""
-        with psycopg.connect(self.world.database_url, autocommit=True) as connection:
-            connection.execute(_WITNESS)
+        self._habits = cycle(self.habits.items())
+        self._known_images = census.images(self.daemon)
         self._client = self.daemon.client()
-        self._surveyor = Surveyor(self.world.stack)
+        self._rows = Rows(self.world.database_url)
+        self._rows.watch_ends()
         self._until = time.monotonic() + seconds
         try:
-            while self.plan or self._unfinished():
-                late = f"{len(self.plan)} kills to come, unfinished: {self._unfinished()}"
-                assert time.monotonic() < self._until, f"{late}\n{self.world.logs()}"
-                if time.monotonic() > self._until - _LAST_WORK_SECONDS:
-                    self.plan.clear()
-                    self._fates.clear()
-                self._step()
-            self._judge_ended()
+            with Scout(self.daemon.volumes) as self._scout, Surveyor(self.world.stack) as self._surveyor:
+                while self._step():
+                    time.sleep(0.1)
+            self.repeated = self._rows.repeated()
+            self.tasks = self._rows.task_ends(self.workers)
         finally:
-            self._surveyor.close()
+            self._rows.close()
             self._client.close()
-            for prey in self.hunted.values():
-                prey.close()
+            for found in self._hunted.values():
+                found.close()
 
-    def _step(self) -> None:
-        rows = self._rows()
-        unfinished = self._unfinished()
+    def look_behind(self, *, seconds: float) -> None:
+        """Note what is still left when the system has had time to tidy up."""
+        until = time.monotonic() + seconds
+        while True:
+            self.left = census.while_running(self.world, self.daemon, known_images=self._known_images)
+            if not any(self.left.values()) or time.monotonic() > until:
+                return
+            time.sleep(1)
+            self._tell()
+
+    def look_after(self, installation: str) -> None:
+        """Add what is left on the daemon once the system is stopped."""
+        found = census.on_daemon(self.daemon, installation, known_images=self._known_images)
+        for kind, names in found.items():
+            self.left[kind] = sorted({*self.left.get(kind, []), *names})
+
+    def _step(self) -> bool:
+        """Look once at everything; tells whether anything is still to be done."""
+        found, unfinished = self._rows.workers(), self._rows.unfinished_tasks()
+        self._require_time(unfinished)
         if self.plan and len(unfinished) < self.tasks_at_once:
-            task = self.world.begin(f"{SENTENCE}\nrehearsal: edits:{self.edit_seconds}", deploy=False)
-            self.tasks.append(task["id"])
-        for row in rows:
-            if row["worker"] not in self.hunted and row["status"] == "running":
-                self._watch(row)
-        living = {row["worker"] for row in rows if row["status"] not in _FINAL}
-        alive = [worker for worker in self.hunted if worker in living]
-        for worker in alive:
+            habit, edit_seconds = next(self._habits)
+            self.world.begin(f"{SENTENCE}\nrehearsal: {habit}:{edit_seconds}", deploy=False)
+        living = [row for row in found if row["status"] not in FINAL]
+        for row in living:
+            self._watch(row)
+        at_work = [row["worker"] for row in living if row["worker"] in self._hunted]
+        for worker in at_work:
             kind, at = self._fates.get(worker, ("", 0.0))
             if kind and time.time() >= at:
-                self._strike(self.hunted[worker], kind)
                 del self._fates[worker]
-        self._strike_all(alive)
-        self._judge_ended()
-        time.sleep(0.1)
+                self._strike(worker, kind)
+        self._strike_all(len(at_work))
+        self._judge_ended(found)
+        self._tell()
+        return bool(self.plan or unfinished or living)
+
+    def _require_time(self, unfinished: list[str]) -> None:
+        late = f"{len(self.plan)} kills to come, unfinished: {unfinished}"
+        assert time.monotonic() < self._until, f"{late}\n{self.world.logs()}"
+        if time.monotonic() > self._until - _LAST_WORK_SECONDS:
+            self.plan.clear()
+            self._fates.clear()
 
     def _watch(self, row: dict[str, Any]) -> None:
-        found = preys.find(self._client, row["worker"], row["task"])
-        if found is None:
+        if row["worker"] in self._hunted or (found := self._scout.take(row["branch"])) is None:
             return
-        self.hunted[found.worker_id] = found
+        self._hunted[row["worker"]] = found
         kind = next((kind for kind in self.plan if kind in PERSONAL), "")
         if kind and self.draw.random() < self.share:
             self.plan.remove(kind)
-            moment = self.draw.uniform(0.3, self.edit_seconds * 0.95)
-            self._fates[found.worker_id] = (kind, found.seen_at + moment)
+            longest = self.habits[row["habit"]] * 0.95
+            self._fates[row["worker"]] = (kind, found.seen_at + self.draw.uniform(0.3, longest))
 
-    def _strike(self, prey: Prey, kind: str) -> None:
-        strike = preys.kill_container if kind == "container" else preys.exhaust_memory
-        at = time.time()
-        if not strike(self._client, prey):
+    def _strike(self, worker: str, kind: str) -> None:
+        strike = prey.kill_container if kind == "container" else prey.exhaust_memory
+        at, stages = time.time(), self._rows.stages()
+        self._hunted[worker].strike()
+        if worker not in stages or not strike(self._client, worker):
             self.plan.append(kind)  # it was dead already; the kill is still owed
             return
-        prey.kinds.append(kind)
-        prey.killed_at = prey.killed_at or at
-        self.kills.append({"kind": kind, "worker": prey.worker_id, "moment": round(at - prey.seen_at, 2)})
+        self._record(kind, at, {worker: stages[worker]})
 
-    def _strike_all(self, alive: list[str]) -> None:
+    def _strike_all(self, at_work: int) -> None:
         kind = next((kind for kind in self.plan if kind not in PERSONAL), "")
-        if not kind or not alive or not self._is_turn_of_all():
+        if not kind or not at_work or not self._is_turn_of_all():
             return
         if not self._next_common:
             self._next_common = time.time() + self.draw.uniform(0.5, 6.0)
@@ -151,11 +152,24 @@ class Hunt:
             return
         self._next_common = 0.0
         self.plan.remove(kind)
-        if kind == "daemon":
-            self._restart_daemon(alive)
+        if kind in DAEMON:
+            self._restart_daemon(kind)
         else:
+            at, stages = time.time(), self._rows.stages()
             self._kill_celery(kind)
-            self.kills.append({"kind": kind, "worker": "", "moment": 0.0, "alive": len(alive)})
+            self._record(kind, at, stages)
+
+    def _restart_daemon(self, kind: str) -> None:
+        at, stages = time.time(), self._rows.stages()
+        for worker in stages.keys() & self._hunted.keys():
+            self._hunted[worker].strike()
+        self.daemon.end(gently=kind == "daemon-stop")
+        # A container may have been started in between; none can be from now on.
+        for worker, stage in self._rows.stages().items():
+            if stage is Stage.STARTING and stages.get(worker, Stage.WAITING) is Stage.WAITING:
+                stages[worker] = stage
+        self._record(kind, at, stages)
+        self.daemon.start()
 
     def _is_turn_of_all(self) -> bool:
         """Keep to the plan's proportion: what strikes all is quicker, and would leave the rest no time."""
@@ -163,19 +177,6 @@ class Hunt:
         to_come = [kind in PERSONAL for kind in self.plan] + [True] * len(self._fates)
         personal = (sum(done) + 1) / (sum(done) + sum(to_come) + 1)
         return done.count(False) / (done.count(False) + to_come.count(False)) <= personal
-
-    def _restart_daemon(self, alive: list[str]) -> None:
-        gently = self.draw.random() < 0.5
-        for worker in alive:
-            self.hunted[worker].kinds.append("daemon")
-            self.hunted[worker].killed_at = self.hunted[worker].killed_at or time.time()
-        at = time.time()
-        self._restarts.append(at)
-        self.daemon.restart(gently=gently)
-        how = "SIGTERM" if gently else "SIGKILL"
-        self.kills.append(
-            {"kind": "daemon", "worker": "", "moment": 0.0, "alive": len(alive), "how": how, "at": at}
-        )
 
     def _kill_celery(self, kind: str) -> None:
         name = kind.removesuffix("-child")
@@ -185,104 +186,59 @@ class Hunt:
         elif pid is not None and (children := psutil.Process(pid).children()):
             os.kill(self.draw.choice(children).pid, signal.SIGKILL)
 
-    def _judge_ended(self) -> None:
+    def _record(self, kind: str, at: float, struck: dict[str, Stage]) -> None:
+        number = len(self.kills)
+        self.kills.append({"kind": kind, "at": at, "load": round(os.getloadavg()[0], 1)})
+        for worker, stage in struck.items():
+            self._strikes.setdefault(worker, []).append(Strike(kill=number, kind=kind, at=at, stage=stage))
+
+    def _judge_ended(self, found: list[dict[str, Any]]) -> None:
         judged = {worker["worker"] for worker in self.workers}
-        for row in self._rows():
-            if row["status"] in _FINAL and row["worker"] not in judged:
+        for row in found:
+            if row["status"] in FINAL and row["worker"] not in judged:
                 self.workers.append(self._judge(row))
+                for problem in self.workers[-1]["problems"]:
+                    self.say(f"  WRONG {row['worker']}: {problem}")
                 if row["worker"] in self._fates:
                     self.plan.append(self._fates.pop(row["worker"])[0])  # it was not struck in time
 
     def _judge(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return a worker's row with what is wrong about its end."""
-        prey = self.hunted.get(row["worker"])
-        kinds = prey.kinds if prey else []
-        problems = []
-        if row["status"] in ("crashed", "failed"):
-            allowed = set().union(*(REASONS[kind] for kind in kinds))
-            if self._restarts and not kinds:
-                allowed = REASONS["daemon"]  # it was about to begin, or had just ended its work
-            if row["code"] not in allowed:
-                problems.append(f"ended as {row['code']} after {kinds or 'no kill'}")
-        elif row["status"] == "canceled" and self._restarts:
-            pass  # it said goodbye to a daemon that stopped it, so its run let it go
-        elif row["status"] != "succeeded":
-            problems.append(f"is {row['status']} ({row['code']})")
-        if kinds[:1] == ["container"] and row["status"] == "crashed" and row["exit_code"] != 137:
-            problems.append(f"exit code {row['exit_code']} after SIGKILL")
-        found = {**row, "kinds": kinds, "problems": problems}
-        if prey is not None and row["status"] != "succeeded":
-            found |= self._losses(prey, row, problems)
-        return found
-
-    def _losses(self, prey: Prey, row: dict[str, Any], problems: list[str]) -> dict[str, Any]:
-        stored = self._surveyor.look(prey.worker_id)
-        written, kept = prey.notes(), preys.times(stored["notes"])
-        lost = written[len(kept) :]
-        last_kept = kept[-1] if kept else written[0]
-        seconds = written[-1] - last_kept if lost else 0.0
-        commits = [sha for sha, at in prey.commits() if sha not in stored["commits"]]
-        latest = max((at for _, at in prey.commits()), default=0)
-        in_flight = len(commits) == 1 and written[-1] - latest <= _IN_FLIGHT_SECONDS
-        if kept != written[: len(kept)]:
-            problems.append("the stored notes are not those that were written")
-        if seconds > MAX_LOST_SECONDS:
-            problems.append(f"lost {seconds:.1f} s of edits")
-        if commits:
-            problems.append(f"lost commits {commits}{' (the last in flight)' if in_flight else ''}")
-        if lost and (row["lost_since"] is None or row["lost_since"] > lost[0] + 0.1):
-            problems.append("the row does not say that edits were lost")
-        made = len(prey.commits())
-        return {"lost_seconds": round(seconds, 1), "commits": made, "lost_commits": len(commits)}
-
-    def _rows(self) -> list[dict[str, Any]]:
-        names = ("worker", "task", "status", "code", "exit_code", "oom_killed", "lost_since", "finished")
-        return [dict(zip(names, row, strict=True)) for row in self.world.rows(_WORKERS)]
-
-    def _unfinished(self) -> list[str]:
-        query = "SELECT id::text FROM projects_task WHERE status <> ALL(%s)"
-        return [task for (task,) in self.world.rows(query, list(_FINAL))]
-
-    def repeated(self) -> list[tuple[Any, ...]]:
-        """Return the workers that ended or were removed more or less often than once."""
-        query = """
-            SELECT * FROM (
-                SELECT w.id::text, w.status, count(*) FILTER (WHERE what = 'final') AS ends,
-                       count(*) FILTER (WHERE what = 'removed') AS removals
-                FROM workers_worker w LEFT JOIN chaos_witness c ON c.worker = w.id
-                GROUP BY w.id, w.status) counted
-            WHERE ends <> 1 OR removals <> 1"""
-        return self.world.rows(query)
-
-    def task_ends(self) -> list[dict[str, Any]]:
-        """Return each task's status and failure, and how many of its workers were lost."""
-        query = "SELECT id::text, status, failure FROM projects_task ORDER BY created_at"
-        lost = [worker["task"] for worker in self.workers if worker["status"] != "succeeded"]
-        return [
-            {"task": task, "status": status, "failure": failure, "lost": lost.count(task)}
-            for task, status, failure in self.world.rows(query)
-        ]
-
-    def left_behind(self) -> dict[str, list[str]]:
-        """Return what is still there of workers that have all ended."""
-        assert self.world.stack.runtime is not None
-        label = {"label": [f"codegen.installation={self.world.stack.runtime.installation}"]}
-        docker = self.daemon.client()
-        channel = redis.Redis.from_url(
-            self.world.stack.child_env()["CHANNEL_REDIS_URL"], decode_responses=True
+        strikes = self._strikes.get(row["worker"], [])
+        cause = judge.cause_of(strikes)
+        end = (row["status"], row["code"], row["exit_code"])
+        moment = judge.fatal_moment(strikes, end)
+        found = {
+            **row,
+            "strikes": [asdict(strike) for strike in strikes],
+            "cause": None if cause is None else cause.kill,
+            "end_seconds": None if moment is None else round(row["finished"] - moment, 1),
+            "problems": judge.problems_of_end(strikes, row),
+        }
+        # The last moment: it may have begun to edit since it was looked at.
+        hunted = self._hunted.get(row["worker"]) or self._scout.take(row["branch"])
+        if hunted is None:
+            return found
+        self._hunted[row["worker"]] = hunted
+        stored = self._surveyor.look(row["worker"])
+        lost = judge.losses(
+            written=hunted.notes(),
+            kept=prey.times(stored["notes"]),
+            made=hunted.commits(),
+            stored=stored["commits"],
+            died=moment or 0.0,
         )
-        try:
-            return {
-                "containers": [str(one.name) for one in docker.containers.list(all=True, filters=label)],
-                "volumes": [str(one.name) for one in docker.volumes.list()],
-                "users": [name for name in channel.acl_users() if name.startswith("worker-")],
-                "streams": [key for key in channel.scan_iter("worker:*") if key != "worker:wakeup"],
-            }
-        finally:
-            docker.close()
-            channel.close()
+        found["problems"] += judge.problems_of_losses(lost, row)
+        return {**found, **lost, "lines_at_kill": hunted.lines_at_kill}
 
-    def matrix(self) -> list[dict[str, Any]]:
-        """Return one row for each kill, with the end of the worker that it struck."""
-        ends = {worker["worker"]: worker for worker in self.workers}
-        return [json.loads(json.dumps({**ends.get(kill["worker"], {}), **kill})) for kill in self.kills]
+    def _tell(self) -> None:
+        if time.monotonic() < self._next_words:
+            return
+        self._next_words = time.monotonic() + _PROGRESS_SECONDS
+        wrong = sum(bool(worker["problems"]) for worker in self.workers)
+        most = max((worker.get("lost_seconds", 0.0) for worker in self.workers), default=0.0)
+        longest = max((worker["end_seconds"] or 0.0 for worker in self.workers), default=0.0)
+        kills = f"{len(self.kills)} kills done, {len(self.plan) + len(self._fates)} to come"
+        ends = f"{len(self.workers)} workers ended, {wrong} wrongly, the latest after {longest} s"
+        load = f"load {os.getloadavg()[0]:.1f}"
+        self.say(f"  {time.strftime('%H:%M:%S')} {kills}; {ends}; most lost {most} s; {load}")

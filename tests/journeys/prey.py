@@ -1,19 +1,21 @@
 """A worker's container that will be killed, and what it did until then, out of everybody's reach."""
 
 import os
+import re
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Final
 
 import docker
-from docker.errors import APIError, NotFound
+from docker.errors import APIError
 
-from worker_image.rehearsal.notes import FILE
+from worker_image.rehearsal.notes import COMMITTED, FILE
 
+_BRANCH: Final = re.compile(r"ref: refs/heads/(task/\S+)\n")
 #: Takes what memory there is as a file without a name: it counts for the container, not for this process, so
 #: the kernel takes the largest of the others.
-_HOG = """
+_HOG: Final = """
 import os
 file = os.memfd_create("hog")
 while True:
@@ -25,34 +27,28 @@ while True:
 class Prey:
     """One worker at work.
 
-    Its notes and its log of commits are opened while it lives; an open file outlives its deletion.
+    Its notes and its list of commits are opened while it lives; an open file outlives its deletion.
     """
 
-    worker_id: str
-    task_id: str
+    branch: str
     notes_fd: int
     commits_fd: int
     seen_at: float = field(default_factory=time.time)
-    kinds: list[str] = field(default_factory=list)
-    """Every kind of kill that could have ended it, in order."""
-    killed_at: float = 0.0
-
-    @property
-    def container(self) -> str:
-        return f"worker-{self.worker_id}"
+    lines_at_kill: int | None = None
+    """How much was on its disk when it was struck."""
 
     def notes(self) -> list[float]:
         """Return the time of every line that it wrote, in order."""
         return times(_content(self.notes_fd))
 
-    def commits(self) -> list[tuple[str, int]]:
-        """Return every commit that it made, with its time in whole seconds."""
-        made = []
-        for line in _content(self.commits_fd).splitlines():
-            words, _, action = line.partition("\t")
-            if action.startswith("commit"):
-                made.append((words.split()[1], int(words.split()[-2])))
-        return made
+    def commits(self) -> list[str]:
+        """Return every commit of which it was told that it is made."""
+        return [line for line in _content(self.commits_fd).split("\n")[:-1] if line]
+
+    def strike(self) -> None:
+        """Look at the disk at the moment of a kill."""
+        if self.lines_at_kill is None:
+            self.lines_at_kill = len(self.notes())
 
     def close(self) -> None:
         """Let go of its files."""
@@ -60,22 +56,20 @@ class Prey:
         os.close(self.commits_fd)
 
 
-def find(client: docker.DockerClient, worker_id: str, task_id: str) -> Prey | None:
-    """Return a worker that has begun to edit; None if it has not, or is gone."""
-    try:
-        mounts: list[dict[str, Any]] = client.api.inspect_container(f"worker-{worker_id}")["Mounts"]
-    except NotFound:
-        return None
-    place = next((mount["Source"] for mount in mounts if mount["Destination"] == "/workspace"), None)
+def open_in(directory: Path) -> Prey | None:
+    """Return the worker whose checkout is in a directory; None if it has not begun to edit."""
     opened: list[int] = []
     try:
-        for name in (FILE, ".git/logs/HEAD"):
-            opened.append(os.open(Path(str(place), name), os.O_RDONLY))
+        for name in (FILE, COMMITTED):
+            opened.append(os.open(directory / name, os.O_RDONLY))
+        found = _BRANCH.fullmatch((directory / ".git" / "HEAD").read_text())
     except OSError:
+        found = None
+    if found is None:
         for fd in opened:
             os.close(fd)
         return None
-    return Prey(worker_id=worker_id, task_id=task_id, notes_fd=opened[0], commits_fd=opened[1])
+    return Prey(branch=found[1], notes_fd=opened[0], commits_fd=opened[1])
 
 
 def times(notes: str) -> list[float]:
@@ -84,21 +78,22 @@ def times(notes: str) -> list[float]:
     return [float(line.split()[1]) for line in whole.splitlines()]
 
 
-def kill_container(client: docker.DockerClient, prey: Prey) -> bool:
+def kill_container(client: docker.DockerClient, worker_id: str) -> bool:
     """``docker kill``; False if it ended before."""
     try:
-        client.api.kill(prey.container)
+        client.api.kill(f"worker-{worker_id}")
     except APIError:
         return False
     return True
 
 
-def exhaust_memory(client: docker.DockerClient, prey: Prey) -> bool:
+def exhaust_memory(client: docker.DockerClient, worker_id: str) -> bool:
     """Let the kernel kill the wrapper for want of memory; False if it ended before."""
+    name = f"worker-{worker_id}"
     try:
-        pid = client.api.inspect_container(prey.container)["State"]["Pid"]
+        pid = client.api.inspect_container(name)["State"]["Pid"]
         Path(f"/proc/{pid}/oom_score_adj").write_text("1000")
-        hog = client.api.exec_create(prey.container, ["python3", "-c", _HOG])["Id"]
+        hog = client.api.exec_create(name, ["python3", "-c", _HOG])["Id"]
         client.api.exec_start(hog, detach=True)
     except (APIError, OSError):
         return False

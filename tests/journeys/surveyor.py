@@ -9,7 +9,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 from uuid import UUID
 
 from orchestrator.env import ROOT
@@ -40,7 +41,12 @@ class Surveyor:
         found: dict[str, Any] = json.loads(self._process.stdout.readline())
         return found
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         """End the process."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
