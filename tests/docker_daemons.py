@@ -1,4 +1,4 @@
-"""Docker daemons that misbehave: deaf, and scripted."""
+"""Docker daemons that misbehave: absent, deaf, mute, broken, and scripted."""
 
 import http.server
 import json
@@ -6,12 +6,21 @@ import socket
 import socketserver
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 Answer = tuple[int, Any]
+_MISSING: Final = (404, {"message": "there is no such thing"})
+#: What is needed to believe that one talks to a daemon.
+_VERSION: Final = (200, {"ApiVersion": "1.41"})
+
+
+@contextmanager
+def absent() -> Iterator[str]:
+    """No daemon at all: there is not even a socket."""
+    yield "unix:///tmp/no-such-directory/docker.sock"
 
 
 @contextmanager
@@ -25,8 +34,16 @@ def deaf() -> Iterator[str]:
 
 
 @contextmanager
-def scripted(answers: dict[tuple[str, str], Answer | list[Answer]]) -> Iterator[str]:
-    """A daemon that answers by method and the end of the path, a list one by one, and else with 404."""
+def scripted(
+    answers: Mapping[tuple[str, str], Answer | list[Answer]], *, otherwise: Answer | None = _MISSING
+) -> Iterator[str]:
+    """A daemon that answers by method and the end of the path, a list one by one.
+
+    Args:
+        answers: what it answers; its version it tells unless told otherwise.
+        otherwise: what it answers to the rest; None: it says nothing and keeps the connection open.
+    """
+    is_over = threading.Event()
 
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -34,12 +51,14 @@ def scripted(answers: dict[tuple[str, str], Answer | list[Answer]]) -> Iterator[
         def answer(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length") or 0))
             path = self.path.partition("?")[0]
-            status, body = 404, {"message": "there is no such thing"}
-            if path.endswith("/version"):
-                status, body = 200, {"ApiVersion": "1.41"}
+            chosen = _VERSION if path.endswith("/version") else otherwise
             for (method, end), found in answers.items():
                 if self.command == method and path.endswith(end):
-                    status, body = found.pop(0) if isinstance(found, list) else found
+                    chosen = found.pop(0) if isinstance(found, list) else found
+            if chosen is None:
+                is_over.wait()
+                return
+            status, body = chosen
             content = json.dumps(body).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
@@ -62,6 +81,9 @@ def scripted(answers: dict[tuple[str, str], Answer | list[Answer]]) -> Iterator[
         with Server(str(path), Handler) as server:
             thread = threading.Thread(target=server.serve_forever, args=(0.05,))
             thread.start()
-            yield f"unix://{path}"
-            server.shutdown()
-            thread.join()
+            try:
+                yield f"unix://{path}"
+            finally:
+                is_over.set()
+                server.shutdown()
+                thread.join()

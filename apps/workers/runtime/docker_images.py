@@ -93,8 +93,12 @@ class DockerImages:
                 raise ImageInUse(details={"tag": tag}) from error
 
     def _events(self, request: BuildRequest) -> Iterator[Mapping[str, Any]]:
+        # A build may be silent for long; that nobody is there is to be noticed before.
+        self._connection.client().ping()
         api = self._connection.fresh(request.silence_seconds).api
         yield from api.build(
+            # The SDK waits for ever otherwise, whatever the client's own deadline.
+            timeout=int(request.silence_seconds),
             fileobj=io.BytesIO(request.archive),
             custom_context=True,
             dockerfile=request.dockerfile,

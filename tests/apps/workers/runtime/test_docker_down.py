@@ -3,13 +3,19 @@
 import gc
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from apps.workers.runtime import base
 from apps.workers.runtime.docker import DockerRuntime
 from apps.workers.runtime.docker_events import DockerEnds
+from apps.workers.runtime.docker_images import DockerImages
+from apps.workers.runtime.ends import EndSource
+from apps.workers.runtime.images import BuildRequest, ImageStore
 from tests import docker_daemons
 from tests.runtime_stages import spec
 
@@ -23,24 +29,65 @@ pytestmark = [
 VERBS: dict[str, Callable[[DockerRuntime], object]] = {
     "ping": lambda runtime: runtime.ping(),
     "gateway": lambda runtime: runtime.gateway(),
-    "start": lambda runtime: runtime.start(spec(image="any")),
-    "inspect": lambda runtime: runtime.inspect("worker-1"),
+    "start": lambda runtime: runtime.start(spec("worker-3", image="any")),
+    "inspect": lambda runtime: runtime.inspect("worker-4"),
     "logs": lambda runtime: runtime.logs("worker-1", tail_bytes=10),
     "fetch": lambda runtime: runtime.fetch("worker-1", "file", limit_bytes=10),
     "ask_to_stop": lambda runtime: runtime.ask_to_stop("worker-1"),
     "pause": lambda runtime: runtime.pause("worker-1"),
-    "unpause": lambda runtime: runtime.unpause("worker-1"),
+    "unpause": lambda runtime: runtime.unpause("worker-2"),
     "exec": lambda runtime: runtime.exec("worker-1", ["true"]),
     "remove": lambda runtime: runtime.remove("worker-1"),
     "remove_home": lambda runtime: runtime.remove_home("home-1"),
     "remove_leftovers": lambda runtime: runtime.remove_leftovers(min_age_seconds=0),
     "list_owned": lambda runtime: runtime.list_owned(),
+    "disk_use": lambda runtime: runtime.disk_use(),
+    "keep_spares": lambda runtime: runtime.keep_spares(spec(image="any", own_init=True), count=1),
     "dissolve": lambda runtime: runtime.dissolve(),
     "past": lambda runtime: DockerEnds(runtime.connection, "i").past(),
-    "follow": lambda runtime: list(DockerEnds(runtime.connection, "i").follow(0)),
+    "follow": lambda runtime: list(DockerEnds(runtime.connection, "i", silence_seconds=1).follow(0)),
+    "image find": lambda runtime: images_of(runtime).find("any:tag"),
+    "image build": lambda runtime: images_of(runtime).build(A_BUILD, print),
+    "image list_owned": lambda runtime: images_of(runtime).list_owned(),
+    "image remove": lambda runtime: images_of(runtime).remove("any:tag"),
 }
 TROUBLE = {"message": "something broke"}
+BROKEN = (500, TROUBLE)
+#: Longer than a test may take: whoever builds must notice before that nobody is there.
+A_BUILD = BuildRequest(tag="any:tag", archive=b"", dockerfile="Dockerfile", silence_seconds=60)
+
+
+def ours(name: str, *, is_paused: bool = False) -> dict[str, Any]:
+    """What a daemon says of a container of ours that runs."""
+    return {
+        "Id": name,
+        "Name": f"/{name}",
+        "State": {"Status": "running", "Running": True, "Paused": is_paused},
+        "Config": {"Labels": {"codegen.installation": "i", "codegen.container": name}, "Env": []},
+    }
+
+
+#: So much is answered that a verb goes on to what it is there for.
+FOUND: dict[tuple[str, str], tuple[int, Any] | list[tuple[int, Any]]] = {
+    ("GET", "/containers/worker-1/json"): (200, ours("worker-1")),
+    ("GET", "/containers/worker-2/json"): (200, ours("worker-2", is_paused=True)),
+    ("GET", "/containers/worker-3/json"): (404, {"message": "No such container: worker-3"}),
+}
+#: As far as a daemon comes before it is of no use any more.
+DAEMONS: dict[str, Callable[[], AbstractContextManager[str]]] = {
+    "absent": docker_daemons.absent,
+    "deaf": docker_daemons.deaf,
+    "mute": lambda: docker_daemons.scripted({}, otherwise=None),
+    "mute later": lambda: docker_daemons.scripted(FOUND, otherwise=None),
+    "broken": lambda: docker_daemons.scripted({("GET", "/version"): BROKEN}, otherwise=BROKEN),
+    "broken later": lambda: docker_daemons.scripted(FOUND, otherwise=BROKEN),
+}
 FULL = {"message": "mkdir /var/lib/docker/x: no space left on device"}
+
+
+def images_of(runtime: DockerRuntime) -> DockerImages:
+    """The images of the same daemon."""
+    return DockerImages(installation="i", connection=runtime.connection)
 
 
 @contextmanager
@@ -50,35 +97,61 @@ def runtime_at(address: str) -> Iterator[DockerRuntime]:
     gc.collect()
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_absent_daemon_is_unavailable(verb: str) -> None:
-    runtime = DockerRuntime(installation="i", address="unix:///tmp/no-such-directory/docker.sock")
+def provoke(address: str) -> dict[str, tuple[type[Exception] | None, float]]:
+    """Ask for everything at once; returns by verb which error came of it, and after how many seconds."""
 
-    with pytest.raises(base.RuntimeUnavailable):
-        VERBS[verb](runtime)
-    gc.collect()
-
-
-@pytest.mark.parametrize("verb", ["start", "inspect", "remove", "follow"])
-def test_deaf_daemon_is_unavailable_in_time(verb: str) -> None:
-    with docker_daemons.deaf() as address, runtime_at(address) as runtime:
+    def ask(verb: str) -> tuple[type[Exception] | None, float]:
         began = time.monotonic()
-
-        with pytest.raises(base.RuntimeUnavailable):
+        runtime = DockerRuntime(installation="i", timeout_seconds=1, address=address)
+        error = None
+        try:
             VERBS[verb](runtime)
+        except Exception as raised:
+            # Without its frames, which hold on to sockets.
+            error = type(raised)
+        return error, time.monotonic() - began
 
-        assert time.monotonic() - began < 15
+    with ThreadPoolExecutor(len(VERBS)) as threads:
+        found = dict(zip(VERBS, threads.map(ask, VERBS), strict=True))
+    gc.collect()
+    return found
 
 
-@pytest.mark.parametrize("verb", ["inspect", "logs", "pause", "exec", "ask_to_stop", "start"])
-def test_trouble_of_the_daemon_is_no_answer_about_the_container(verb: str) -> None:
-    answers = {("GET", "/containers/worker-1/json"): (500, TROUBLE)}
-    with (
-        docker_daemons.scripted(answers) as address,
-        runtime_at(address) as runtime,
-        pytest.raises(base.RuntimeUnavailable),
-    ):
-        VERBS[verb](runtime)
+@pytest.fixture(scope="module", params=DAEMONS)
+def outcomes(request: pytest.FixtureRequest) -> dict[str, tuple[type[Exception] | None, float]]:
+    """What every verb says of a daemon that is of no use."""
+    with DAEMONS[request.param]() as address:
+        return provoke(address)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_daemon_that_is_down_is_unavailable_in_time(
+    outcomes: dict[str, tuple[type[Exception] | None, float]], verb: str
+) -> None:
+    error, seconds = outcomes[verb]
+
+    assert error is base.RuntimeUnavailable
+    assert seconds < 15
+
+
+def test_every_verb_of_the_ports_is_provoked() -> None:
+    ports = (base.ContainerRuntime, ImageStore, EndSource)
+
+    verbs = {name for port in ports for name in vars(port) if not name.startswith("_")}
+
+    assert {f"image {verb}" if f"image {verb}" in VERBS else verb for verb in verbs} - {"now"} <= VERBS.keys()
+
+
+def test_build_that_nobody_follows_ends_in_time() -> None:
+    alive = {("GET", "/_ping"): (200, "OK")}
+    request = replace(A_BUILD, silence_seconds=1)
+
+    with docker_daemons.scripted(alive, otherwise=None) as address, runtime_at(address) as runtime:
+        began = time.monotonic()
+        with pytest.raises(base.RuntimeUnavailable):
+            images_of(runtime).build(request, print)
+
+    assert time.monotonic() - began < 15
 
 
 def test_full_disk_is_named() -> None:
