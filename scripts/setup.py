@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
 REQUIREMENTS = ROOT / "requirements" / "dev.txt"
-PROJECT_REQUIREMENTS = ROOT / "apps" / "projects" / "template" / "project" / "requirements.txt"
+PROJECT_REQUIREMENTS = ROOT / "apps" / "projects" / "template" / "project" / "requirements"
 sys.path.insert(0, str(ROOT))  # for what these files import of ours
 PLACES = runpy.run_path(str(ROOT / "orchestrator" / "embedded" / "places.py"))
 ENVFILE = runpy.run_path(str(ROOT / "orchestrator" / "envfile.py"))
@@ -143,28 +143,29 @@ def create_environment(uv: Path, place: Path) -> None:
 
 def warm_cache(var_dir: Path) -> None:
     """Fill the package cache of generated projects, so that their set-up takes seconds and no network."""
-    if not PROJECT_REQUIREMENTS.exists():
+    lists = sorted(PROJECT_REQUIREMENTS.glob("*.txt"))
+    if not lists:
         return
     cache = var_dir / "cache" / "uv"
     stamp = var_dir / "cache" / "uv.complete"
-    wanted = digest(PROJECT_REQUIREMENTS, ROOT / "scripts" / "registries.py", extra=sys.version)
+    wanted = digest(*lists, ROOT / "scripts" / "registries.py", extra=sys.version)
     if stamp.exists() and stamp.read_text() == wanted:
         return
     cache.mkdir(parents=True, exist_ok=True)
     REGISTRIES["remember"](var_dir / "installers.env")
-    step("package cache of generated projects", lambda: fill_cache(cache))
+    step("package cache of generated projects", lambda: fill_cache(cache, lists))
     stamp.write_text(wanted)
 
 
-def fill_cache(cache: Path) -> None:
-    """Install the template's packages into a throw-away environment."""
+def fill_cache(cache: Path, lists: list[Path]) -> None:
+    """Install the packages of all modules of the template into a throw-away environment."""
     uv = VENV.resolve() / "bin" / "uv"
     with tempfile.TemporaryDirectory(dir=cache.parent) as name:
         venv = Path(name) / "venv"
         options = ("--quiet", "--cache-dir", str(cache))
         run_uv(uv, "venv", *options, "--no-project", "--python", sys.executable, str(venv))
         python = str(venv / "bin" / "python")
-        run_uv(uv, "pip", "sync", *options, "--require-hashes", "--python", python, str(PROJECT_REQUIREMENTS))
+        run_uv(uv, "pip", "sync", *options, "--require-hashes", "--python", python, *map(str, lists))
     compile_bytecode(cache)
 
 

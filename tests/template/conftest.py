@@ -25,9 +25,7 @@ def environment() -> Iterator[Path]:
 
 
 @pytest.fixture
-def built(
-    environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Callable[[str], Path]:
+def built(environment: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[[str], Path]:
     """Return a function that makes a project out of a sentence, ready to be checked and run."""
 
     def build(text: str) -> Path:

@@ -15,12 +15,12 @@ START_SECONDS = 20
 
 
 @contextmanager
-def running(project: Path, data: Path) -> Iterator[httpx.Client]:
-    """Run `make run` until the block ends; gives a client once `/health` answers."""
+def running(project: Path, data: Path, *, service: str = "backend") -> Iterator[httpx.Client]:
+    """Run `make run-<service>` until the block ends; gives a client once `/health` answers."""
     port = _free_port()
     environment = {"PATH": os.environ["PATH"], "PORT": str(port), "DATA_DIR": str(data)}
     process = subprocess.Popen(
-        ["make", "--no-print-directory", "run"],
+        ["make", "--no-print-directory", f"run-{service}"],
         cwd=project,
         env=environment,
         stdout=subprocess.PIPE,

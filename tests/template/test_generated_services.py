@@ -28,9 +28,7 @@ def test_service_keeps_what_its_sentence_promises(
     with running(project, tmp_path / "data") as client:
         created = client.post(sentence.path, json=sentence.valid)
         refused = client.post(sentence.path, json=sentence.invalid)
-        repeated = [
-            client.post(sentence.path, json=sentence.valid).status_code for _ in sentence.unique
-        ]
+        repeated = [client.post(sentence.path, json=sentence.valid).status_code for _ in sentence.unique]
         listed = client.get(sentence.path).json()
 
     assert checked.returncode == 0, checked.stdout

@@ -36,5 +36,5 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     for router in routers:
         app.include_router(router)
     # The first route that fits answers: a resource may take `/` for itself.
-    app.include_router(root.router)
+    root.install(app)
     return app

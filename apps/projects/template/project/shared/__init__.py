@@ -1,0 +1,1 @@
+"""What the services without an address have in common."""
