@@ -1,11 +1,12 @@
 """What else can be done to a running unit: hold it, let it go, run a command next to it."""
 
 import os
+import select
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -24,6 +25,8 @@ _POLL_SECONDS: Final = 0.002
 _NOT_EXECUTABLE: Final = 126
 _NOT_FOUND: Final = 127
 _TIMED_OUT: Final = 124
+_KILLED: Final = 137
+_PIECE_BYTES: Final = 64 * 1024
 
 
 class UnitNotRunning(Conflict):
@@ -34,10 +37,15 @@ class UnitNotRunning(Conflict):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CommandResult:
-    """What a command did: its exit code, and the end of what it wrote."""
+    """What a command did: its exit code, and the end of what it wrote.
+
+    Attributes:
+        is_flood: it wrote more than it may, and was killed for it.
+    """
 
     exit_code: int
     output: bytes
+    is_flood: bool = False
 
 
 def pause(units: Units, name: str) -> None:
@@ -82,6 +90,7 @@ def execute(
     env: Mapping[str, str],
     timeout_seconds: float,
     limit_bytes: int,
+    flood_bytes: int,
 ) -> CommandResult:
     """Run a short command under a unit's account, in its work directory.
 
@@ -92,6 +101,7 @@ def execute(
         env: its whole environment, in which the unit's own account can read.
         timeout_seconds: after which it is killed.
         limit_bytes: how much of its output is kept.
+        flood_bytes: how much it may write; one that writes more is killed.
 
     Raises:
         UnitNotFound, UnitNotRunning: there is no place to run it in.
@@ -101,26 +111,66 @@ def execute(
     uid = process["uid"]
     account = {} if uid is None else {"user": uid, "group": uid, "extra_groups": []}
     try:
-        done = subprocess.run(
+        command = subprocess.Popen(
             list(argv),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             env={"HOME": str(units.directory / name / layout.HOME), **env},
             cwd=units.work_directory(name),
-            timeout=timeout_seconds,
             start_new_session=True,
+            bufsize=0,
             **account,
         )
-    except subprocess.TimeoutExpired as error:
-        return CommandResult(exit_code=_TIMED_OUT, output=(error.stdout or b"")[-limit_bytes:])
     except (FileNotFoundError, PermissionError) as error:
         code = _NOT_FOUND if isinstance(error, FileNotFoundError) else _NOT_EXECUTABLE
         return CommandResult(exit_code=code, output=str(error).encode()[-limit_bytes:])
     except BlockingIOError as error:
         raise UnitsUnavailable(f"no process can be started beside {name}") from error
-    code = done.returncode if done.returncode >= 0 else 128 - done.returncode
-    return CommandResult(exit_code=code, output=done.stdout[-limit_bytes:])
+    deadline = time.monotonic() + timeout_seconds
+    with command:
+        return _result(command, deadline=deadline, limit_bytes=limit_bytes, flood_bytes=flood_bytes)
+
+
+def _result(
+    command: "subprocess.Popen[bytes]", *, deadline: float, limit_bytes: int, flood_bytes: int
+) -> CommandResult:
+    """Wait for a command, or kill it and whatever it started at its deadline or when it writes too much."""
+    tail, written = bytearray(), 0
+    try:
+        for piece in _pieces(command, deadline):
+            written += len(piece)
+            tail += piece
+            del tail[:-limit_bytes]
+            if written > flood_bytes:
+                return CommandResult(exit_code=_KILLED, output=bytes(tail), is_flood=True)
+        code = command.wait(max(0.0, deadline - time.monotonic()))
+    except (TimeoutError, subprocess.TimeoutExpired):
+        return CommandResult(exit_code=_TIMED_OUT, output=bytes(tail))
+    finally:
+        # Until it was waited for, its number is nobody else's.
+        if command.returncode is None:
+            os.killpg(command.pid, signal.SIGKILL)
+    return CommandResult(exit_code=code if code >= 0 else 128 - code, output=bytes(tail))
+
+
+def _pieces(command: "subprocess.Popen[bytes]", deadline: float) -> Iterator[bytes]:
+    """Yield what a command writes until it stops.
+
+    Raises:
+        TimeoutError: it has not stopped in time.
+    """
+    assert command.stdout is not None
+    output, waiting = command.stdout.fileno(), select.poll()
+    waiting.register(output, select.POLLIN)
+    while True:
+        left = deadline - time.monotonic()
+        if left <= 0 or not waiting.poll(left * 1_000):
+            raise TimeoutError
+        piece = os.read(output, _PIECE_BYTES)
+        if not piece:
+            return
+        yield piece
 
 
 def disk_use(units: Units, names: Sequence[str]) -> dict[str, int]:

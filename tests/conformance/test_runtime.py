@@ -3,6 +3,7 @@
 import shutil
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -356,6 +357,21 @@ def test_named_home_outlives_its_containers(real_stage: Stage) -> None:
     assert "kept" not in real_stage.runtime.logs(FOUR, tail_bytes=100)
     real_stage.runtime.remove(FOUR)
     real_stage.runtime.remove_home("home-7")
+
+
+def test_command_that_floods_is_not_listened_to(real_stage: Stage) -> None:
+    real_stage.runtime.start(spec(ONE))
+    began = time.monotonic()
+
+    flood = real_stage.runtime.exec(ONE, ["yes", "flood"], timeout_seconds=30)
+    seconds = time.monotonic() - began
+    much = real_stage.runtime.exec(ONE, ["sh", "-c", "yes much | head -c 3000000; echo the end"])
+
+    assert (flood.is_flood, flood.exit_code) == (True, 137)
+    assert len(flood.output) <= base.EXEC_OUTPUT_BYTES
+    assert seconds < 20
+    assert (much.is_flood, much.exit_code) == (False, 0)
+    assert much.output.endswith("the end\n")
 
 
 def test_home_that_somebody_is_in_is_not_removed(real_stage: Stage) -> None:

@@ -12,8 +12,9 @@ from apps.errors import Conflict, Invalid, NotFound, Unavailable
 #: The user that containers run as.
 USER: Final = "worker"
 EXEC_SECONDS: Final = 15.0
-#: How much of an ``exec``'s output is kept.
+#: How much of an ``exec``'s output is kept, and how much it may write at all.
 EXEC_OUTPUT_BYTES: Final = 100_000
+EXEC_FLOOD_BYTES: Final = 16 * 1024**2
 
 
 class RuntimeUnavailable(Unavailable):
@@ -95,11 +96,10 @@ class HostMount:
 class ContainerSpec:
     """One command to run in a place of its own.
 
-    The working directory is fresh, writable and kept until ``remove``. The
-    runtime sets ``HOME``, ``TMPDIR``, ``WORKSPACE_DIR`` (the working directory)
-    and ``INPUT_DIR`` unless ``environment`` has them. ``orchestrator-worker``
-    (the worker's wrapper), ``orchestrator``, ``uv`` and ``python3`` are on the
-    PATH of every runtime.
+    The working directory is fresh, writable and kept until ``remove``. The runtime sets ``HOME``, ``TMPDIR``,
+    ``WORKSPACE_DIR`` (the working directory) and ``INPUT_DIR`` unless ``environment`` has them.
+    ``orchestrator-worker`` (the worker's wrapper), ``orchestrator``, ``uv`` and ``python3`` are on the PATH of
+    every runtime.
     """
 
     name: str  # derived from the row's id, so that a second attempt adopts
@@ -147,6 +147,7 @@ class ExecResult:
 
     exit_code: int
     output: str  # of stdout and stderr; its end, if it was long
+    is_flood: bool = False  # it wrote more than EXEC_FLOOD_BYTES, and was not listened to any longer
 
 
 class ContainerRuntime(Protocol):
@@ -154,10 +155,9 @@ class ContainerRuntime(Protocol):
 
     Order of calls for one name: ``start`` → any number of ``inspect``,
     ``logs``, ``fetch``, ``exec``, ``pause``, ``unpause``, ``ask_to_stop`` →
-    ``remove``. Logs and files can be
-    read after the end and until ``remove``. ``remove`` is safe at any moment:
-    before a start, during one, and twice. A name may be started anew after it
-    was removed.
+    ``remove``. Logs and files can be read after the end and until ``remove``.
+    ``remove`` is safe at any moment: before a start, during one, and twice. A
+    name may be started anew after it was removed.
 
     Every verb may be called by any number of processes and threads at once,
     and again after any failure, the caller's death included: each looks at what
@@ -247,7 +247,7 @@ class ContainerRuntime(Protocol):
             name: the container.
             command: program and arguments; one that does not exist is exit code 126 or 127.
             user: who runs it; ``worker`` is the container's own user.
-            timeout_seconds: after which it is killed, which is an exit code of 124 or 137.
+            timeout_seconds: after which it is killed, which is an exit code of 124 or 137; so is a flood.
 
         Raises:
             ContainerNotFound: there is no such container.

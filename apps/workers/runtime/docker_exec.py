@@ -18,6 +18,7 @@ from apps.workers.runtime.docker_convert import WORKER, WORKSPACE_DIRECTORY
 _CONFLICT: Final = 409
 _frames: Callable[..., Iterator[tuple[int, bytes]]] = frames_iter
 _KILL_SECONDS: Final = 1
+_KILLED: Final = 137
 #: After which nobody listens any more: who runs in the container can hold the command's own deadline.
 _LATE_SECONDS: Final = 5.0
 #: Whoever runs in the container can read the environment of what is executed there under his uid.
@@ -48,7 +49,11 @@ def execute(
             workdir=WORKSPACE_DIRECTORY,
             environment=without_secrets(container["Config"].get("Env") or []),
         )
-        tail = _run(client, created["Id"], seconds=timeout_seconds + _KILL_SECONDS + _LATE_SECONDS)
+        seconds = timeout_seconds + _KILL_SECONDS + _LATE_SECONDS
+        tail, is_flood = _run(client, created["Id"], seconds=seconds)
+        if is_flood:
+            # Nobody reads what it writes: it stands still, and its own deadline kills it.
+            return base.ExecResult(exit_code=_KILLED, output=tail.decode(errors="replace"), is_flood=True)
         exit_code = client.api.exec_inspect(created["Id"])["ExitCode"]
     except NotFound as error:
         raise base.ContainerNotFound(details={"name": container["Name"]}) from error
@@ -61,9 +66,12 @@ def execute(
     return base.ExecResult(exit_code=exit_code, output=tail.decode(errors="replace"))
 
 
-def _run(client: docker.DockerClient, exec_id: str, *, seconds: float) -> bytes:
-    """Return the end of what it writes; the SDK's own stream leaves its socket open and waits for ever."""
-    tail = bytearray()
+def _run(client: docker.DockerClient, exec_id: str, *, seconds: float) -> tuple[bytes, bool]:
+    """Return the end of what it writes, and whether that was too much to listen to the end.
+
+    The SDK's own stream leaves its socket open and waits for ever.
+    """
+    tail, written = bytearray(), 0
     stream: Any = client.api.exec_start(exec_id, socket=True)
     cut = threading.Timer(seconds, _shut, [getattr(stream, "_sock", stream)])
     cut.daemon = True
@@ -71,11 +79,14 @@ def _run(client: docker.DockerClient, exec_id: str, *, seconds: float) -> bytes:
     try:
         for _, chunk in _frames(stream, tty=False):
             tail += chunk
+            written += len(chunk)
             del tail[: -base.EXEC_OUTPUT_BYTES]
+            if written > base.EXEC_FLOOD_BYTES:
+                break
     finally:
         cut.cancel()
         stream._response.close()
-    return bytes(tail)
+    return bytes(tail), written > base.EXEC_FLOOD_BYTES
 
 
 def _shut(connection: socket.socket) -> None:

@@ -115,8 +115,10 @@ class ProcessRuntime:
                 env=self._base,
                 timeout_seconds=timeout_seconds,
                 limit_bytes=base.EXEC_OUTPUT_BYTES,
+                flood_bytes=base.EXEC_FLOOD_BYTES,
             )
-        return base.ExecResult(exit_code=done.exit_code, output=done.output.decode(errors="replace"))
+        output = done.output.decode(errors="replace")
+        return base.ExecResult(exit_code=done.exit_code, output=output, is_flood=done.is_flood)
 
     def remove(self, name: str) -> None:
         """Kill and delete a unit."""

@@ -1,0 +1,84 @@
+"""A command beside a unit: bounded in time and in words, and nothing of it stays."""
+
+import time
+
+import psutil
+import pytest
+
+from apps.units import beside
+from apps.units.beside import CommandResult
+from apps.units.spec import UnitSpec
+from apps.units.supervisor import Units
+
+pytestmark = pytest.mark.service
+UNIT = "host"
+
+
+@pytest.fixture
+def host(units: Units) -> Units:
+    units.start(UnitSpec(name=UNIT, argv=("sleep", "60"), env={"PATH": "/usr/bin:/bin"}, timeout_seconds=60))
+    return units
+
+
+def execute(
+    units: Units, script: str, *, timeout_seconds: float = 20, flood_bytes: int = 10_000
+) -> CommandResult:
+    return beside.execute(
+        units,
+        UNIT,
+        ["sh", "-c", script],
+        env={"PATH": "/usr/bin:/bin"},
+        timeout_seconds=timeout_seconds,
+        limit_bytes=100,
+        flood_bytes=flood_bytes,
+    )
+
+
+def is_gone(units: Units) -> bool:
+    """Tell whether the process that a script started is dead, at the latest after a moment."""
+    number = int((units.work_directory(UNIT) / "pid").read_text())
+    try:
+        psutil.Process(number).wait(5)
+    except psutil.NoSuchProcess:
+        return True
+    except psutil.TimeoutExpired:
+        return False
+    return True
+
+
+def test_end_of_the_output_is_kept(host: Units) -> None:
+    done = execute(host, "seq 1 1000; exit 3")
+
+    assert (done.exit_code, done.is_flood) == (3, False)
+    assert len(done.output) == 100
+    assert done.output.endswith(b"999\n1000\n")
+
+
+def test_flood_is_killed_with_all_that_it_started(host: Units) -> None:
+    began = time.monotonic()
+
+    done = execute(host, "sleep 60 & echo $! > pid; cat /dev/zero")
+
+    assert (done.exit_code, done.is_flood, len(done.output)) == (137, True, 100)
+    assert time.monotonic() - began < 10
+    assert is_gone(host)
+
+
+def test_deadline_holds_for_one_that_writes_and_for_one_that_is_silent(host: Units) -> None:
+    slow = execute(host, "while :; do echo x; sleep 0.1; done", timeout_seconds=0.5)
+    silent = execute(host, "exec >&- 2>&-; sleep 60", timeout_seconds=0.5)
+    # Its parent is gone, and the output is still open.
+    orphan = execute(host, "sleep 60 & echo $! > pid", timeout_seconds=0.5)
+
+    assert (slow.exit_code, slow.is_flood) == (124, False)
+    assert slow.output.startswith(b"x\n")
+    assert (silent.exit_code, silent.output) == (124, b"")
+    assert orphan.exit_code == 124
+    assert is_gone(host)
+
+
+def test_signal_and_absence_are_exit_codes(host: Units) -> None:
+    killed = execute(host, "kill -9 $$")
+    absent = execute(host, "no-such-program")
+
+    assert (killed.exit_code, absent.exit_code) == (137, 127)
