@@ -19,6 +19,7 @@ from apps.workers.followups import FollowUps
 from apps.workers.models import Turn, TurnStatus, Worker, WorkerStatus
 from apps.workers.redaction import redact
 from apps.workers.runtime.base import ContainerNotFound, ContainerState, Phase
+from worker_image.contract import ErrorCode
 
 LOG_TAIL_BYTES: Final = 20_000
 ALIVE: Final = frozenset({Phase.CREATED, Phase.RUNNING, Phase.PAUSED})
@@ -118,6 +119,14 @@ def _drained(worker: Worker, hands: Hands) -> bool:
     return drained
 
 
+def _was_asked(worker: Worker) -> bool:
+    """Tell whether it was asked to end before it said that somebody else had asked it."""
+    if worker.stop_asked_at is None:
+        return False
+    said = worker.turns.filter(failure__code=ErrorCode.WORKER_STOPPED, finished_at__lte=worker.stop_asked_at)
+    return not said.exists()
+
+
 @transaction.atomic
 def _conclude(worker: Worker, stop: Failure | None) -> None:
     row = Worker.objects.get(pk=worker.pk)
@@ -126,7 +135,7 @@ def _conclude(worker: Worker, stop: Failure | None) -> None:
         is_released=row.released_at is not None,
         stop_failure=stop,
         end=outcomes.ContainerEnd(
-            exit_code=row.exit_code, oom_killed=row.oom_killed, was_asked=row.stop_asked_at is not None
+            exit_code=row.exit_code, oom_killed=row.oom_killed, was_asked=_was_asked(row)
         ),
     )
     now = timezone.now()

@@ -184,6 +184,25 @@ def test_worker_that_had_ended_before_it_was_canceled_says_how(
     assert (worker.status, worker.failure["code"]) == (WorkerStatus.FAILED, "worker_stopped")
 
 
+@pytest.mark.parametrize(("seconds", "status"), [(-1, WorkerStatus.FAILED), (1, WorkerStatus.CANCELED)])
+def test_worker_that_was_stopped_by_others_is_canceled_only_if_we_asked_first(
+    running: MakeWorker, hands: Hands, runtime: FakeRuntime, seconds: int, status: WorkerStatus
+) -> None:
+    worker = running()
+    failure = outcomes.platform_failure("worker_stopped", "stopped", stage="turn").as_json()
+    said_at = timezone.now() + timedelta(seconds=seconds)
+    make_turn(worker=worker, status=TurnStatus.CRASHED, failure=failure, finished_at=said_at)
+    services.cancel_worker(worker_id=worker.pk)
+    runtime.ignores_sigterm = True
+    step(worker, hands)
+    assert worker.stop_asked_at is not None
+    runtime.finish(worker.container_name, 0)
+
+    settle(worker, hands)
+
+    assert worker.status == status
+
+
 def test_worker_that_never_reports_ends_as_spawn_timeout(running: MakeWorker, hands: Hands) -> None:
     worker = running(status=WorkerStatus.STARTING, deadline_at=timezone.now())
 
