@@ -24,12 +24,16 @@ ENDED_BY: Mapping[str, frozenset[str]] = {
     K.TURN_STARTED: frozenset({K.TURN_FINISHED, K.NEW_ATTEMPT}),
     K.CHECKS_STARTED: frozenset({K.CHECKS_PASSED, K.CHECKS_FAILED}),
     K.HOST_CHECKS_STARTED: frozenset({K.HOST_CHECKS_STARTED, K.HOST_CHECKS_PASSED, K.HOST_CHECKS_FAILED}),
+    K.CAPACITY_AWAITED: frozenset({K.PORT_ALLOCATED}),
+    K.WORKFLOW_STARTED: frozenset({K.WORKFLOW_STARTED, K.WORKFLOW_FINISHED, K.WORKFLOW_FAILED}),
     K.QUESTION_ASKED: frozenset({K.QUESTION_ANSWERED}),
     K.CANCEL_REQUESTED: frozenset({K.CANCELED}),
 }
 #: Phases without an end of their own: they last until the next event.
 PHASES = frozenset({K.INSTALLING, K.STARTING})
-FAULTS = frozenset({K.CHECKS_FAILED, K.HOST_CHECKS_FAILED, K.FAILED, K.CRASHED, K.CANCELED})
+FAULTS = frozenset(
+    {K.CHECKS_FAILED, K.HOST_CHECKS_FAILED, K.WORKFLOW_FAILED, K.FAILED, K.CRASHED, K.CANCELED}
+)
 #: Those before which something was installed: a worker's image, packages for the checks or the service.
 INSTALLS = frozenset({K.WORKER_READY, K.CHECKS_PASSED, K.CHECKS_FAILED, K.SMOKE_PASSED})
 #: Where a change was checked, here and at the git host.

@@ -6,6 +6,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from apps.graph import deploy_text
 from apps.projects.models import TaskEventKind
 from apps.workers.queueing import QueuePlace
 
@@ -130,6 +131,7 @@ _SPECIAL: dict[str, Callable[[Data], str]] = {
     TaskEventKind.HOST_CHECKS_FAILED: _host_checks_failed,
     TaskEventKind.FAILED: _failed,
     TaskEventKind.CRASHED: _crashed,
+    **deploy_text.SPECIAL,
 }
 
 _PLAIN: dict[str, str] = {
@@ -143,11 +145,9 @@ _PLAIN: dict[str, str] = {
     TaskEventKind.REWORK: gettext_noop("Sent back to the agent with the evidence (round %(number)s)"),
     TaskEventKind.NEW_ATTEMPT: gettext_noop("A new worker takes over (attempt %(attempt)s)"),
     TaskEventKind.MERGED: gettext_noop("Merged as %(sha)s"),
-    TaskEventKind.PORT_ALLOCATED: gettext_noop("Port %(port)s allocated"),
     TaskEventKind.INSTALLING: gettext_noop("Installing"),
     TaskEventKind.STARTING: gettext_noop("Starting"),
     TaskEventKind.SMOKE_PASSED: gettext_noop("Smoke test passed"),
-    TaskEventKind.DEPLOYED: gettext_noop("Deployed: %(url)s"),
     TaskEventKind.QUESTION_ASKED: gettext_noop("A value is needed for %(secret)s"),
     TaskEventKind.QUESTION_ANSWERED: gettext_noop("Answered"),
     TaskEventKind.CANCEL_REQUESTED: gettext_noop("Canceling"),

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from apps.errors import NotFound
 from apps.failures import Failure
+from apps.projects.environment import KnownSecret
 from apps.projects.models import (
     MergeRequest,
     MergeRequestStatus,
@@ -137,10 +138,24 @@ def get_secrets_for_deployment(*, project_id: UUID) -> dict[str, str]:
     return dict(ProjectSecret.objects.filter(project_id=project_id).values_list("key", "value"))
 
 
+def known_secrets(*, project_id: UUID) -> dict[str, KnownSecret]:
+    """Return a project's secrets by name, for the environment of its services only.
+
+    A value that is with the git host only is None.
+    """
+    rows = ProjectSecret.objects.filter(project_id=project_id).order_by("key")
+    return {row.key: KnownSecret(digest=row.digest, value=row.value or None) for row in rows}
+
+
 def list_secret_keys(*, project_id: UUID) -> list[str]:
     """Return the names of a project's secrets, sorted; the values are nobody's business."""
     secrets = ProjectSecret.objects.filter(project_id=project_id).order_by("key")
     return list(secrets.values_list("key", flat=True))
+
+
+def list_secrets(*, project_id: UUID) -> list[ProjectSecret]:
+    """Return that a project's secrets exist, sorted by name; their values stay in the database."""
+    return list(ProjectSecret.objects.filter(project_id=project_id).defer("value").order_by("key"))
 
 
 def bundle_names_in_use() -> Iterable[str]:

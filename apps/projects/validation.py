@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from apps.errors import Invalid
+from apps.projects.environment_contract import DEPLOY_SECRETS
 from apps.projects.git_names import check_branch, check_sha
 from apps.projects.models import Module, TaskType
 
@@ -14,7 +15,7 @@ NAME_CHARACTERS: Final = 120
 DESCRIPTION_CHARACTERS: Final = 10_000
 SPEC_CHARACTERS: Final = 20_000
 TITLE_CHARACTERS: Final = 200
-SECRET_BYTES: Final = 32_768
+SECRET_BYTES: Final = 65_536
 
 _SECRET_KEY: Final = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 # The deployment itself sets these, or they would change which program runs.
@@ -148,7 +149,7 @@ def _refusal(check: Callable[[str], str], value: str) -> str | None:
 def _secret_key_problem(key: str) -> str | None:
     if not _SECRET_KEY.fullmatch(key):
         return "must start with a capital letter and use at most 100 of A-Z, 0-9 and _"
-    if key in _RESERVED_KEYS or key.startswith("LD_"):
+    if key in _RESERVED_KEYS or key in DEPLOY_SECRETS or key.startswith(("LD_", "GITHUB_")):
         return "is reserved for the deployment itself"
     return None
 

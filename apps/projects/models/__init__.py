@@ -1,11 +1,21 @@
 """Rows of the projects app."""
 
 from apps.projects.models.accounts import IdempotencyRecord, User
+from apps.projects.models.dispatch import Dispatch, DispatchStatus
 from apps.projects.models.merge_request import MergeRequest, MergeRequestStatus
-from apps.projects.models.project import ForgeName, Module, Project, ProjectSecret, ProjectStatus
+from apps.projects.models.project import (
+    ForgeName,
+    Module,
+    Project,
+    ProjectSecret,
+    ProjectStatus,
+    SecretSource,
+)
 from apps.projects.models.task import Task, TaskEvent, TaskEventKind, TaskStatus, TaskType
 
 __all__ = [
+    "Dispatch",
+    "DispatchStatus",
     "ForgeName",
     "IdempotencyRecord",
     "MergeRequest",
@@ -14,6 +24,7 @@ __all__ = [
     "Project",
     "ProjectSecret",
     "ProjectStatus",
+    "SecretSource",
     "Task",
     "TaskEvent",
     "TaskEventKind",

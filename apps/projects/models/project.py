@@ -99,20 +99,45 @@ class Project(Lifecycle):
         return self.slug
 
 
+class SecretSource(models.TextChoices):
+    """Where a secret's value came from."""
+
+    USER = "user", _("Given by a person")
+    GENERATED = "generated", _("Generated once")
+
+
 class ProjectSecret(models.Model):
-    """A value the running project needs; write-only for everybody but the deployment."""
+    """A value the running project needs; write-only for everybody but the deployment.
+
+    Once a git host with a store of secrets has the value, ours is empty: what
+    is left is that it exists, and a keyed digest that tells equal values.
+    """
 
     project = models.ForeignKey(Project, on_delete=models.CASCADE, related_name="secrets")
     key = models.CharField(max_length=100)
-    value = EncryptedTextField()
+    value = EncryptedTextField(blank=True)
+    source = models.CharField(max_length=20, choices=SecretSource.choices, default=SecretSource.USER)
+    format = models.CharField(max_length=40, blank=True, help_text="What the value was checked to be.")
+    digest = models.CharField(max_length=64, blank=True, help_text="Keyed; equal for equal values.")
+    stored_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when the git host has this very value."
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     updated_at = models.DateTimeField(auto_now=True)
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["project", "key"], name="project_secret_unique_key"),
+            models.UniqueConstraint(
+                fields=["digest"],
+                name="project_secret_one_project_per_bot",
+                condition=models.Q(format="telegram_bot_token"),
+            ),
             models.CheckConstraint(
                 condition=models.Q(key__regex=r"^[A-Z][A-Z0-9_]*$"), name="project_secret_key_is_a_variable"
+            ),
+            models.CheckConstraint(
+                condition=models.Q(source__in=SecretSource.values), name="project_secret_source_known"
             ),
         ]
 

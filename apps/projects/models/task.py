@@ -67,7 +67,10 @@ class Task(Lifecycle):
         blank=True,
         on_delete=models.PROTECT,
         related_name="followers",
-        help_text="The engineering task whose result this deploys.",
+        help_text="The task whose result this deploys, or whose failed deployment this mends.",
+    )
+    rollback_to = models.UUIDField(
+        null=True, blank=True, help_text="The earlier release that this deployment returns to."
     )
     retry_of = models.ForeignKey(
         "self", null=True, blank=True, on_delete=models.PROTECT, related_name="retries"
@@ -116,11 +119,17 @@ class TaskEventKind(models.TextChoices):
     REWORK = "rework"
     NEW_ATTEMPT = "new_attempt"
     MERGED = "merged"
+    ROLLBACK = "rollback"
+    CAPACITY_AWAITED = "capacity_awaited"
     PORT_ALLOCATED = "port_allocated"
+    WORKFLOW_STARTED = "workflow_started"
+    WORKFLOW_FINISHED = "workflow_finished"
+    WORKFLOW_FAILED = "workflow_failed"
     INSTALLING = "installing"
     STARTING = "starting"
     SMOKE_PASSED = "smoke_passed"
     DEPLOYED = "deployed"
+    RETURNED = "returned"
     QUESTION_ASKED = "question_asked"
     QUESTION_ANSWERED = "question_answered"
     CANCEL_REQUESTED = "cancel_requested"

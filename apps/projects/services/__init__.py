@@ -9,7 +9,13 @@ from apps.projects.services.projects import (
     request_scaffold,
     update_project,
 )
-from apps.projects.services.vault import MAX_SECRETS, delete_secret, set_secret
+from apps.projects.services.vault import (
+    MAX_SECRETS,
+    BotTokenTaken,
+    delete_secret,
+    generate_secrets,
+    set_secret,
+)
 from apps.projects.services.work import (
     cancel_pending_task,
     create_task,
@@ -20,6 +26,7 @@ from apps.projects.services.work import (
 
 __all__ = [
     "MAX_SECRETS",
+    "BotTokenTaken",
     "ProjectArchived",
     "ProjectBusy",
     "archive_project",
@@ -28,6 +35,7 @@ __all__ = [
     "create_task",
     "delete_secret",
     "finish_task",
+    "generate_secrets",
     "mark_task_canceling",
     "mark_task_running",
     "propose_change",
