@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from django.conf import settings
 
@@ -54,6 +55,8 @@ class Hands:
     describe: Callable[[Worker], ContainerSpec]
     images: ImageHands | None = None
     """None: the runtime has no images."""
+    package_cache: Path | None = None
+    """What containers see of the installers' cache; None: nothing, or the runtime has its own way."""
 
 
 @cache
@@ -101,7 +104,17 @@ def get_hands() -> Hands:
         limits=get_limits(),
         describe=container_spec,
         images=get_image_hands(),
+        package_cache=get_package_cache(),
     )
+
+
+def get_package_cache() -> Path | None:
+    """Return the cache that the set-up filled, if a daemon on this machine can lay it beside a container."""
+    if engine.runtime_name() != DOCKER or not Path("/sys/class/net", settings.WORKERS_BRIDGE).exists():
+        return None
+    found: Path = settings.PACKAGE_CACHE_DIR.resolve()
+    # The mark is written last: a cache that is being filled is none.
+    return found if found.with_name(f"{found.name}.complete").exists() else None
 
 
 def get_image_hands() -> ImageHands | None:

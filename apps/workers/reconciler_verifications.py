@@ -96,7 +96,9 @@ def _start(row: Verification, hands: Hands, now: datetime) -> FollowUps:
         try:
             bundle = Path(directory) / "bundle"
             storage.copy_to(row.bundle_name, bundle, sha256=row.bundle_sha256)
-            spec = verification_unit.container_spec(row, bundle, Path(directory), seconds=seconds)
+            spec = verification_unit.container_spec(
+                row, bundle, Path(directory), seconds=seconds, package_cache=hands.package_cache
+            )
             hands.runtime.start(spec)
         except (Invalid, NotFound, storage.BundleDamaged) as error:
             return _crash(row, hands, now, error.error_code, error.message, retry=False)

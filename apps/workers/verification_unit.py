@@ -7,10 +7,12 @@ from typing import Final
 
 import worker_image.verify
 from apps.workers.models import Verification
-from apps.workers.runtime.base import ContainerSpec, Network
+from apps.workers.runtime.base import ContainerSpec, HostMount, Network
+from worker_image.verify import packages
 from worker_image.verify.spec import BUNDLE_NAME, SPEC_NAME
 
 _DRIVER: Final = "verify.zip"
+_PACKAGES: Final = "/opt/packages"
 _MEMORY_BYTES: Final = 2 * 1024**3
 #: Shares of the whole time that single commands may take; what is left over ends at the unit's deadline.
 _SHARES: Final = {"clone_seconds": 0.2, "setup_seconds": 0.5, "tests_seconds": 0.2, "check_seconds": 0.6}
@@ -23,7 +25,9 @@ runpy.run_module("worker_image.verify", run_name="__main__", alter_sys=True)
 """
 
 
-def container_spec(row: Verification, bundle: Path, directory: Path, *, seconds: float) -> ContainerSpec:
+def container_spec(
+    row: Verification, bundle: Path, directory: Path, *, seconds: float, package_cache: Path | None = None
+) -> ContainerSpec:
     """Return the unit of a verification's present attempt.
 
     Args:
@@ -31,6 +35,7 @@ def container_spec(row: Verification, bundle: Path, directory: Path, *, seconds:
         bundle: the repository.
         directory: where the other inputs are written; needed until the unit was started.
         seconds: hard deadline of the unit.
+        package_cache: of the installers, filled by trusted code only; it is laid beside the unit, read-only.
 
     """
     request = {
@@ -43,6 +48,7 @@ def container_spec(row: Verification, bundle: Path, directory: Path, *, seconds:
     }
     (directory / SPEC_NAME).write_text(json.dumps(request))
     write_driver(directory / _DRIVER)
+    mount = HostMount(source=package_cache, target=_PACKAGES, read_only=True) if package_cache else None
     return ContainerSpec(
         name=row.container_name,
         command=("sh", "-c", f'exec python3 -I "$INPUT_DIR/{_DRIVER}" --spec {SPEC_NAME}'),
@@ -59,6 +65,8 @@ def container_spec(row: Verification, bundle: Path, directory: Path, *, seconds:
         stop_grace_seconds=_REPORT_SECONDS,
         on_exit=("workers.reconcile_verification", {"verification_id": str(row.pk)}),
         cache=True,
+        mounts=(mount,) if mount else (),
+        environment={packages.VARIABLE: _PACKAGES} if mount else {},
     )
 
 

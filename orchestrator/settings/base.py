@@ -21,6 +21,7 @@ VAR_DIR: Path = env.path("VAR_DIR", ROOT / "var")
 FORGE_DIR: Path = VAR_DIR / "forge"
 UNITS_DIR: Path = VAR_DIR / "units"
 TOOLS_DIR: Path = VAR_DIR / "tools"
+PACKAGE_CACHE_DIR: Path = VAR_DIR / "cache" / "uv"
 # What package installers in units need of our environment: certificates, indexes, proxies.
 UNITS_OUTER_ENVIRONMENT: dict[str, str] = env.select(PASSED_THROUGH)
 DEPLOYMENTS_DIR: Path = VAR_DIR / "deployments"

@@ -30,8 +30,8 @@ test runner and under the driver's uid:
 
 - Code that sets out to can patch the runner, or write a forged test report and
   end the process with 0. So can a malicious dependency, even at installation.
-- It can put things into the package cache of this unit or into its temporary
-  directory that the comparing run of the base then uses.
+- It can put things into the temporary directory that the comparing run of the
+  base then uses; without containers also into the package cache of this unit.
 - It can kill, stop or starve the driver, or fill its disk. That is "could not
   run", never a pass.
 - As an ordinary user there is no isolation at all (see ``apps.units``): it

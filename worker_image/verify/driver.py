@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Final
 
+from worker_image.verify import packages
 from worker_image.verify.checkout import Checkout, CheckoutProblem
 from worker_image.verify.processes import Finished, Runner, Stopped
 from worker_image.verify.report import FULL_DISK, MAX_ID_CHARS, MAX_LISTING_BYTES, MAX_TESTS, Report
@@ -73,6 +74,7 @@ class _Verification:
         self._environment = {
             name: value for name, value in os.environ.items() if not name.startswith(_PRIVATE)
         }
+        self._packages = self._package_cache()
 
     def run(self) -> None:
         project = self._checkout("project")
@@ -85,10 +87,12 @@ class _Verification:
         project.check_out(self._spec.base_sha)
         self._report.tree, self._report.restored = tree.sha, tree.restored
         self._report.add_clone(time.monotonic() - began)
+        self._environment |= self._packages.variables_for(project.directory)
         if self._command("setup_base", "setup", project).is_good:
             self._report.tests_base = self._list_tests("tests_base", project)
         self._runner.running = "switch"
         project.replace(tree, head_sha=self._spec.head_sha)
+        self._environment |= self._packages.variables_for(project.directory)
         if self._command("setup", "setup", project).is_good:
             self._check(project)
 
@@ -127,12 +131,20 @@ class _Verification:
             directory = self._work / f"again-{variable.lower()}"
             directory.mkdir(mode=0o700)
             self._environment[variable] = str(directory)
+        self._environment |= self._package_cache().variables_for(again.directory)
         if not self._command("setup_again", "setup", again).is_good:
             return
         checked = self._command("check_again", "check", again)
         self._report.results_base = read_results(again.directory / self._spec.junit, checked.log)
         self._report.not_run_base = _not_run(
             self._report.tests_base, self._report.tests_base, self._report.results_base
+        )
+
+    def _package_cache(self) -> packages.PackageCache:
+        source = self._environment.get(packages.VARIABLE)
+        home, temporary = (self._environment.get(name, str(self._work)) for name in ("HOME", "TMPDIR"))
+        return packages.PackageCache(
+            Path(source) if source else None, memory=Path(temporary), disk=Path(home)
         )
 
     def _list_tests(self, phase: str, project: Checkout) -> list[str] | None:
