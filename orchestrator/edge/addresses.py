@@ -79,9 +79,7 @@ class AllowList:
         """
         self._rules = tuple(Rule.parse(entry) for entry in entries)
 
-    def refusal(
-        self, address: Address, *, host: str, port: int, own: Collection[Address] = ()
-    ) -> str | None:
+    def refusal(self, address: Address, *, host: str, port: int, own: Collection[Address] = ()) -> str | None:
         """Return why an address must not be reached, None if it may be.
 
         A name opens private addresses, never this machine's own or link-local ones (where clouds keep their

@@ -1,5 +1,6 @@
 """What the edge is told: where it listens, what is behind it, what may be reached."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -11,6 +12,11 @@ from orchestrator.installation import bridge_name, installation_id
 
 OPEN, NONE = "open", "none"
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443, "redis": 6379, "rediss": 6379}
+_NUMBER: Final = re.compile(r"[1-9][0-9]{0,5}")
+#: As the control plane's own default.
+_USUAL_WORKERS: Final = "10"
+#: Its container, and one in which its work is checked.
+_PER_WORKER: Final = 2
 _WITH_TLS: Final = {"https", "rediss"}
 
 
@@ -66,6 +72,8 @@ class EdgeConfig:
     api: Upstream
     channel: Upstream
     allow: AllowList
+    sources: int = 8
+    """How many containers may talk to us at once; so many cannot keep one of them out."""
     is_open: bool = True
     """Whether public addresses may be reached at all."""
     address: str = ""
@@ -99,4 +107,11 @@ class EdgeConfig:
             channel=Upstream.parse(values.get("CHANNEL_REDIS_URL", ""), setting="CHANNEL_REDIS_URL"),
             allow=allow,
             is_open=egress == OPEN,
+            sources=_PER_WORKER * _workers(values.get("WORKERS_MAX_CONCURRENT") or _USUAL_WORKERS),
         )
+
+
+def _workers(word: str) -> int:
+    if _NUMBER.fullmatch(word) is None:
+        raise EdgeMisconfigured(f"WORKERS_MAX_CONCURRENT must be a number above 0, not {word[:20]!r}")
+    return int(word)

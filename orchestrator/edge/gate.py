@@ -12,10 +12,18 @@ _LINES_PER_MINUTE: Final = 60
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Limits:
-    """Bounds of one listener, in connections."""
+    """Bounds of one listener, in connections.
+
+    Attributes:
+        total: of all sources together.
+        per_source: the most that one source may hold, if there is room.
+        assured: how many of them it can always have, whatever the others hold; less if there are so many
+            sources that the total does not suffice for it.
+    """
 
     total: int
     per_source: int
+    assured: int = 0
 
 
 class Full(Exception):
@@ -24,9 +32,15 @@ class Full(Exception):
 
 @dataclass(kw_only=True)
 class Gate:
-    """Counts the open connections of one listener."""
+    """Counts the open connections of one listener.
+
+    Attributes:
+        limits: its bounds.
+        sources: how many there may be; so many cannot keep one of them from its share.
+    """
 
     limits: Limits
+    sources: int = 1
     _open: Counter[str] = field(default_factory=Counter)
 
     @contextmanager
@@ -38,8 +52,8 @@ class Gate:
         """
         if self._open[source] >= self.limits.per_source:
             raise Full(f"A worker may hold {self.limits.per_source} connections here at once.")
-        if self._open.total() >= self.limits.total:
-            raise Full(f"All workers together hold {self.limits.total} connections here already.")
+        if self._room_for(source) <= 0:
+            raise Full(f"All workers together hold {self._open.total()} connections here already.")
         self._open[source] += 1
         try:
             yield
@@ -47,6 +61,16 @@ class Gate:
             self._open[source] -= 1
             if not self._open[source]:
                 del self._open[source]
+
+    def _room_for(self, source: str) -> int:
+        """Return how many places are free and not kept for others."""
+        free = self.limits.total - self._open.total()
+        share = min(self.limits.assured, self.limits.total // self.sources)
+        if self._open[source] < share:
+            return free
+        others = [count for name, count in self._open.items() if name != source]
+        kept = sum(max(0, share - count) for count in others)
+        return free - kept - share * max(0, self.sources - 1 - len(others))
 
 
 @dataclass(kw_only=True)

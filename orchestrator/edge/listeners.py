@@ -21,11 +21,11 @@ from orchestrator.edge.streams import Connection
 logger = structlog.get_logger(__name__)
 
 _LOOK_SECONDS: Final = 0.5
-#: An installer of packages opens about fifty connections at once.
+#: An installer of packages opens about fifty connections at once. Each costs two of our open files.
 LIMITS: Final = {
-    "api": Limits(total=256, per_source=32),
-    "channel": Limits(total=512, per_source=16),
-    "proxy": Limits(total=1_024, per_source=128),
+    "api": Limits(total=512, per_source=32, assured=16),
+    "channel": Limits(total=512, per_source=16, assured=16),
+    "proxy": Limits(total=2_048, per_source=128, assured=64),
 }
 _SPEAKS_HTTP: Final = {"api", "proxy"}
 
@@ -110,14 +110,14 @@ class Edge:
 
     def __init__(self, config: EdgeConfig, *, resolver: Resolver | None = None) -> None:
         self._config = config
-        self._resolver = resolver or Resolver()
+        self._resolver = resolver or Resolver(sources=config.sources)
         serving: dict[str, Serve] = {
             "api": ApiRelay(config).serve,
             "channel": ChannelRelay(config).serve,
             "proxy": EgressProxy(config, self._resolver, OwnAddresses()).serve,
         }
         self._listeners = {
-            name: Listener(name=name, serve=serve, gate=Gate(limits=LIMITS[name]))
+            name: Listener(name=name, serve=serve, gate=Gate(limits=LIMITS[name], sources=config.sources))
             for name, serve in serving.items()
         }
         self._address = ""

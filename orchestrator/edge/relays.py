@@ -77,9 +77,7 @@ async def ask(
     """
     length = head.body_bytes
     await upstream.write(raw)
-    body = (
-        partial(chunks, client, upstream) if length is None else partial(exactly, client, upstream, length)
-    )
+    body = partial(chunks, client, upstream) if length is None else partial(exactly, client, upstream, length)
     await splice(client, upstream, upwards=body, idle_seconds=idle_seconds)
 
 

@@ -11,9 +11,10 @@ from typing import Final
 from orchestrator.edge.addresses import Address
 from orchestrator.edge.answers import Refused
 
-_THREADS: Final = 32
-#: A question cannot be taken back; one source must not keep every thread busy with names that never answer.
+#: A question cannot be taken back; one source must not keep every thread busy with names that never answer,
+#: nor may all the others together.
 _PER_SOURCE: Final = 4
+_MOST_THREADS: Final = 256
 
 Lookup = Callable[[str], Sequence[str]]
 
@@ -31,17 +32,20 @@ def system_lookup(host: str) -> Sequence[str]:
 class Resolver:
     """Asks for names on behalf of many sources."""
 
-    def __init__(self, *, lookup: Lookup = system_lookup, seconds: float = 8.0) -> None:
+    def __init__(self, *, lookup: Lookup = system_lookup, seconds: float = 8.0, sources: int = 8) -> None:
         """Prepare to ask.
 
         Args:
             lookup: asks one name and blocks.
             seconds: the deadline of one answer, waiting for a free thread included.
+            sources: how many there may be.
         """
         self._lookup = lookup
         self._seconds = seconds
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="edge-dns")
-        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(_PER_SOURCE))
+        threads = min(_MOST_THREADS, _PER_SOURCE * sources)
+        each = max(1, min(_PER_SOURCE, threads // sources))
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="edge-dns")
+        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(each))
 
     async def resolve(self, host: str, *, source: str) -> list[Address]:
         """Return the addresses of a host; an address is its own answer.

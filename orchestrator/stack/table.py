@@ -21,6 +21,7 @@ EDGE_INHERITS = frozenset(
     {
         *("PATH", "LANG", "PYTHONUNBUFFERED", "VAR_DIR", "STACK_TOKEN", "LOG_FORMAT", "LOG_LEVEL"),
         *("WORKERS_EGRESS", "WORKERS_EGRESS_ALLOW", "WORKERS_API_URL", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+        "WORKERS_MAX_CONCURRENT",
     }
 )
 # A warm shutdown waits for a running Celery task; the soft one puts it back into its queue. With the pool of

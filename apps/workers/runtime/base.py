@@ -98,8 +98,8 @@ class ContainerSpec:
 
     The working directory is fresh, writable and kept until ``remove``. The runtime sets ``HOME``, ``TMPDIR``,
     ``WORKSPACE_DIR`` (the working directory) and ``INPUT_DIR`` unless ``environment`` has them.
-    ``orchestrator-worker`` (the worker's wrapper), ``orchestrator``, ``uv`` and ``python3`` are on the PATH of
-    every runtime.
+    ``orchestrator-worker`` (the worker's wrapper), ``orchestrator``, ``uv`` and ``python3`` are on the PATH
+    of every runtime.
     """
 
     name: str  # derived from the row's id, so that a second attempt adopts

@@ -1,9 +1,13 @@
 """What the edge reads from the settings, and what it says when they are wrong."""
 
+from contextlib import ExitStack, suppress
+
 import pytest
 
+from orchestrator.edge.__main__ import _OPEN_FILES
 from orchestrator.edge.config import EdgeConfig, EdgeMisconfigured, Upstream
 from orchestrator.edge.gate import Full, Gate, Limits, LineBudget
+from orchestrator.edge.listeners import LIMITS
 from orchestrator.installation import bridge_name, installation_id
 
 pytestmark = pytest.mark.unit
@@ -22,6 +26,7 @@ def test_settings_name_the_servers_the_interface_and_what_may_be_reached():
     assert config.channel == Upstream(host="channel.example", port=6390, has_tls=True)
     assert config.interface == bridge_name(installation_id("a secret"))
     assert config.is_open
+    assert config.sources == 20
     assert "pass" not in repr(config)
 
 
@@ -33,6 +38,8 @@ def test_settings_name_the_servers_the_interface_and_what_may_be_reached():
         ("WORKERS_API_URL", ""),
         ("WORKERS_API_URL", "http://x:port"),
         ("CHANNEL_REDIS_URL", "redis://:secret@:x"),
+        ("WORKERS_MAX_CONCURRENT", "many"),
+        ("WORKERS_MAX_CONCURRENT", "0"),
     ],
 )
 def test_a_wrong_setting_is_named_and_its_secrets_are_not(name, value):
@@ -71,3 +78,43 @@ def test_one_source_gets_its_lines_of_a_minute_and_no_more():
 
     assert first == [True, True, False, False, True]
     assert budget.allows("a")
+
+
+def hold(gate: Gate, stack: ExitStack, source: str) -> int:
+    """Take every place that a source can get; returns how many."""
+    count = 0
+    with suppress(Full):
+        while True:
+            stack.enter_context(gate.passing(source))
+            count += 1
+    return count
+
+
+@pytest.mark.parametrize("listener", LIMITS)
+@pytest.mark.parametrize("workers", [1, 8, 10, 20, 50])
+def test_all_the_others_together_cannot_keep_a_worker_out(listener, workers):
+    sources = EdgeConfig.from_values({**VALUES, "WORKERS_MAX_CONCURRENT": str(workers)}).sources
+    limits = LIMITS[listener]
+    gate = Gate(limits=limits, sources=sources)
+
+    with ExitStack() as stack:
+        greedy = [hold(gate, stack, f"10.0.0.{number}") for number in range(sources - 1)]
+        late = hold(gate, stack, "10.0.0.250")
+
+    assert late >= min(limits.assured, limits.total // sources) >= 5
+    assert greedy[0] == limits.per_source or sources > 20
+    assert sum(greedy) + late <= limits.total
+
+
+def test_a_source_beyond_the_expected_ones_gets_what_is_left():
+    gate = Gate(limits=Limits(total=6, per_source=4, assured=2), sources=2)
+
+    with ExitStack() as stack:
+        held = [hold(gate, stack, source) for source in ("a", "b", "c")]
+
+    assert held == [4, 2, 0]
+    assert hold(gate, ExitStack(), "c") == 4
+
+
+def test_what_the_limits_allow_fits_the_open_files():
+    assert 2 * sum(limits.total for limits in LIMITS.values()) < _OPEN_FILES

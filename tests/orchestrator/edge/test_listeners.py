@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -265,6 +266,30 @@ async def test_a_name_that_never_answers_is_a_504_and_does_not_block_other_sourc
     blocked.set()
     assert [str(address) for address in found] == ["127.0.0.1"]
     assert {getattr(error, "code", None) for error in ended} == {504}
+
+
+async def test_eight_sources_with_names_that_never_answer_do_not_block_a_ninth():
+    blocked = threading.Event()
+
+    def lookup(host: str) -> list[str]:
+        if host == "slow.example":
+            blocked.wait(20)
+        return ["127.0.0.1"]
+
+    resolver = Resolver(lookup=lookup, seconds=5, sources=9)
+    slow = [
+        asyncio.ensure_future(resolver.resolve("slow.example", source=f"bad {number % 8}"))
+        for number in range(64)
+    ]
+    await asyncio.sleep(0.2)
+
+    try:
+        found = await resolver.resolve("mirror.corp", source="good")
+    finally:
+        blocked.set()
+
+    await asyncio.gather(*slow, return_exceptions=True)
+    assert [str(address) for address in found] == ["127.0.0.1"]
 
 
 # --- Limits and deadlines ---------------------------------------------------
