@@ -82,7 +82,7 @@ class LocalForge:
                 raise base.BranchNotFound(details={"branch": spec.into})
             done = _find(local_store.merges(git, current), spec.request_id)
             if done is None:
-                _check_mergeable(git, spec, current)
+                local_store.check_mergeable(git, spec, current)
                 sha = local_store.make_merge_commit(git, spec)
                 local_store.move_branch(git, branch=spec.into, to=sha, expected=current)
                 head = objects.branch_head(git, spec.into) or current
@@ -174,18 +174,6 @@ class LocalForge:
 
 def _find(merges: list[base.MergeResult], request_id: str) -> base.MergeResult | None:
     return next((merge for merge in merges if merge.request_id == request_id), None)
-
-
-def _check_mergeable(git: Git, spec: base.MergeSpec, current: str) -> None:
-    if not objects.has_commit(git, spec.source_sha):
-        raise base.CommitNotFound(details={"sha": spec.source_sha})
-    if current != spec.expected_base:
-        details = {"branch": spec.into, "expected": spec.expected_base, "found": current}
-        raise base.BaseMoved(details=details)
-    if current == spec.source_sha:
-        raise base.NothingToMerge(details={"sha": current})
-    if not objects.is_ancestor(git, current, spec.source_sha):
-        raise base.MergeConflict(details={"source": spec.source_sha, "base": current})
 
 
 @contextlib.contextmanager

@@ -143,6 +143,29 @@ def move_branch(git: Git, *, branch: str, to: str, expected: str | None) -> None
         raise base.BranchMoved(details={"branch": branch, "expected": expected, "found": now}) from error
 
 
+def check_mergeable(git: Git, spec: base.MergeSpec, current: str) -> None:
+    """Refuse a merge whose parts are not as they were when it was verified.
+
+    Args:
+        git: in the repository that has the commits.
+        spec: the merge.
+        current: where the branch is now.
+
+    Raises:
+        CommitNotFound, BaseMoved, NothingToMerge, MergeConflict: see `Forge.merge`.
+
+    """
+    if not objects.has_commit(git, spec.source_sha):
+        raise base.CommitNotFound(details={"sha": spec.source_sha})
+    if current != spec.expected_base:
+        details = {"branch": spec.into, "expected": spec.expected_base, "found": current}
+        raise base.BaseMoved(details=details)
+    if current == spec.source_sha:
+        raise base.NothingToMerge(details={"sha": current})
+    if not objects.is_ancestor(git, current, spec.source_sha):
+        raise base.MergeConflict(details={"source": spec.source_sha, "base": current})
+
+
 def make_merge_commit(git: Git, spec: base.MergeSpec) -> str:
     """Make the merge commit of a request and return its id; no branch points to it yet."""
     return objects.commit_tree(

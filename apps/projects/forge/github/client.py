@@ -75,10 +75,10 @@ class Client:
             parameters: of the query.
             body: goes as JSON.
             conditional: ask whether the last answer has changed.
-            accept: statuses of 400 and more that are answers to the caller.
+            accept: statuses of 300 and more that are answers to the caller.
 
         Raises:
-            OrchestratorError: of `errors.error_of`, for every other status of 400 and more.
+            OrchestratorError: of `errors.error_of`, for every other status of 300 and more.
             TokenRepositoryAbsent: the scope's repository is gone.
 
         """
@@ -190,7 +190,7 @@ class Verbs:
             parameters: of the query.
             body: goes as JSON.
             conditional: ask whether the last answer has changed.
-            accept: statuses of 400 and more that are answers to the caller.
+            accept: statuses of 300 and more that are answers to the caller.
 
         Raises:
             RepositoryNotFound, RepositoryTaken: ours is gone, or its name is another's.

@@ -45,6 +45,16 @@ class RememberedAnswers:
             with store.answering():
                 self._redis.set(self._key(path, parameters), packed, ex=_LIFETIME_SECONDS)
 
+    def note(self, fact: str) -> None:
+        """Remember a fact about the host for a day: what it cannot do, it may learn."""
+        with store.answering():
+            self._redis.set(f"{self._prefix}:fact:{fact}", 1, ex=_LIFETIME_SECONDS)
+
+    def is_noted(self, fact: str) -> bool:
+        """Tell whether a fact was noted."""
+        with store.answering():
+            return self._redis.exists(f"{self._prefix}:fact:{fact}") == 1
+
     def _key(self, path: str, parameters: Mapping[str, str]) -> str:
         text = json.dumps([path, sorted(parameters.items())])
         return f"{self._prefix}:{hashlib.sha256(text.encode()).hexdigest()[:32]}"
