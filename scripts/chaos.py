@@ -64,9 +64,7 @@ def _print_containers(found: dict[str, Any]) -> None:
     print(_line("all", len(kills), workers, None))
     for name, names in found["left"].items():
         print(f"  {name} left behind: {len(names)}{' ' if names else ''}{', '.join(names)}")
-    print(
-        f"  ended or removed more or less often than once: {len(found['repeated'])} of {len(workers)} workers"
-    )
+    print(f"  workers that ended or were removed more or less often than once: {len(found['repeated'])}")
     ends = [task["status"] for task in found["tasks"]]
     print(f"  tasks: {', '.join(f'{ends.count(end)} {end}' for end in sorted(set(ends)))}")
     print(f"  the machine's load meanwhile: at most {max((kill['load'] for kill in kills), default=0)}")
