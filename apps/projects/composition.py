@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from pathlib import Path
 from typing import cast
 
@@ -10,6 +11,9 @@ from django.core.exceptions import ImproperlyConfigured
 
 from apps.projects.bundles import BundleLimits
 from apps.projects.forge.base import Forge
+from apps.projects.forge.github.adapter import GitHubForge, make_forge
+from apps.projects.forge.github.config import GitHubConfig
+from apps.projects.forge.github.remote import network_environment
 from apps.projects.forge.hosting import Hosting
 from apps.projects.forge.local import LocalForge
 from apps.projects.models import ForgeName
@@ -49,7 +53,33 @@ def get_forge(name: str) -> Forge:
     """
     if name == ForgeName.LOCAL:
         return LocalForge(settings.FORGE_DIR)
+    if name == ForgeName.GITHUB:
+        return get_github()
     raise ImproperlyConfigured(f"There is no forge named {name!r}.")
+
+
+def get_github_config() -> GitHubConfig:
+    """Return what the settings say about GitHub; nothing of it is checked before it is used."""
+    return GitHubConfig(
+        organisation=settings.GITHUB_ORG,
+        app_id=settings.GITHUB_APP_ID,
+        private_key=settings.GITHUB_APP_PRIVATE_KEY,
+        private_key_path=settings.GITHUB_APP_PRIVATE_KEY_PATH,
+        api_url=settings.GITHUB_API_BASE_URL,
+        hourly_budget=settings.GITHUB_HOURLY_BUDGET,
+        max_concurrent=settings.GITHUB_MAX_CONCURRENT,
+    )
+
+
+def get_github() -> GitHubForge:
+    """Return the adapter of GitHub; its verbs raise what is wrong with the settings."""
+    return _github(get_github_config(), settings.REDIS_URL, Path(settings.VAR_DIR) / "mirrors")
+
+
+@lru_cache(maxsize=2)
+def _github(config: GitHubConfig, redis_url: str, mirrors: Path) -> GitHubForge:
+    network = network_environment(settings.UNITS_OUTER_ENVIRONMENT)
+    return make_forge(config, redis_url=redis_url, mirrors=mirrors, network=network)
 
 
 def get_hosting(name: str) -> Hosting | None:

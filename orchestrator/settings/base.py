@@ -189,6 +189,20 @@ PROJECTS_BUNDLE_MAX_BYTES: int = env.int("PROJECTS_BUNDLE_MAX_BYTES", 50 * 1_048
 PROJECTS_SCAFFOLD_DEADLINE_SECONDS = 120
 PROJECTS_MERGE_DEADLINE_SECONDS = 120
 
+# --- GitHub: where projects live with PROJECTS_FORGE=github -----------------
+GITHUB_ORG: str = env.str("GITHUB_ORG", "")
+GITHUB_APP_ID: str = env.str("GITHUB_APP_ID", "")
+# A file with the app's private key, or the key itself: the PEM, or its base64.
+GITHUB_APP_PRIVATE_KEY_PATH: str = env.str("GITHUB_APP_PRIVATE_KEY_PATH", "")
+GITHUB_APP_PRIVATE_KEY: str = env.str("GITHUB_APP_PRIVATE_KEY", "")
+# GitHub Enterprise: https://HOST/api/v3
+GITHUB_API_BASE_URL: str = env.str("GITHUB_API_BASE_URL", "https://api.github.com")
+# Without it there is no webhook, and polling alone tells what happened.
+GITHUB_WEBHOOK_SECRET: str = env.str("GITHUB_WEBHOOK_SECRET", "")
+# Shared by all processes; GitHub allows an installation 5,000 calls an hour and 100 at once.
+GITHUB_HOURLY_BUDGET: int = env.int("GITHUB_HOURLY_BUDGET", 4_500)
+GITHUB_MAX_CONCURRENT: int = env.int("GITHUB_MAX_CONCURRENT", 100)
+
 # --- workers ----------------------------------------------------------------
 # auto: docker where a daemon answers and the workers' base image can be had, else process.
 WORKERS_RUNTIME: str = env.str("WORKERS_RUNTIME", "auto")

@@ -90,6 +90,8 @@ class App:
             AppNotInstalled, OrganisationNotFound, ForgeCredentialInvalid: each says what to do.
 
         """
+        if not self._config.organisation:
+            raise hosting.OrganisationNotFound("The GitHub organisation is not set: set GITHUB_ORG")
         path = f"/orgs/{segment(self._config.organisation)}/installation"
         answer = self._send("GET", path, self._authorization(), None)
         if answer.status == 404:
@@ -166,7 +168,7 @@ class App:
 
     def _authorization(self) -> str:
         try:
-            return f"Bearer {AppAuth(self._config.app_id, self._config.private_key).token}"
+            return f"Bearer {AppAuth(self._config.app_id, self._config.pem).token}"
         except (jwt.PyJWTError, ValueError, TypeError, AssertionError) as error:
             raise errors.credential_invalid("the private key or the app's id cannot be used") from error
 

@@ -4,6 +4,7 @@ import base64
 import binascii
 import hashlib
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -19,11 +20,12 @@ DEFAULT_API_URL: Final = "https://api.github.com"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GitHubConfig:
-    """One organisation on one host, and the app that acts in it."""
+    """One organisation on one host, and the app that acts in it; nothing is checked before it is used."""
 
     organisation: str
-    app_id: str
-    private_key: str = field(repr=False)  # PEM
+    app_id: str = ""
+    private_key: str = field(default="", repr=False)  # PEM, or the PEM in base64
+    private_key_path: str = ""
     api_url: str = DEFAULT_API_URL
     hourly_budget: int = 4_500
     max_concurrent: int = 100
@@ -43,11 +45,24 @@ class GitHubConfig:
         identity = f"{self.api_url}\n{self.organisation.lower()}\n{self.app_id}"
         return hashlib.sha256(identity.encode()).hexdigest()[:16]
 
+    @property
+    def pem(self) -> str:
+        """Return the app's private key.
+
+        Raises:
+            ForgeCredentialInvalid: the app's id or its key is missing, or cannot be used.
+
+        """
+        if not self.app_id:
+            raise ForgeCredentialInvalid("The GitHub app's id is not set: set GITHUB_APP_ID")
+        return read_private_key(value=self.private_key, path=self.private_key_path)
+
     def repository_url(self, name: str) -> str:
         """Return what git clones from; it carries no credential."""
         return f"{self.git_url}/{self.organisation}/{name}.git"
 
 
+@lru_cache(maxsize=4)
 def read_private_key(*, value: str, path: str) -> str:
     """Return the app's private key as PEM.
 
