@@ -26,6 +26,7 @@ class Limits:
 
     scaffold_deadline: timedelta
     merge_deadline: timedelta
+    checks_deadline: timedelta  # of the git host's own checks of a pull request
 
 
 def default_forge() -> str:
@@ -87,11 +88,18 @@ def get_hosting(name: str) -> Hosting | None:
     return None if name == ForgeName.LOCAL else cast(Hosting, get_forge(name))
 
 
-def get_limits() -> Limits:
-    """Return the limits that the settings hold."""
+def get_limits(forge: str = ForgeName.LOCAL) -> Limits:
+    """Return the limits that the settings hold; a git host elsewhere may be away or make us wait.
+
+    Args:
+        forge: one of ForgeName, as the project's row says.
+
+    """
+    patience = 0 if forge == ForgeName.LOCAL else settings.PROJECTS_HOST_PATIENCE_SECONDS
     return Limits(
-        scaffold_deadline=timedelta(seconds=settings.PROJECTS_SCAFFOLD_DEADLINE_SECONDS),
-        merge_deadline=timedelta(seconds=settings.PROJECTS_MERGE_DEADLINE_SECONDS),
+        scaffold_deadline=timedelta(seconds=max(settings.PROJECTS_SCAFFOLD_DEADLINE_SECONDS, patience)),
+        merge_deadline=timedelta(seconds=max(settings.PROJECTS_MERGE_DEADLINE_SECONDS, patience)),
+        checks_deadline=timedelta(seconds=settings.PROJECTS_CHECKS_DEADLINE_SECONDS),
     )
 
 
@@ -107,4 +115,6 @@ def get_tools(forge: str) -> Tools:
         hosting=get_hosting(forge),
         scratch=scratch(),
         bundle_limits=BundleLimits(max_bytes=settings.PROJECTS_BUNDLE_MAX_BYTES),
+        first_pause=timedelta(seconds=settings.PROJECTS_POLL_SECONDS),
+        merge_patience=get_limits(forge).merge_deadline,
     )

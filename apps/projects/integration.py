@@ -1,13 +1,14 @@
 """From a worker's bundle to a branch, and from a verified branch to the default branch."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Final
 
 from apps import storage
 from apps.projects import bundles
 from apps.projects.bundle_errors import BundleRefused
-from apps.projects.forge.base import BaseMoved, MergeSpec, Repository
+from apps.projects.forge.base import BaseMoved, BranchNotFound, MergeSpec, Repository
 from apps.projects.models import MergeRequest
 from apps.projects.tools import Tools, step
 from apps.projects.workspace import (
@@ -47,8 +48,10 @@ class Merged:
 def open_change(change: MergeRequest, tools: Tools) -> Opened:
     """Inspect a worker's bundle, put its head on the change's branch and export it for the verification.
 
+    A git host that runs checks of its own sees nothing before we have verified it.
+
     Args:
-        change: its row, with the project.
+        change: its row, with the project and the task.
         tools: the forge and the storage.
 
     Raises:
@@ -60,6 +63,33 @@ def open_change(change: MergeRequest, tools: Tools) -> Opened:
     with step("find repository"):
         repository = ensure_repository(change.project, tools)
         _check_base(change, repository, tools)
+    with imported_change(change, repository, tools) as imported:
+        if tools.hosting is None:
+            with step("push"):
+                _push(change, repository, imported, tools)
+        with step("export checkout"):
+            stored = _export_checkout(change, imported, tools)
+        report = report_of(imported.report)
+    return Opened(checkout_name=stored.name, checkout_sha256=stored.sha256, report=report)
+
+
+@contextlib.contextmanager
+def imported_change(
+    change: MergeRequest, repository: Repository, tools: Tools
+) -> Iterator[bundles.ImportedBundle]:
+    """Inspect a change's bundle and offer its commits in a throw-away repository while the context lasts.
+
+    Args:
+        change: its row, with the project and the task.
+        repository: of the project.
+        tools: the forge and the storage.
+
+    Raises:
+        BundleRefused: the change will never be acceptable.
+        Unavailable: the forge, the storage or git; says nothing about the change.
+
+    """
+    with step("find repository"):
         protected = read_manifest(repository, sha=change.base_sha, tools=tools).protected
         mirror = tools.forge.mirror(repository)
     with tools.temporary_directory("change") as place:
@@ -73,21 +103,19 @@ def open_change(change: MergeRequest, tools: Tools) -> Opened:
                 base_sha=change.base_sha,
                 branch=change.branch,
                 protected=protected,
+                allow_protected=change.task.allow_protected,
                 limits=tools.bundle_limits,
                 scratch=place,
             ) as imported,
         ):
             _check_head(change, imported.report.head_sha)
-            with step("push"):
-                _push(change, repository, imported, tools)
-            with step("export checkout"):
-                stored = _export_checkout(change, imported, place / "checkout.bundle", tools)
-            report = report_of(imported.report)
-    return Opened(checkout_name=stored.name, checkout_sha256=stored.sha256, report=report)
+            yield imported
 
 
 def merge_change(change: MergeRequest, tools: Tools) -> Merged:
     """Merge a verified change, or find that it is merged, and read the branch back.
+
+    On a git host with pull requests the merge goes through the change's own.
 
     Args:
         change: its row, with the project.
@@ -102,23 +130,49 @@ def merge_change(change: MergeRequest, tools: Tools) -> Merged:
     with step("find repository"):
         repository = ensure_repository(change.project, tools)
     with step("merge"):
-        result = tools.forge.merge(
-            repository,
-            MergeSpec(
-                request_id=str(change.pk),
-                source_sha=change.head_sha,
-                into=repository.default_branch,
-                expected_base=change.base_sha,
-                message=f"{change.title}\n\nTask: {change.task_id}",
-                authored_at=change.created_at,
-            ),
-        )
+        merge_sha = _merge(change, repository, tools)
     with step("read back"):
         head = tools.forge.head(repository, repository.default_branch)
         found = tools.forge.find_merge(repository, str(change.pk))
-        if head is None or found is None or found.sha != result.sha:
-            raise BranchKeepsMoving(details={"expected": result.sha, "found": head})
-    return Merged(merge_sha=result.sha, head=store_head(change.project, repository, sha=head, tools=tools))
+        if head is None or found is None or found.sha != merge_sha:
+            raise BranchKeepsMoving(details={"expected": merge_sha, "found": head})
+    return Merged(merge_sha=merge_sha, head=store_head(change.project, repository, sha=head, tools=tools))
+
+
+def _merge(change: MergeRequest, repository: Repository, tools: Tools) -> str:
+    spec = MergeSpec(
+        request_id=str(change.pk),
+        source_sha=change.head_sha,
+        into=repository.default_branch,
+        expected_base=change.base_sha,
+        message=f"{change.title}\n\nTask: {change.task_id}",
+        authored_at=change.created_at,
+        pull_request=change.pull_request,
+    )
+    return tools.forge.merge(repository, spec).sha
+
+
+def adopt_merge(change: MergeRequest, merge_sha: str, tools: Tools) -> Merged:
+    """Take a merge that a person made of the verified commit as the change's own, and read the branch back.
+
+    Args:
+        change: its row, with the project.
+        merge_sha: what the host calls the merge; empty if it does not tell.
+        tools: the forge and the storage.
+
+    Raises:
+        BranchNotFound: there is no default branch.
+        Unavailable: the forge or the storage; the same call may work later.
+
+    """
+    with step("find repository"):
+        repository = ensure_repository(change.project, tools)
+    with step("read back"):
+        head = tools.forge.head(repository, repository.default_branch)
+        if head is None:
+            raise BranchNotFound(details={"branch": repository.default_branch})
+    facts = store_head(change.project, repository, sha=head, tools=tools)
+    return Merged(merge_sha=merge_sha or head, head=facts)
 
 
 def report_of(report: bundles.BundleReport) -> dict[str, Any]:
@@ -155,13 +209,15 @@ def _push(
 
 
 def _export_checkout(
-    change: MergeRequest, imported: bundles.ImportedBundle, file: Path, tools: Tools
+    change: MergeRequest, imported: bundles.ImportedBundle, tools: Tools
 ) -> storage.StoredBundle:
-    bundles.make_bundle(
-        imported.repository,
-        sha=change.head_sha,
-        destination=file,
-        branch=change.branch,
-        base_sha=change.base_sha,
-    )
-    return tools.save_bundle(file, name=storage.checkout_name(merge_request_id=change.pk))
+    with tools.temporary_directory("checkout") as place:
+        bundles.make_bundle(
+            imported.repository,
+            sha=change.head_sha,
+            destination=place / "checkout.bundle",
+            branch=change.branch,
+            base_sha=change.base_sha,
+        )
+        name = storage.checkout_name(merge_request_id=change.pk)
+        return tools.save_bundle(place / "checkout.bundle", name=name)

@@ -43,7 +43,10 @@ class ChangeOutcome:
     status: str
     is_open: bool  # found sound, on its branch, ready to be verified
     is_final: bool
+    base_sha: str  # a rebase's own, not the worker's
+    head_sha: str
     merge_sha: str  # empty until merged
+    is_rebase: bool
     checkout_name: str  # bundle of base and head, for the verification
     checkout_sha256: str
     report: dict[str, Any] | None  # what the inspection saw
@@ -125,12 +128,34 @@ def get_change_outcome(*, merge_request_id: UUID) -> ChangeOutcome:
         status=change.status,
         is_open=change.status == MergeRequestStatus.OPEN,
         is_final=change.status in MergeRequest.final_statuses(),
+        base_sha=change.base_sha,
+        head_sha=change.head_sha,
         merge_sha=change.merge_sha,
+        is_rebase=change.rebase_of_id is not None,
         checkout_name=change.checkout_name,
         checkout_sha256=change.checkout_sha256,
         report=change.report,
         failure=Failure.from_json(change.failure) if change.failure else None,
     )
+
+
+def count_equal_failures(*, merge_request_id: UUID) -> int:
+    """Return how often a task's changes failed the git host's checks for one reason, this time included.
+
+    Args:
+        merge_request_id: a refused change.
+
+    """
+    change = MergeRequest.objects.filter(pk=merge_request_id).only("task_id", "fingerprint").first()
+    if change is None or not change.fingerprint:
+        return 0
+    return MergeRequest.objects.filter(task_id=change.task_id, fingerprint=change.fingerprint).count()
+
+
+def get_host_excerpt(*, merge_request_id: UUID) -> str:
+    """Return the end of the log of the git host's failed checks; empty if there is none."""
+    checks = MergeRequest.objects.filter(pk=merge_request_id).values_list("checks", flat=True).first()
+    return str((checks or {}).get("excerpt", ""))
 
 
 def get_secrets_for_deployment(*, project_id: UUID) -> dict[str, str]:

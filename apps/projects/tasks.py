@@ -12,7 +12,7 @@ from django.utils import timezone
 from apps.enqueue import advisory_lock, enqueue
 from apps.lifecycle import IllegalTransition
 from apps.projects import composition, garbage, reconciler, selectors
-from apps.projects.models import MergeRequest, MergeRequestStatus, Project, ProjectStatus
+from apps.projects.models import MergeRequest, Project, ProjectStatus
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +58,7 @@ def sweep_projects() -> None:
     """Enqueue every row that waits for this app and was not looked at for a few seconds."""
     projects = Project.objects.filter(status=ProjectStatus.SCAFFOLDING)
     _enqueue_each(projects, reconcile_project, "project_id")
-    worked_on = (MergeRequestStatus.PENDING, MergeRequestStatus.MERGING)
-    changes = MergeRequest.objects.filter(status__in=worked_on)
+    changes = MergeRequest.objects.filter(reconciler.changes_to_look_at(now=timezone.now()))
     _enqueue_each(changes, reconcile_merge_request, "merge_request_id")
 
 

@@ -4,7 +4,7 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from django.utils import timezone
@@ -28,6 +28,8 @@ class Tools:
     render: Callable[..., templating.RenderResult] = templating.render
     save_bundle: Callable[..., storage.StoredBundle] = storage.save_bundle
     now: Callable[[], datetime] = timezone.now
+    first_pause: timedelta = timedelta(seconds=15)  # between two looks at what goes on at the git host
+    merge_patience: timedelta = timedelta(minutes=15)  # of a merge on a git host that has to be waited for
 
     @contextlib.contextmanager
     def temporary_directory(self, purpose: str) -> Iterator[Path]:

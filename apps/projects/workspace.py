@@ -39,6 +39,16 @@ def ensure_repository(project: Project, tools: Tools) -> Repository:
     )
 
 
+def known_repository(project: Project) -> Repository:
+    """Return a scaffolded project's repository as our records have it, without asking the host."""
+    return Repository(
+        id=project.repository_id,
+        name=project.slug,
+        default_branch=project.default_branch,
+        url=project.repository_url,
+    )
+
+
 def store_head(project: Project, repository: Repository, *, sha: str, tools: Tools) -> HeadFacts:
     """Read the manifest of a head and export the branch into the storage, unless it is there.
 

@@ -188,6 +188,11 @@ PROJECTS_FORGE: str = env.str("PROJECTS_FORGE", "local")
 PROJECTS_BUNDLE_MAX_BYTES: int = env.int("PROJECTS_BUNDLE_MAX_BYTES", 50 * 1_048_576)
 PROJECTS_SCAFFOLD_DEADLINE_SECONDS = 120
 PROJECTS_MERGE_DEADLINE_SECONDS = 120
+# A git host elsewhere may be away or make us wait; its own checks of a pull request take their time.
+PROJECTS_HOST_PATIENCE_SECONDS = 900
+PROJECTS_CHECKS_DEADLINE_SECONDS = 1_500
+# The shortest pause between two looks at it; doubled after a minute and again after five.
+PROJECTS_POLL_SECONDS: int = env.int("PROJECTS_POLL_SECONDS", 15)
 
 # --- GitHub: where projects live with PROJECTS_FORGE=github -----------------
 GITHUB_ORG: str = env.str("GITHUB_ORG", "")
@@ -261,11 +266,18 @@ INFRA_LOCAL_HOST = "127.0.0.1"
 INFRA_PORT_RANGE_START: int = env.int("INFRA_PORT_RANGE_START", 21_000)
 INFRA_PORT_RANGE_END: int = env.int("INFRA_PORT_RANGE_END", 21_999)
 INFRA_DEPLOYMENT_DEADLINE_SECONDS = 300
+# How long a release that a workflow put on its server may take to answer from outside.
+INFRA_ANSWER_DEADLINE_SECONDS = 90
+# A bot or a worker must have run so long without a restart before it counts as well.
+INFRA_STABLE_SECONDS = 5
+# Asked whether a bot's token is known; elsewhere only for those who run a Bot API server of their own.
+TELEGRAM_API_BASE_URL: str = env.str("TELEGRAM_API_BASE_URL", "https://api.telegram.org")
 
 # --- graph ------------------------------------------------------------------
 GRAPH_WORKFLOW_DEADLINE_SECONDS: int = env.int("GRAPH_WORKFLOW_DEADLINE_SECONDS", 1_800)
 GRAPH_MAX_WORKER_ATTEMPTS = 3
 GRAPH_MAX_REWORKS = 2
+GRAPH_MAX_REBASES = 3
 
 # --- admin ------------------------------------------------------------------
 # Moments to the second and by the 24-hour clock: operators compare them with logs.

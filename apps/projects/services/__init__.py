@@ -1,6 +1,13 @@
 """The writers of this app's rows: they check, write and enqueue, and do nothing outside the database."""
 
-from apps.projects.services.changes import propose_change, request_merge, withdraw_change
+from apps.projects.services.changes import (
+    hasten_changes,
+    propose_change,
+    rebase_change,
+    request_merge,
+    tidy_changes,
+    withdraw_change,
+)
 from apps.projects.services.projects import (
     ProjectArchived,
     ProjectBusy,
@@ -36,12 +43,15 @@ __all__ = [
     "delete_secret",
     "finish_task",
     "generate_secrets",
+    "hasten_changes",
     "mark_task_canceling",
     "mark_task_running",
     "propose_change",
+    "rebase_change",
     "request_merge",
     "request_scaffold",
     "set_secret",
+    "tidy_changes",
     "update_project",
     "withdraw_change",
 ]

@@ -9,8 +9,8 @@ from django.utils import timezone
 from apps.enqueue import enqueue
 from apps.errors import Conflict, Invalid
 from apps.projects import composition, naming, tasks, validation
-from apps.projects.models import Project, ProjectStatus, Task, User
-from apps.projects.selectors import ProjectNotFound
+from apps.projects.models import ForgeName, Project, ProjectStatus, Task, User
+from apps.projects.selectors import ProjectNotFound, forge_of
 from apps.projects.signals import announce, project_changed
 
 
@@ -112,7 +112,8 @@ def request_scaffold(*, project_id: UUID) -> None:
         ProjectArchived: it is no longer worked on.
 
     """
-    deadline_at = timezone.now() + composition.get_limits().scaffold_deadline
+    forge = forge_of(project_id=project_id) or ForgeName.LOCAL
+    deadline_at = timezone.now() + composition.get_limits(forge).scaffold_deadline
     requested = Project.try_transition(
         project_id,
         to=ProjectStatus.SCAFFOLDING,

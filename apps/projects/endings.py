@@ -1,0 +1,75 @@
+"""What an error of the reconcilers says: whose move it is, and whether another try may help."""
+
+from typing import Final
+
+from apps.errors import Invalid, OrchestratorError, Unavailable
+from apps.failures import Failure, FailureKind
+from apps.projects.forge.base import BaseMoved, MergeConflict
+from apps.projects.forge.hosting import (
+    AppNotInstalled,
+    ForgeCredentialInvalid,
+    ForgeForbidden,
+    ForgeRefused,
+    OrganisationNotFound,
+    PullRequestClosed,
+)
+from apps.projects.proposal_errors import ProposalEnded
+from apps.projects.rebase import RebaseConflict
+
+#: The git host says no to us; what the agent made has no part in it.
+HOST_REFUSALS: Final = (
+    ForgeRefused,
+    ForgeForbidden,
+    ForgeCredentialInvalid,
+    AppNotInstalled,
+    OrganisationNotFound,
+)
+_ENDS_OF_THE_CHANGE: Final = (
+    Invalid,
+    BaseMoved,
+    MergeConflict,
+    RebaseConflict,
+    ProposalEnded,
+    PullRequestClosed,
+    *HOST_REFUSALS,
+)
+
+
+class AttemptsExhausted(OrchestratorError):
+    """Every attempt ended without an answer."""
+
+    code = "attempts_exhausted"
+
+
+def failure_of(error: OrchestratorError, *, stage: str) -> Failure:
+    """Return the record of an error: the work's own, a person's or the host's move, or ours."""
+    return Failure(
+        stage=stage,
+        kind=_kind_of(error),
+        code=error.error_code,
+        message=error.message,
+        retryable=_is_retryable(error),
+        details=error.details,
+    )
+
+
+def is_refusal(error: OrchestratorError) -> bool:
+    """Tell whether a change was refused; any other error means that the platform broke."""
+    return isinstance(error, _ENDS_OF_THE_CHANGE)
+
+
+def _kind_of(error: OrchestratorError) -> FailureKind:
+    if isinstance(error, ProposalEnded):
+        return error.kind
+    if isinstance(error, PullRequestClosed):
+        return FailureKind.USER
+    if isinstance(error, HOST_REFUSALS):
+        return FailureKind.PROVIDER
+    product = isinstance(error, Invalid | MergeConflict | RebaseConflict)
+    return FailureKind.PRODUCT if product else FailureKind.PLATFORM
+
+
+def _is_retryable(error: OrchestratorError) -> bool:
+    if isinstance(error, ProposalEnded):
+        return error.retryable
+    return isinstance(error, Unavailable | BaseMoved | RebaseConflict | AttemptsExhausted)
