@@ -12,6 +12,7 @@ from pathlib import Path
 
 from orchestrator.env import ROOT
 from orchestrator.envfile import find_var_dir, read_values
+from orchestrator.installation import bridge_name
 
 _MIN_PYTHON = (3, 11)
 _MIN_DISK_BYTES = 2 * 1024**3
@@ -64,7 +65,7 @@ def examine() -> Iterator[Finding]:
         yield _server(name, values.get(name, ""))
     yield _encryption(values.get("ENCRYPTION_KEYS", ""))
     yield from _agents(values)
-    yield _workers(values)
+    yield from _workers(values)
 
 
 def _python() -> Finding:
@@ -192,22 +193,44 @@ def _agents(values: dict[str, str]) -> Iterator[Finding]:
     yield Finding(name="agents", is_ok=True, text=text)
 
 
-def _workers(values: Mapping[str, str]) -> Finding:
+def _workers(values: Mapping[str, str]) -> Iterator[Finding]:
     """Tell what the workers would be, by the rule that the stack applies when it starts."""
     from orchestrator.stack import containers
 
     name, wanted = "workers", values.get("WORKERS_RUNTIME", "auto")
     if wanted == "process":
-        return Finding(name=name, is_ok=True, text="plain processes (WORKERS_RUNTIME=process)")
+        yield Finding(name=name, is_ok=True, text="plain processes (WORKERS_RUNTIME=process)")
+        return
     found = containers.possible(values)
     if found.runtime == "docker":
-        return Finding(name=name, is_ok=True, text=f"containers: {found.reason}")
-    return Finding(
+        yield Finding(name=name, is_ok=True, text=f"containers: {found.reason}")
+        if values.get("WORKERS_INSTALLATION") or values.get("SECRET_KEY"):
+            yield exposure_of(bridge_name(containers.installation_of(values)))
+        return
+    yield Finding(
         name=name,
         is_ok=False,
         is_optional=wanted == "auto",
         text=f"plain processes, without isolation: {found.reason}",
         repair="install and start Docker, or name an image that it has or can pull in WORKERS_BASE_IMAGE",
+    )
+
+
+def exposure_of(interface: str) -> Finding:
+    """Tell what of this machine answers the containers on a bridge besides the edge."""
+    from orchestrator import exposure
+
+    name = "workers' reach"
+    found = exposure.open_ports(interface)
+    if not found or exposure.is_closed(interface):
+        text = "of this machine nothing but the edge" if found else "nothing else listens for containers"
+        return Finding(name=name, is_ok=True, text=text)
+    return Finding(
+        name=name,
+        is_ok=False,
+        is_optional=True,
+        text=f"containers reach these ports of this machine: {', '.join(map(str, found))}",
+        repair=f"let them listen on 127.0.0.1, or as root: {exposure.closing_rules(interface)}",
     )
 
 
