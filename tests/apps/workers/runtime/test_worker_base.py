@@ -12,9 +12,11 @@ from django.conf import settings
 from redis import Redis
 
 from apps.workers.agents import AGENTS
+from apps.workers.channel import Channel
+from apps.workers.credentials import digest
 from apps.workers.image_builder import ImageBuilder
 from tests import docker_engine, worker_images
-from worker_image.contract import AgentType, acl_user, input_stream, output_stream
+from worker_image.contract import AgentType, acl_user, output_stream
 
 pytestmark = [pytest.mark.integration, pytest.mark.docker]
 PATIENCE_SECONDS = 30.0
@@ -66,11 +68,9 @@ def run(engine: docker.DockerClient) -> Iterator[Callable[..., Any]]:
 @pytest.fixture
 def worker(run: Callable[..., Any], base_tag: str, channel: Redis) -> tuple[str, Any]:
     """A worker's container with its own user on the channel, on the host's network for want of an edge."""
-    worker_id, password = str(uuid4()), "p" * 32
-    operator: Any = channel
-    keys = [f"%RW~{input_stream(worker_id)}", f"%W~{output_stream(worker_id)}"]
-    rules = ("reset", *keys, "+@all", f">{password}", "on")
-    operator.execute_command("ACL", "SETUSER", acl_user(worker_id), *rules)
+    identity, password = uuid4(), "p" * 32
+    worker_id, operator = str(identity), Channel(channel)
+    operator.admit(identity, digest(password))
     address = settings.CHANNEL_REDIS_URL.rpartition("@")[2]
     environment = {
         "WORKER_ID": worker_id,
@@ -82,7 +82,7 @@ def worker(run: Callable[..., Any], base_tag: str, channel: Redis) -> tuple[str,
     }
     container = run(base_tag, environment=environment, network_mode="host")
     yield worker_id, container
-    operator.execute_command("ACL", "DELUSER", acl_user(worker_id))
+    operator.shut_out(identity)
 
 
 def until(condition: Callable[[], Any]) -> Any:
