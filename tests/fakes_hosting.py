@@ -212,6 +212,7 @@ class FakeGitHost:
         self, repository: base.Repository, *, workflow: str, correlation: str
     ) -> hosting.WorkflowRun | None:
         held = self.host.open("find_run", repository)
+        self.host.check_workflow(repository, workflow)
         wanted = (workflow, correlation)
         found = [run for run in held.runs.values() if (run.spec.workflow, run.spec.correlation) == wanted]
         return self._read_run(repository, found[0]) if found else None

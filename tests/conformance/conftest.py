@@ -1,17 +1,21 @@
 """The git hosts that the conformance suites of hosting run on."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from apps.projects.forge import base
-from tests.conformance.hosting_stages import FILES, SPEC, FakeStage, Stage
+from tests.conformance.git_hosts import HOSTINGS
+from tests.conformance.hosting_hosts import open_stage
+from tests.conformance.hosting_stages import FILES, SPEC, Stage
 from tests.fakes_forge import GitSource
 
 
-@pytest.fixture
-def stage() -> Stage:
-    return FakeStage()
+@pytest.fixture(params=HOSTINGS)
+def stage(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stage]:
+    with open_stage(request.param, tmp_path) as stage:
+        yield stage
 
 
 @pytest.fixture

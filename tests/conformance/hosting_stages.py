@@ -1,11 +1,10 @@
-"""Git hosts that the conformance suite of hosting is played on, and what lets their checks and runs end."""
+"""What the conformance suites of hosting begin with, and what they need besides the port itself."""
 
 import uuid
 from typing import Protocol
 
 from apps.projects.forge import base, hosting
 from tests.fakes_forge import MOMENT, GitSource
-from tests.fakes_hosting import FakeGitHost
 
 SPEC = base.RepositorySpec(project_id="project-1", name="book-list", description="Books")
 PULL = hosting.PullRequestSpec(branch="task/1", into="main", title="Add books", body="What was asked for.")
@@ -107,43 +106,6 @@ class Stage(Protocol):
 
     def merge_as_person(self, repository: base.Repository, number: int) -> str:
         """Merge a pull request past our records."""
-
-
-class FakeStage:
-    """The host in memory: what its workflows would have done is done by hand."""
-
-    def __init__(self) -> None:
-        self.host = FakeGitHost()
-        self.host.host.unconcluded = hosting.CheckStatus.PENDING
-        self.host.host.workflows = {"ci.yml", "main.yml"}
-
-    def settle_checks(self, repository: base.Repository, sha: str) -> hosting.CheckReport:
-        try:
-            self.host.forge.read_file(repository, sha=sha, path="broken", limit=1_000)
-            is_good = False
-        except base.FileNotFound:
-            is_good = True
-        status = hosting.CheckStatus.SUCCEEDED if is_good else hosting.CheckStatus.FAILED
-        step, excerpt = ("", "") if is_good else ("Look for the fault", "E   assert 1 == 2")
-        return self.host.host.conclude(sha, status, step=step, excerpt=excerpt)
-
-    def begin_run(self, repository: base.Repository, run_id: int) -> hosting.WorkflowRun:
-        self.host.host.start_run(run_id)
-        return self.host.read_run(repository, run_id)
-
-    def settle_run(self, repository: base.Repository, run_id: int) -> hosting.WorkflowRun:
-        run = self.host.host.held(repository).run(run_id)
-        if run.status.is_final:
-            return self.host.read_run(repository, run_id)
-        if run.spec.inputs.get("ending") == "bad":
-            log = hosting.RunLog(job="deploy", step="Release", excerpt="the server refused the image\n")
-            self.host.host.finish_run(run_id, hosting.RunStatus.FAILED, log=log)
-        else:
-            self.host.host.finish_run(run_id, hosting.RunStatus.SUCCEEDED, url="https://books.example")
-        return self.host.read_run(repository, run_id)
-
-    def merge_as_person(self, repository: base.Repository, number: int) -> str:
-        return self.host.host.merge_as_person(number, repository=repository)
 
 
 def offer(

@@ -1,60 +1,25 @@
-"""What every forge must do, checked on the one in memory and on bare repositories."""
+"""What every forge must do, checked on the one in memory, on bare repositories and on GitHub."""
 
 import hashlib
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from apps.errors import Invalid
-from apps.projects import bundle_header, objects
-from apps.projects.forge import base, local_store
-from apps.projects.forge.local import LocalForge
-from apps.projects.git import Git, GitLimits
-from tests.fakes_forge import MOMENT, FakeForge, GitSource
-
-pytestmark = pytest.mark.unit
-
-SPEC = base.RepositorySpec(project_id="project-1", name="book-list", description="Books")
+from apps.projects import bundle_header
+from apps.projects.forge import base
+from tests.conformance.forge_steps import SPEC, merge_spec, start
+from tests.conformance.git_hosts import FORGES, open_forge
+from tests.fakes_forge import FakeForge, GitSource
 
 
-@pytest.fixture(params=["fake", "local"])
-def forge(request: pytest.FixtureRequest, tmp_path: Path) -> base.Forge:
-    return FakeForge() if request.param == "fake" else LocalForge(tmp_path / "forge")
-
-
-@pytest.fixture
-def local(tmp_path: Path) -> LocalForge:
-    return LocalForge(tmp_path / "forge", lock_timeout_seconds=0.2)
-
-
-@pytest.fixture
-def source(tmp_path: Path) -> GitSource:
-    return GitSource(tmp_path / "source.git")
-
-
-def start(forge: base.Forge, source: GitSource) -> tuple[base.Repository, str, str]:
-    """A repository with one commit on main and a verified one on a task's branch."""
-    repository = forge.ensure_repository(SPEC)
-    first = source.commit_files({"README.md": b"Books\n"})
-    work = source.commit_files({"README.md": b"Books\n", "app/main.py": b"pass\n"}, first)
-    forge.push(repository, source=source.path, sha=first, branch="main", expected=None)
-    forge.push(repository, source=source.path, sha=work, branch="task/1", expected=None)
-    return repository, first, work
-
-
-def merge_spec(first: str, work: str, **changes: Any) -> base.MergeSpec:
-    spec = base.MergeSpec(
-        request_id="run-1",
-        source_sha=work,
-        into="main",
-        expected_base=first,
-        message="Add",
-        authored_at=MOMENT,
-    )
-    return replace(spec, **changes)
+@pytest.fixture(params=FORGES)
+def forge(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[base.Forge]:
+    with open_forge(request.param, tmp_path) as forge:
+        yield forge
 
 
 def test_second_ensure_adopts_the_first_repository(forge: base.Forge) -> None:
@@ -318,6 +283,7 @@ def test_repository_that_is_gone_is_not_found(forge: base.Forge) -> None:
         forge.head(replace(repository, id="other"), "main")
 
 
+@pytest.mark.unit
 def test_fake_that_is_down_answers_nothing() -> None:
     forge = FakeForge()
     repository = forge.ensure_repository(SPEC)
@@ -327,123 +293,3 @@ def test_fake_that_is_down_answers_nothing() -> None:
         forge.head(repository, "main")
 
     assert forge.calls == ["ensure_repository", "head"]
-
-
-def test_missing_root_is_unavailable_not_empty(local: LocalForge, tmp_path: Path) -> None:
-    repository = local.ensure_repository(SPEC)
-    (tmp_path / "forge").rename(tmp_path / "unmounted")
-
-    with pytest.raises(base.ForgeUnavailable):
-        local.head(repository, "main")
-
-
-def test_missing_root_of_a_recorded_repository_is_not_made_again(local: LocalForge, tmp_path: Path) -> None:
-    repository = local.ensure_repository(SPEC)
-    (tmp_path / "forge").rename(tmp_path / "unmounted")
-
-    with pytest.raises(base.ForgeUnavailable):
-        local.ensure_repository(replace(SPEC, repository_id=repository.id))
-
-    assert not (tmp_path / "forge").exists()
-
-
-def test_refused_move_into_place_keeps_its_reason(local: LocalForge, tmp_path: Path) -> None:
-    (tmp_path / "forge").mkdir()
-    (tmp_path / "forge" / "book-list.git").symlink_to("nowhere")
-
-    with pytest.raises(base.ForgeUnavailable) as refused:
-        local.ensure_repository(SPEC)
-
-    assert refused.value.message == "The forge's directory refused: Not a directory"
-
-
-def test_repository_that_came_first_stays(local: LocalForge) -> None:
-    first = local.ensure_repository(SPEC)
-
-    local_store.create(local.mirror(first), SPEC)
-
-    assert local.ensure_repository(SPEC) == first
-
-
-def test_damaged_repository_is_unavailable_not_empty(local: LocalForge, source: GitSource) -> None:
-    repository, _, _ = start(local, source)
-    (local.mirror(repository) / "HEAD").unlink()
-
-    with pytest.raises(base.ForgeUnavailable):
-        local.head(repository, "main")
-
-
-def test_local_repository_is_private_and_says_what_it_is(local: LocalForge, tmp_path: Path) -> None:
-    repository = local.ensure_repository(SPEC)
-    path = local.mirror(repository)
-
-    assert (tmp_path / "forge").stat().st_mode & 0o777 == 0o700
-    assert (path / "description").read_text() == "Books\n"
-    assert Git(repository=path).text("symbolic-ref", "HEAD") == "refs/heads/main"
-
-
-def test_concurrent_creations_give_one_repository(local: LocalForge, tmp_path: Path) -> None:
-    found: list[str] = []
-    threads = [
-        threading.Thread(target=lambda: found.append(local.ensure_repository(SPEC).id)) for _ in range(4)
-    ]
-
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-
-    assert len(found) == 4
-    assert len(set(found)) == 1
-    assert [p.name for p in (tmp_path / "forge").iterdir()] == ["book-list.git"]
-
-
-def test_push_that_died_after_storing_is_completed(local: LocalForge, source: GitSource) -> None:
-    repository, first, _ = start(local, source)
-    more = source.commit_files({"more": b""}, first)
-    git = Git(repository=local.mirror(repository))
-    local_store.store_commit(git, source=source.path, sha=more, limits=GitLimits())
-
-    local.push(repository, source=source.path, sha=more, branch="task/2", expected=None)
-
-    assert local.head(repository, "task/2") == more
-
-
-def test_merge_that_died_before_moving_the_branch_is_completed(local: LocalForge, source: GitSource) -> None:
-    repository, first, work = start(local, source)
-    made = local_store.make_merge_commit(Git(repository=local.mirror(repository)), merge_spec(first, work))
-
-    merged = local.merge(repository, merge_spec(first, work))
-
-    assert merged.sha == made
-    assert objects.branch_head(Git(repository=local.mirror(repository)), "main") == made
-
-
-def test_lock_file_of_a_killed_git_does_not_block_its_branch(local: LocalForge, source: GitSource) -> None:
-    repository, first, work = start(local, source)
-    (local.mirror(repository) / "refs" / "heads" / "main.lock").touch()
-
-    merged = local.merge(repository, merge_spec(first, work))
-
-    assert local.head(repository, "main") == merged.sha
-
-
-def test_busy_repository_is_unavailable(local: LocalForge, source: GitSource) -> None:
-    repository, first, work = start(local, source)
-
-    with (
-        local_store.locked(local.mirror(repository), timeout_seconds=1),
-        pytest.raises(base.ForgeUnavailable) as refused,
-    ):
-        local.merge(repository, merge_spec(first, work))
-
-    assert refused.value.message == "The repository is busy"
-
-
-def test_local_bundle_can_be_cloned(local: LocalForge, source: GitSource, tmp_path: Path) -> None:
-    repository, first, _ = start(local, source)
-    local.export_bundle(repository, branch="main", destination=tmp_path / "main.bundle")
-
-    Git().run("clone", "--quiet", str(tmp_path / "main.bundle"), str(tmp_path / "clone"))
-
-    assert Git(repository=tmp_path / "clone" / ".git").text("rev-parse", "HEAD") == first

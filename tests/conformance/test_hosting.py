@@ -9,8 +9,6 @@ from apps.projects.forge.hosting import CheckStatus, PullRequestState
 from tests.conformance.hosting_stages import CHECKS, PULL, Stage, merge_spec, offer
 from tests.fakes_forge import GitSource
 
-pytestmark = pytest.mark.unit
-
 
 def test_second_asking_finds_the_pull_request_of_a_branch(
     stage: Stage, repository: base.Repository, source: GitSource

@@ -9,8 +9,6 @@ from apps.projects.forge import base, hosting
 from apps.projects.forge.hosting import RunStatus
 from tests.conformance.hosting_stages import SPEC, Stage, dispatch_spec
 
-pytestmark = pytest.mark.unit
-
 
 def start_run(stage: Stage, repository: base.Repository, spec: hosting.DispatchSpec) -> int:
     """Dispatch and find the run, as hosts that tell no id need it."""
@@ -118,8 +116,8 @@ def test_absent_workflow_and_run_are_not_found(stage: Stage, repository: base.Re
         stage.host.dispatch(repository, replace(dispatch_spec(main), workflow="absent.yml"))
     with pytest.raises(hosting.RunNotFound):
         stage.host.read_run(repository, 999_999_999)
-
-    assert stage.host.find_run(repository, workflow="absent.yml", correlation=str(uuid.uuid4())) is None
+    with pytest.raises(hosting.WorkflowNotFound):
+        stage.host.find_run(repository, workflow="absent.yml", correlation=str(uuid.uuid4()))
 
 
 def test_deleted_repository_is_gone_and_stays_gone(stage: Stage, repository: base.Repository) -> None:

@@ -45,7 +45,7 @@ def show(base_url: str, repository: Repository) -> dict[str, Any]:
     }
 
 
-@route("GET", "/orgs/{org}", needs="")
+@route("GET", "/orgs/{org}", needs="public")
 def read_org(github: Any, request: Request) -> Answer:
     if request.params["org"].lower() != github.org.lower():
         raise not_found()

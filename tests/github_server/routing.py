@@ -16,7 +16,7 @@ class Route:
 
     method: str
     pattern: str
-    needs: str  # "contents=write"; "" for any token, "app" for the app's own credential
+    needs: str  # "contents=write"; "" any token, "app" the app's own credential, "public" none
     handler: Handler
     expression: re.Pattern[str]
 

@@ -1,10 +1,12 @@
 """The whole of this GitHub: its organisation, app, repositories and tokens."""
 
+import secrets
 import shutil
 import threading
 import time
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -28,7 +30,8 @@ class App:
 
     private_pem: str = field(repr=False)
     public_key: Any = field(repr=False)
-    id: int = 1234
+    # Another one every time: what processes remember about an app is kept by its id.
+    id: int = field(default_factory=lambda: 100_000 + secrets.randbelow(900_000))
     client_id: str = "Iv1.double"
     slug: str = "book-bot"
     installation_id: int = 2001
@@ -36,8 +39,14 @@ class App:
     granted: dict[str, str] = field(default_factory=lambda: dict(GRANTED))
 
 
+@lru_cache(maxsize=1)
+def _key() -> rsa.RSAPrivateKey:
+    """Make one key per process: it takes a while."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
+
+
 def _new_app() -> App:
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key = _key()
     private = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.TraditionalOpenSSL,
