@@ -13,6 +13,7 @@ from apps.projects.bundles import BundleLimits
 from apps.projects.forge.base import Forge
 from apps.projects.forge.github.adapter import GitHubForge, make_forge
 from apps.projects.forge.github.config import GitHubConfig
+from apps.projects.forge.github.deliveries import Deliveries
 from apps.projects.forge.github.remote import network_environment
 from apps.projects.forge.hosting import Hosting
 from apps.projects.forge.local import LocalForge
@@ -81,6 +82,16 @@ def get_github() -> GitHubForge:
 def _github(config: GitHubConfig, redis_url: str, mirrors: Path) -> GitHubForge:
     network = network_environment(settings.UNITS_OUTER_ENVIRONMENT)
     return make_forge(config, redis_url=redis_url, mirrors=mirrors, network=network)
+
+
+@lru_cache(maxsize=2)
+def _deliveries(redis_url: str) -> Deliveries:
+    return Deliveries(redis_url)
+
+
+def get_deliveries() -> Deliveries:
+    """Return the memory of webhook deliveries."""
+    return _deliveries(settings.REDIS_URL)
 
 
 def get_hosting(name: str) -> Hosting | None:

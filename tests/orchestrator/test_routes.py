@@ -30,6 +30,8 @@ from tests.factories import (
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
 ANONYMOUS = {"", "health-live", "health-ready", "schema", "docs", "login"}
+#: Their callers have no account: they sign what they send.
+SIGNED = {"github-webhook"}
 #: Everybody who is signed in sees them (servers hold no secrets of anybody).
 SHARED = {"server-list", "server-detail", "agent-config-list", "agent-config-detail"}
 OPERATORS = {
@@ -202,6 +204,22 @@ def names(route: Route) -> str:
 def test_walk_finds_the_routes():
     assert len(GUARDED) > 35
     assert {"project-list", "task-event-stream", "worker-snapshots", "logout"} <= {r.name for r in GUARDED}
+
+
+def test_outside_the_api_there_is_only_what_anybody_may_see_and_what_is_signed():
+    outside = {route.name for route in every_route() if not route.path.startswith("/api/")}
+
+    assert outside == {"", "health-live", "health-ready", *SIGNED}
+
+
+@pytest.mark.parametrize("name", sorted(SIGNED))
+def test_delivery_without_a_signature_is_refused(name, client, settings):
+    settings.GITHUB_WEBHOOK_SECRET = "shared-with-the-host"
+    path = next(route.path for route in every_route() if route.name == name)
+
+    answer = client.post(path, data="{}", content_type="application/json")
+
+    assert answer.status_code == 401
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=names)
