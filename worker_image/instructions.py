@@ -4,11 +4,15 @@ The control plane composes the words and hands them over as an input; the wrappe
 directory under the agent's own name. A repository may have a file of that name itself. Then our words stand
 before the project's, and git is told to leave the file alone (`skip-worktree`): neither `git status` nor
 `git add --all` nor a snapshot sees it, so the project keeps its own file and never gets ours. What an agent
-changes in that file is not collected. Rejected: a filter of git (it runs what the checkout configures) and
-refusing such projects (most have an AGENTS.md).
+writes below our words is the project's, and the agent cannot commit it: `collect` does when its turn is over.
+Rejected: a filter of git (it runs what the checkout configures) and refusing such projects (most have an
+AGENTS.md).
 """
 
 import hashlib
+import os
+import stat
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,6 +26,9 @@ from worker_image.contract import (
 from worker_image.gitcli import Git
 
 PROJECT_WORDS = "<!-- What follows is the project's own file. -->"
+MAX_OWN_BYTES = 1024 * 1024
+"""What is longer is no file of instructions, and is not collected."""
+_PLAIN_FILES = frozenset({"100644", "100755"})
 
 
 class InstructionsMissing(Exception):
@@ -37,6 +44,7 @@ class Instructions:
         self._directory = directory
         self._path = directory / self.name
         self._git = Git(directory)
+        self._placed = ""
 
     def place_alone(self) -> None:
         """Write the file where there is no repository (yet).
@@ -59,8 +67,9 @@ class Instructions:
         """
         tracked = await self._is_tracked()
         text = self._text
-        if tracked and (words := await self._project_words()):
-            text += f"\n{PROJECT_WORDS}\n\n{words}\n"
+        self._placed = await self._project_words() if tracked else ""
+        if self._placed:
+            text += f"\n{PROJECT_WORDS}\n\n{self._placed}\n"
         self._write(text)
         if tracked:
             await self._git.run("update-index", "--skip-worktree", "--", self.name)
@@ -79,6 +88,71 @@ class Instructions:
             await self._git.run("checkout", "--quiet", "--", self.name)
         else:
             self._path.unlink(missing_ok=True)
+
+    async def collect(self, branch: str) -> bool:
+        """Commit what the agent has made of the project's part of the file; tell whether there was anything.
+
+        Only on the branch that is checked out, and only if the agent has not committed the file itself.
+        Nothing is taken from within our words; one that was emptied or deleted is left as the project has it.
+
+        Args:
+            branch: where the agent's commits are expected.
+
+        Raises:
+            OSError, GitFailed: it could not be committed.
+
+        """
+        words = self._written_words()
+        if not words or words == self._placed.strip():
+            return False
+        if await self._git.find("symbolic-ref", "--quiet", "--short", "HEAD") != branch:
+            return False
+        ref = f"refs/heads/{branch}"
+        parent = await self._git.run("rev-parse", "--verify", f"{ref}^{{commit}}")
+        committed = await self._git.find("cat-file", "blob", f"{parent}:{self.name}") or ""
+        mode = (await self._git.find("ls-tree", parent, "--", self.name) or "100644").split()[0]
+        if committed != self._placed or mode not in _PLAIN_FILES:
+            return False
+        entry = await self._commit(f"{words}\n", mode=mode, parent=parent, ref=ref)
+        await self._git.run("update-index", "--add", "--cacheinfo", entry)
+        await self.place()
+        return True
+
+    def _written_words(self) -> str:
+        """Return what is in the file besides our words; empty if nobody can tell the two apart."""
+        text = self._read()
+        rest = text.removeprefix(self._text).replace(PROJECT_WORDS, "", 1)
+        return "" if INSTRUCTIONS_MARK in rest else rest.strip()
+
+    def _read(self) -> str:
+        try:
+            descriptor = os.open(self._path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except OSError:
+            return ""
+        with os.fdopen(descriptor, "rb", closefd=True) as file:
+            found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_OWN_BYTES:
+                return ""
+            try:
+                return file.read(MAX_OWN_BYTES).decode()
+            except UnicodeDecodeError:
+                return ""
+
+    async def _commit(self, text: str, *, mode: str, parent: str, ref: str) -> str:
+        """Put a commit that changes this file alone on a branch; return the file's entry in an index."""
+        with tempfile.TemporaryDirectory(prefix="instructions-") as directory:
+            content = Path(directory) / "content"
+            content.write_text(text)
+            blob = await self._git.run("hash-object", "-w", "--no-filters", str(content))
+            entry = f"{mode},{blob},{self.name}"
+            # An index of its own: what the agent has staged and not committed stays so.
+            git = Git(self._directory, {"GIT_INDEX_FILE": str(Path(directory) / "index")})
+            await git.run("read-tree", parent)
+            await git.run("update-index", "--add", "--cacheinfo", entry)
+            tree = await git.run("write-tree")
+            commit = await git.run("commit-tree", tree, "-p", parent, "-m", f"Update {self.name}")
+            await git.run("update-ref", ref, commit, parent)
+        return entry
 
     async def is_committed(self, commit: str) -> bool:
         """Tell whether a commit carries our words as if they were the project's."""

@@ -28,6 +28,7 @@ from worker_image.contract import (
     WorkerInput,
     WorkerType,
 )
+from worker_image.gitcli import GitFailed
 from worker_image.journal import TurnResult
 from worker_image.outcome import Judgement, failure, judge
 from worker_image.progress import ProgressBudget
@@ -143,6 +144,7 @@ class TurnRunner:
             await self.snapshots.upload_changes(refs, SnapshotReason.PERIODIC)
             return judgement
         try:
+            await self._collect_instructions(refs)
             await self._refuse_instructions(refs)
             await self.snapshots.upload_result(refs)
         except SnapshotRefused as error:
@@ -150,6 +152,17 @@ class TurnRunner:
                 ErrorCode.SNAPSHOT_REFUSED, str(error), summary=judgement.summary, usage=judgement.usage
             )
         return judgement
+
+    async def _collect_instructions(self, refs: TurnRefs) -> None:
+        """Commit what the agent wrote into the project's part of the file that holds its instructions."""
+        orders = self.workspace.instructions if self.workspace else None
+        if orders is None or not refs.branch:
+            return
+        try:
+            if await orders.collect(refs.branch):
+                logger.info("instructions_collected", name=orders.name)
+        except (OSError, GitFailed) as error:
+            raise SnapshotRefused(f"the changes of {orders.name} cannot be committed: {error}") from error
 
     async def _refuse_instructions(self, refs: TurnRefs) -> None:
         """Refuse a branch that carries the worker's instructions: they are not the project's."""

@@ -52,7 +52,8 @@ _ENVIRONMENT: Final = """\
 - The system's databases and other workers are out of reach. Outgoing traffic may be limited to public
   addresses or to none: a refused connection is a fact to work around, not to fight.
 - Processes that you start end with your turn. A turn ends at its time limit, whatever runs.
-- The file {file} holds these orders. Changes to it are not collected."""
+- The file {file} holds these orders; git does not see it. What you write below them is the project's and is
+  committed for you when you end."""
 
 #: Commands of the CLI by the permission they need.
 _COMMANDS: Final = (

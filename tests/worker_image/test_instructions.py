@@ -225,3 +225,141 @@ def test_worker_puts_its_instructions_in_place_before_it_reports(
     assert ORDERS.strip() in placed
     assert result.error_code == "snapshot_refused"
     assert "AGENTS.md" in (result.error or "")
+
+
+async def collected(place: Place, text: str) -> bool:
+    """Let an agent leave a text in its file, and collect what is the project's."""
+    (place.directory / place.instructions.name).write_text(text)
+    return await place.instructions.collect("task/1")
+
+
+async def test_what_the_agent_adds_to_the_projects_file_is_committed(
+    scratch: Path, api: ApiClient, repository_has: Any
+) -> None:
+    repository_has("AGENTS.md", "Use tabs.\n")
+    place = Place(scratch, api, "codex")
+    refs = await place.prepare()
+    (place.directory / "staged.py").write_text("x = 1\n")
+    place.git("add", "staged.py")
+
+    found = await collected(place, f"{place.read('AGENTS.md').rstrip()}\n\nUse Python 3.\n")
+    again = await place.instructions.collect("task/1")
+
+    assert (found, again) == (True, False)
+    assert place.git("show", "task/1:AGENTS.md") == "Use tabs.\n\nUse Python 3."
+    assert place.git("diff", "--name-only", refs.base_sha, "task/1") == "AGENTS.md"
+    assert place.git("status", "--porcelain") == "A  staged.py"
+    assert place.read("AGENTS.md").startswith(INSTRUCTIONS_MARK)
+    assert not await place.instructions.is_committed("refs/heads/task/1")
+
+
+async def test_file_that_the_project_had_not_is_added(scratch: Path, api: ApiClient) -> None:
+    place = Place(scratch, api, "claude")
+    await place.prepare()
+
+    found = await collected(place, f"{place.read('CLAUDE.md')}\nUse tabs.\n")
+
+    assert found
+    assert place.git("show", "task/1:CLAUDE.md") == "Use tabs."
+    assert place.git("status", "--porcelain") == ""
+
+
+async def test_file_that_was_written_anew_is_the_projects(
+    scratch: Path, api: ApiClient, repository_has: Any
+) -> None:
+    repository_has("AGENTS.md", "Use tabs.\n")
+    place = Place(scratch, api, "factory")
+    await place.prepare()
+
+    found = await collected(place, "Use spaces.\n")
+
+    assert found
+    assert place.git("show", "task/1:AGENTS.md") == "Use spaces."
+    assert place.read("AGENTS.md").startswith(INSTRUCTIONS_MARK)
+
+
+@pytest.mark.parametrize(
+    "left",
+    ["nothing new", "empty", "deleted", "a change of our words", "a link", "no text", "too much"],
+)
+async def test_nothing_is_collected_that_is_not_clearly_the_projects(
+    scratch: Path, api: ApiClient, repository_has: Any, left: str
+) -> None:
+    repository_has("AGENTS.md", "Use tabs.\n")
+    place = Place(scratch, api, "factory")
+    refs = await place.prepare()
+    path = place.directory / "AGENTS.md"
+    before = path.read_text()
+    if left in ("deleted", "a link"):
+        path.unlink()
+    if left == "a link":
+        path.symlink_to("README.md")
+    contents = {
+        "empty": b"",
+        "a change of our words": before.replace(ORDERS.strip(), "Write nothing.").encode(),
+        "no text": b"\xff\xfe",
+        "too much": b"x" * 1_048_577,
+    }
+    if left in contents:
+        path.write_bytes(contents[left])
+
+    found = await place.instructions.collect("task/1")
+
+    assert not found
+    assert place.git("rev-parse", "task/1") == refs.base_sha
+
+
+async def test_what_the_agent_committed_itself_stays(
+    scratch: Path, api: ApiClient, repository_has: Any
+) -> None:
+    repository_has("AGENTS.md", "Use tabs.\n")
+    place = Place(scratch, api, "factory")
+    await place.prepare()
+    place.git("update-index", "--no-skip-worktree", "AGENTS.md")
+    (place.directory / "AGENTS.md").write_text("Mine.\n")
+    place.git("commit", "-q", "-a", "-m", "Own words")
+
+    found = await collected(place, "Something else.\n")
+
+    assert not found
+    assert place.git("show", "task/1:AGENTS.md") == "Mine."
+
+
+async def test_nothing_is_committed_on_a_branch_that_is_not_checked_out(
+    scratch: Path, api: ApiClient, repository_has: Any
+) -> None:
+    repository_has("AGENTS.md", "Use tabs.\n")
+    place = Place(scratch, api, "factory")
+    refs = await place.prepare()
+    place.git("checkout", "-q", "-b", "elsewhere")
+
+    found = await collected(place, "Use spaces.\n")
+
+    assert not found
+    assert place.git("rev-parse", "task/1") == refs.base_sha
+
+
+@pytest.mark.integration
+def test_turn_that_only_changes_the_projects_instructions_has_a_commit(
+    worker: WorkerProcess, scratch: Path, valkey: Any
+) -> None:
+    inputs = scratch / "inputs"
+    inputs.mkdir()
+    (inputs / "instructions.md").write_text(ORDERS)
+    digest = hashlib.sha256(ORDERS.encode()).hexdigest()
+    worker.variables = {"INPUT_DIR": str(inputs), "INSTRUCTIONS_SHA256": digest}
+    worker.write_agent(
+        "import pathlib\n"
+        "with pathlib.Path('AGENTS.md').open('a') as file:\n"
+        "    file.write('Use tabs.\\n')\n"
+        'print(\'<result>{"status": "success", "summary": "ok"}</result>\')'
+    )
+
+    worker.start()
+    wait_until(lambda: valkey.client.xlen("worker:w1:output"))
+    worker.push()
+    result = worker.wait_for_result()
+
+    git = ["git", "-C", str(scratch / "workspace"), "show", f"{result.commit_sha}:AGENTS.md"]
+    assert result.status == "success"
+    assert subprocess.run(git, capture_output=True, text=True, check=True).stdout == "Use tabs.\n"
