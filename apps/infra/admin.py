@@ -13,7 +13,7 @@ from typing_extensions import override
 from apps import admin_display as display
 from apps.admin_base import HistoryAdmin, Section, list_operation, operation, shown
 from apps.infra import services
-from apps.infra.models import DeploymentStatus, Server, ServiceDeployment
+from apps.infra.models import DeploymentStatus, PortAllocation, Server, ServiceDeployment
 
 MAX_ALLOCATIONS_SHOWN = 200
 
@@ -59,11 +59,7 @@ class ServerAdmin(HistoryAdmin):
             rows=[
                 (
                     str(allocation.port),
-                    display.link(
-                        "infra_servicedeployment", allocation.deployment_id, str(allocation.deployment)
-                    ),
-                    display.status(allocation.deployment),
-                    display.outside_link(allocation.deployment.url),
+                    *_holder(allocation),
                     display.moment(allocation.allocated_at),
                 )
                 for allocation in rows
@@ -230,6 +226,16 @@ class ServiceDeploymentAdmin(HistoryAdmin):
     def stop_selected(self, request: HttpRequest, queryset: QuerySet[ServiceDeployment]) -> None:
         """Ask that every ticked release stops."""
         self.operate_on_each(request, queryset, act=_stop, done=_("The deployment is being stopped."))
+
+
+def _holder(allocation: PortAllocation) -> tuple[Any, Any, Any]:
+    """Tell who has a port: a release, or a project for good."""
+    release = allocation.deployment
+    if release is None:
+        project = display.link("projects_project", allocation.project_id, allocation.role or None)
+        return project, display.NOTHING, display.NOTHING
+    link = display.link("infra_servicedeployment", release.pk, str(release))
+    return link, display.status(release), display.outside_link(release.url)
 
 
 def _stop(deployment: ServiceDeployment) -> None:

@@ -1,9 +1,21 @@
 """Ports: given out under a row lock, freed only when the release's processes are proven gone."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from typing import Final
+from uuid import UUID
 
-from apps.errors import Unavailable
-from apps.infra.models import PortAllocation, Server, ServerStatus, ServiceDeployment
+from apps.errors import Invalid, OrchestratorError, Unavailable
+from apps.infra.models import (
+    DeploymentTarget,
+    PortAllocation,
+    Server,
+    ServerKind,
+    ServerStatus,
+    ServiceDeployment,
+)
+
+#: The service name of a release that is a whole project.
+PROJECT: Final = "project"
 
 
 class NoCapacity(Unavailable):
@@ -12,15 +24,130 @@ class NoCapacity(Unavailable):
     code = "no_capacity"
 
 
-def choose_server() -> Server:
+class ServerAway(Unavailable):
+    """The project's server does not answer or is being maintained."""
+
+    code = "server_away"
+
+
+class NoServer(OrchestratorError):
+    """There is no server to deploy to; add one of kind SSH on the page of servers."""
+
+    code = "no_server"
+
+
+class ServerIncomplete(OrchestratorError):
+    """The server lacks its user, its host key or its private key; complete it on its page."""
+
+    code = "server_incomplete"
+
+
+class NeverFits(Invalid):
+    """The project needs more ports than any server has."""
+
+    code = "never_fits"
+
+
+def choose_server(*, kind: str = ServerKind.LOCAL) -> Server:
     """Return the first active server with room; the active ones are locked until the transaction ends.
 
     Raises:
-        NoCapacity: every active server is full, or there is none.
+        NoCapacity: every active server of the kind is full, or there is none.
     """
-    for server in Server.objects.select_for_update().filter(status=ServerStatus.ACTIVE).order_by("pk"):
+    return _first_with_room(kind, ports=1)
+
+
+def choose_for_project(*, project_id: UUID, roles: Sequence[str]) -> Server:
+    """Return the server that a workflow deploys a project to: the one it is on, or the first with room.
+
+    The active servers are locked until the transaction ends.
+
+    Raises:
+        NeverFits: no server has as many ports as the project needs.
+        NoCapacity: every active server is full.
+        NoServer: there is none of kind ssh, or the project's own is gone.
+        ServerAway: the project's own server is not active at the moment.
+        ServerIncomplete: it cannot be logged in to.
+    """
+    server = _server_of(project_id) or _first_ssh(len(roles))
+    if not (server.ssh_user and server.host_key and server.identity):
+        raise ServerIncomplete(details={"server": server.name})
+    return server
+
+
+def standing_ports(
+    *, server: Server, project_id: UUID, owner_id: int, roles: Sequence[str]
+) -> dict[str, int]:
+    """Return a project's own ports on a server by role; those that it lacks are given to it.
+
+    Args:
+        server: locked by the current transaction.
+        project_id: whose ports.
+        owner_id: the person whose project it is.
+        roles: what it needs ports for.
+
+    Raises:
+        NoCapacity: no port is left.
+    """
+    mine = server.allocations.filter(project_id=project_id, deployment=None)
+    known = dict(mine.values_list("role", "port"))
+    for role in roles:
+        if role in known:
+            continue
+        taken = set(server.allocations.values_list("port", flat=True))
+        port = next(
+            (p for p in range(server.port_range_start, server.port_range_end + 1) if p not in taken), None
+        )
+        if port is None:
+            raise NoCapacity()
+        PortAllocation.objects.create(
+            server=server,
+            port=port,
+            project_id=project_id,
+            owner_id=owner_id,
+            service_name=PROJECT,
+            role=role,
+        )
+        known[role] = port
+    return {role: known[role] for role in roles}
+
+
+def _server_of(project_id: UUID) -> Server | None:
+    """Return the server that a project has ports on or was deployed to before, locked."""
+    ports = PortAllocation.objects.filter(project_id=project_id, deployment=None)
+    releases = ServiceDeployment.objects.filter(project_id=project_id, target=DeploymentTarget.WORKFLOW)
+    known = (
+        ports.values_list("server_id", flat=True).first()
+        or releases.exclude(live_at=None).order_by("-live_at").values_list("server_id", flat=True).first()
+    )
+    if known is None:
+        return None
+    server = Server.objects.select_for_update().get(pk=known)
+    if server.status in (ServerStatus.DECOMMISSIONED, ServerStatus.MISSING):
+        raise NoServer(
+            f"The project's server {server.name} is gone; bring it back or remove its deployments.",
+            details={"server": server.name},
+        )
+    if server.status != ServerStatus.ACTIVE:
+        raise ServerAway(details={"server": server.name})
+    return server
+
+
+def _first_ssh(ports: int) -> Server:
+    servers = Server.objects.filter(status=ServerStatus.ACTIVE, kind=ServerKind.SSH)
+    sizes = [server.port_range_end - server.port_range_start + 1 for server in servers]
+    if not sizes:
+        raise NoServer()
+    if max(sizes) < ports:
+        raise NeverFits(details={"ports": ports, "largest": max(sizes)})
+    return _first_with_room(ServerKind.SSH, ports=ports)
+
+
+def _first_with_room(kind: str, *, ports: int) -> Server:
+    active = Server.objects.select_for_update().filter(status=ServerStatus.ACTIVE, kind=kind)
+    for server in active.order_by("pk"):
         size = server.port_range_end - server.port_range_start + 1
-        if server.allocations.count() < size:
+        if server.allocations.count() + ports <= size:
             return server
     raise NoCapacity()
 
@@ -48,6 +175,7 @@ def allocate(deployment: ServiceDeployment, *, server: Server, after: int | None
                 server=server,
                 port=port,
                 project_id=deployment.project_id,
+                owner_id=deployment.owner_id,
                 service_name=deployment.service_name,
                 deployment=deployment,
             )

@@ -4,6 +4,7 @@ from functools import cache
 
 from django.conf import settings
 
+from apps.infra.answering import Smoke
 from apps.infra.targets.base import DeployTarget
 from apps.infra.targets.local import LocalTarget
 from apps.units import toolchain
@@ -21,3 +22,8 @@ def get_target() -> DeployTarget:
         data=settings.DATA_DIR,
         environment=base_environment(tools, outer=settings.UNITS_OUTER_ENVIRONMENT),
     )
+
+
+def get_smoke() -> Smoke:
+    """Return how releases are asked whether they are well."""
+    return Smoke(telegram_url=settings.TELEGRAM_API_BASE_URL, stable_seconds=settings.INFRA_STABLE_SECONDS)

@@ -15,6 +15,7 @@ class ServerKind(models.TextChoices):
     """How a server is reached."""
 
     LOCAL = "local", _("This machine")
+    SSH = "ssh", _("A server reached by SSH")  # by a workflow of the git host, never by us
 
 
 class ServerStatus(models.TextChoices):
@@ -57,6 +58,13 @@ class Server(Lifecycle):
     status = models.CharField(max_length=20, choices=ServerStatus.choices, default=ServerStatus.DISCOVERED)
     port_range_start = models.PositiveIntegerField()
     port_range_end = models.PositiveIntegerField()
+    # Only of kind ssh.
+    ssh_port = models.PositiveIntegerField(default=22)
+    ssh_user = models.CharField(max_length=60, blank=True)
+    host_key = models.TextField(
+        blank=True, help_text="Its public host key, as in a known_hosts file: type and key."
+    )
+    identity = EncryptedTextField(blank=True, help_text="The private key that a deployment logs in with.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -72,6 +80,21 @@ class Server(Lifecycle):
 
     def __str__(self) -> str:
         return self.name
+
+
+class DeploymentTarget(models.TextChoices):
+    """How a release is brought about."""
+
+    PROCESS = "process", _("As a process of ours")
+    WORKFLOW = "workflow", _("By a workflow of the git host")
+
+
+class ServiceKind(models.TextChoices):
+    """What a service has to do to be well."""
+
+    WEB = "web", _("Web service")  # answers at its health path
+    BOT = "bot", _("Bot")  # its token answers, and it keeps running
+    WORKER = "worker", _("Worker")  # keeps running
 
 
 class DeploymentStatus(models.TextChoices):
@@ -97,12 +120,18 @@ class ServiceDeployment(Lifecycle):
 
     TRANSITIONS: ClassVar = transitions(
         {
-            DeploymentStatus.PENDING: [DeploymentStatus.INSTALLING, *_NOT_YET_LIVE],
+            # A workflow reports that it is done; whether it had begun is its business.
+            DeploymentStatus.PENDING: [
+                DeploymentStatus.INSTALLING,
+                DeploymentStatus.STARTING,
+                *_NOT_YET_LIVE,
+            ],
             DeploymentStatus.INSTALLING: [DeploymentStatus.STARTING, *_NOT_YET_LIVE],
             DeploymentStatus.STARTING: [DeploymentStatus.LIVE, *_NOT_YET_LIVE],
             DeploymentStatus.LIVE: [DeploymentStatus.STOPPING],
             DeploymentStatus.STOPPING: [DeploymentStatus.STOPPED],
-            DeploymentStatus.CANCELING: [DeploymentStatus.CANCELED],
+            # A workflow may have ended well before the word reached it: then its release is the one there is.
+            DeploymentStatus.CANCELING: [DeploymentStatus.CANCELED, DeploymentStatus.STARTING],
             DeploymentStatus.STOPPED: [],
             DeploymentStatus.FAILED: [],
             DeploymentStatus.CRASHED: [],
@@ -117,18 +146,33 @@ class ServiceDeployment(Lifecycle):
     project_id = models.UUIDField()
     project_slug = models.CharField(max_length=40)
     task_id = models.UUIDField(null=True, blank=True)
-    service_name = models.CharField(max_length=60)
+    service_name = models.CharField(max_length=60, help_text="Of a workflow's release: project.")
+    target = models.CharField(
+        max_length=20, choices=DeploymentTarget.choices, default=DeploymentTarget.PROCESS
+    )
+    kind = models.CharField(max_length=20, choices=ServiceKind.choices, default=ServiceKind.WEB)
     status = models.CharField(
         max_length=20, choices=DeploymentStatus.choices, default=DeploymentStatus.PENDING
     )
     commit_sha = models.CharField(max_length=64)
-    bundle_name = models.CharField(max_length=200, help_text="The release in the shared storage.")
-    bundle_sha256 = models.CharField(max_length=64)
-    setup_command = models.CharField(max_length=500)
-    run_command = models.CharField(max_length=500)
-    health_path = models.CharField(max_length=200)
+    bundle_name = models.CharField(max_length=200, blank=True, help_text="The release in the shared storage.")
+    bundle_sha256 = models.CharField(max_length=64, blank=True)
+    setup_command = models.CharField(max_length=500, blank=True)
+    run_command = models.CharField(max_length=500, blank=True)
+    health_path = models.CharField(max_length=200, blank=True)
     data_directory = models.CharField(max_length=200, blank=True)
-    environment = EncryptedTextField(default="{}", help_text="The project's secrets as JSON, encrypted.")
+    environment = EncryptedTextField(default="{}", help_text="The service's variables as JSON, encrypted.")
+    token_variable = models.CharField(
+        max_length=100, blank=True, help_text="Which variable a bot logs in with."
+    )
+    # What was released, besides the commit.
+    images = models.JSONField(default=dict, blank=True, help_text="Digests of the images.")
+    environment_digest = models.CharField(max_length=64, blank=True, help_text="Keyed.")
+    contract_version = models.CharField(max_length=64, blank=True, help_text="Digest of the manifest.")
+    contract = models.JSONField(null=True, blank=True, help_text="The manifest it was released by.")
+    rollback_of = models.UUIDField(
+        null=True, blank=True, help_text="The earlier release that this one repeats."
+    )
     url = models.CharField(max_length=500, blank=True, help_text="Set when it answered.")
     evidence = models.JSONField(null=True, blank=True, help_text="What the smoke test observed.")
     log_tail = models.TextField(blank=True)
@@ -156,7 +200,12 @@ class ServiceDeployment(Lifecycle):
                 condition=Q(status__in=["pending", "installing", "starting", "canceling"]),
                 name="deployment_one_coming_per_service",
             ),
-            models.CheckConstraint(condition=~Q(status="live") | ~Q(url=""), name="deployment_live_has_url"),
+            models.CheckConstraint(
+                condition=~Q(status="live") | ~Q(url="") | ~Q(kind="web"), name="deployment_live_has_url"
+            ),
+            models.CheckConstraint(
+                condition=Q(target__in=DeploymentTarget.values), name="deployment_target_known"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -164,18 +213,31 @@ class ServiceDeployment(Lifecycle):
 
 
 class PortAllocation(models.Model):
-    """A port of a server given to one release; freed only when its processes are proven gone."""
+    """A port of a server: of one release until its processes are proven gone, or of a project for good.
+
+    A project that a workflow deploys keeps its ports from release to release:
+    the server's own proxy or its users know them.
+    """
 
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="allocations")
     port = models.PositiveIntegerField()
     project_id = models.UUIDField()
     service_name = models.CharField(max_length=60)
-    deployment = models.OneToOneField(ServiceDeployment, on_delete=models.PROTECT, related_name="allocation")
+    deployment = models.OneToOneField(
+        ServiceDeployment, null=True, blank=True, on_delete=models.PROTECT, related_name="allocation"
+    )
+    owner_id = models.BigIntegerField(null=True, help_text="The person whose project it is.")
+    role = models.CharField(max_length=40, blank=True, help_text="Of a project's port: what it is for.")
     allocated_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["server", "port"], name="port_once_per_server"),
+            models.UniqueConstraint(
+                fields=["server", "project_id", "role"],
+                condition=Q(deployment=None),
+                name="port_once_per_role",
+            ),
             models.CheckConstraint(
                 condition=Q(port__gte=1024) & Q(port__lte=65535), name="port_unprivileged"
             ),

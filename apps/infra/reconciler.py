@@ -10,7 +10,6 @@ the new one becomes live.
 """
 
 import logging
-import time
 from datetime import timedelta
 from uuid import UUID
 
@@ -19,20 +18,25 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.errors import Invalid, NotFound, OrchestratorError, Unavailable
-from apps.infra import allocation, releases, settling
-from apps.infra.models import DeploymentStatus, PortAllocation, Server, ServiceDeployment
-from apps.infra.probe import ProbeResult, probe
+from apps.failures import FailureKind
+from apps.infra import allocation, answering, releases, rollout_steps, settling
+from apps.infra.answering import Answer, BotAnswer, Smoke
+from apps.infra.models import (
+    DeploymentStatus,
+    DeploymentTarget,
+    PortAllocation,
+    Server,
+    ServiceDeployment,
+)
 from apps.infra.targets.base import DeployTarget, JobPhase, JobState
 
 logger = logging.getLogger(__name__)
 
+AS_USUAL = Smoke()
 MAX_INSTALLS = 3
 #: How often a release that has not answered yet is started: a port may be taken under its hands.
 MAX_FIRST_STARTS = 5
 START_SECONDS = 45
-#: How long one step asks a starting service before it hands over to the next step.
-ASK_SECONDS = 2.0
-_ASK_PAUSE_SECONDS = 0.05
 #: A service that ends sooner than this after its start is not started again at once.
 _QUICK_EXIT = timedelta(seconds=10)
 _RESTART_PAUSE = timedelta(seconds=20)
@@ -40,15 +44,13 @@ _RESTART_PAUSE = timedelta(seconds=20)
 _STARTS_AT_ONCE = 3
 
 
-def reconcile_deployment(
-    *, deployment_id: str | UUID, target: DeployTarget, ask_seconds: float = ASK_SECONDS
-) -> bool:
+def reconcile_deployment(*, deployment_id: str | UUID, target: DeployTarget, smoke: Smoke = AS_USUAL) -> bool:
     """Take one step; the caller holds the deployment's advisory lock.
 
     Args:
         deployment_id: whose step.
         target: where it runs.
-        ask_seconds: how long this step may ask a service that has not answered yet.
+        smoke: how a release that runs is asked whether it is well.
 
     Returns:
         Whether another step is due at once.
@@ -61,11 +63,17 @@ def reconcile_deployment(
     if row is None:
         return False  # a job nobody owns has ended; the sweep removes it
     ServiceDeployment.objects.filter(pk=row.pk).update(observed_at=timezone.now())
+    if row.target == DeploymentTarget.WORKFLOW:
+        return rollout_steps.take(row, smoke)
+    return _take(row, target, smoke)
+
+
+def _take(row: ServiceDeployment, target: DeployTarget, smoke: Smoke) -> bool:
     match row.status:
         case DeploymentStatus.PENDING:
             return _claim(row)
         case DeploymentStatus.INSTALLING | DeploymentStatus.STARTING:
-            return _bring_up(row, target, ask_seconds)
+            return _bring_up(row, target, smoke)
         case DeploymentStatus.LIVE:
             return _keep_alive(row, target)
         case DeploymentStatus.STOPPING:
@@ -83,11 +91,11 @@ def _claim(row: ServiceDeployment) -> bool:
     return True
 
 
-def _bring_up(row: ServiceDeployment, target: DeployTarget, ask_seconds: float) -> bool:
+def _bring_up(row: ServiceDeployment, target: DeployTarget, smoke: Smoke) -> bool:
     """Take a step towards live; a release that cannot be begun ends, at the latest when it is late."""
     installing = row.status == DeploymentStatus.INSTALLING
     try:
-        return _install(row, target) if installing else _start(row, target, ask_seconds)
+        return _install(row, target) if installing else _start(row, target, smoke)
     except (Invalid, NotFound) as error:
         _give_up(row, target, error)
     except Unavailable as error:
@@ -147,15 +155,21 @@ def _install_again(row: ServiceDeployment, target: DeployTarget) -> bool:
     return True
 
 
-def _port_of(row: ServiceDeployment) -> int:
-    return PortAllocation.objects.values_list("port", flat=True).get(deployment=row)
+def _port_of(row: ServiceDeployment) -> int | None:
+    """Return the port of a release; a bot and a worker have none."""
+    return PortAllocation.objects.filter(deployment=row).values_list("port", flat=True).first()
 
 
-def _start(row: ServiceDeployment, target: DeployTarget, ask_seconds: float) -> bool:
+def _is_port_taken(row: ServiceDeployment, target: DeployTarget) -> bool:
+    port = _port_of(row)
+    return port is not None and not target.is_port_free(port)
+
+
+def _start(row: ServiceDeployment, target: DeployTarget, smoke: Smoke) -> bool:
     name = releases.service_name(row)
     state = target.inspect(name)
     if state is None:
-        if not target.is_port_free(_port_of(row)):
+        if _is_port_taken(row, target):
             if _is_late(row):
                 text = "Strangers hold the ports that were tried."
                 settling.fail(row, target, "ports_taken", text, job=name, platform=True)
@@ -166,16 +180,27 @@ def _start(row: ServiceDeployment, target: DeployTarget, ask_seconds: float) -> 
         state = target.inspect(name)
     if state is None or state.phase is not JobPhase.RUNNING:
         return _not_running(row, target, state)
-    port = _port_of(row)
-    answer = _ask(releases.base_url(row, port=port).rstrip("/") + row.health_path, ask_seconds)
+    base = releases.base_url(row, port=_port_of(row))
+    answer = answering.ask(
+        row, url=base.rstrip("/") + row.health_path, started_at=state.started_at, smoke=smoke
+    )
     still = target.inspect(name)
     # The answer counts only while our process lives: otherwise somebody else gave it.
     if answer.is_healthy and still is not None and still.phase is JobPhase.RUNNING:
-        _go_live(row, answer, still, port=port)
+        _go_live(row, answer, still, url=base)
+        return False
+    return _not_well(row, target, answer)
+
+
+def _not_well(row: ServiceDeployment, target: DeployTarget, answer: Answer) -> bool:
+    name = releases.service_name(row)
+    if isinstance(answer, BotAnswer) and answer.bot.is_refused:
+        text = "Telegram does not know the bot's token; give another one."
+        settling.fail(row, target, "bot_token_refused", text, job=name, kind=FailureKind.USER)
         return False
     if _is_late(row):
-        text = f"{row.health_path} did not answer 200 in time; last: {answer.status or answer.error}."
-        settling.fail(row, target, "smoke_failed", text, job=name)
+        code, text, is_ours = answering.complaint(row, answer)
+        settling.fail(row, target, code, text, job=name, platform=is_ours)
         return False
     return True
 
@@ -184,7 +209,7 @@ def _not_running(row: ServiceDeployment, target: DeployTarget, state: JobState |
     """Tell a release that ended by itself from one that was lost or whose port was taken under its hands."""
     name = releases.service_name(row)
     ended_by_itself = state is not None and state.phase is JobPhase.EXITED
-    if ended_by_itself and target.is_port_free(_port_of(row)):
+    if ended_by_itself and not _is_port_taken(row, target):
         code = state.exit_code if state else None
         text = f"The service ended before it answered (exit code {code})."
         settling.fail(row, target, "service_exited", text, job=name)
@@ -208,15 +233,6 @@ def _start_again(row: ServiceDeployment, target: DeployTarget) -> None:
     )
 
 
-def _ask(url: str, seconds: float) -> ProbeResult:
-    until = time.monotonic() + seconds
-    while True:
-        answer = probe(url)
-        if answer.is_healthy or time.monotonic() > until:
-            return answer
-        time.sleep(_ASK_PAUSE_SECONDS)
-
-
 def _move_to_another_port(row: ServiceDeployment) -> None:
     with transaction.atomic():
         server = Server.objects.select_for_update().get(pk=row.server_id)
@@ -225,31 +241,18 @@ def _move_to_another_port(row: ServiceDeployment) -> None:
     logger.warning("Port %s is taken by a stranger; deployment %s moves to %s", taken, row.pk, port)
 
 
-def _go_live(row: ServiceDeployment, answer: ProbeResult, state: JobState, *, port: int) -> None:
+def _go_live(row: ServiceDeployment, answer: Answer, state: JobState, *, url: str) -> None:
     now = timezone.now()
     smoke = answer.as_json()
-    smoke["body"] = releases.presentable(row, answer.body)
+    if "body" in smoke:
+        smoke["body"] = releases.presentable(row, smoke["body"])
     evidence = {
         **(row.evidence or {}),
         "start_seconds": round((now - state.started_at).total_seconds(), 3),
         "smoke": smoke,
         "commit_sha": row.commit_sha,
     }
-    with transaction.atomic():
-        others = ServiceDeployment.objects.select_for_update().filter(
-            project_id=row.project_id, service_name=row.service_name, status=DeploymentStatus.LIVE
-        )
-        for pk in others.values_list("pk", flat=True):
-            ServiceDeployment.transition(pk, to=DeploymentStatus.STOPPING)
-        ServiceDeployment.transition(
-            row.pk,
-            to=DeploymentStatus.LIVE,
-            live_at=now,
-            url=releases.base_url(row, port=port),
-            evidence=evidence,
-            deadline_at=None,
-        )
-        settling.announce(row)
+    settling.go_live(row, url=url, evidence=evidence)
 
 
 def _keep_alive(row: ServiceDeployment, target: DeployTarget) -> bool:

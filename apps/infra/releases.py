@@ -1,9 +1,10 @@
 """From a deployment's row to the jobs that install and run it: pure."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from apps.infra.models import ServiceDeployment
+from apps.infra.requests import Variable
 from apps.infra.targets.base import Job, Release
 
 INSTALL_SECONDS = 240.0
@@ -47,22 +48,38 @@ def install_job(deployment: ServiceDeployment) -> Job:
     )
 
 
-def service_job(deployment: ServiceDeployment, *, port: int) -> Job:
-    """Return the job that is the service, listening on its port."""
-    secrets = _secrets_of(deployment)
+def service_job(deployment: ServiceDeployment, *, port: int | None) -> Job:
+    """Return the job that is the service, listening on its port if it has one."""
+    host = deployment.server.host
+    facts = {"host": host, "port": "" if port is None else str(port)}
+    given = {"HOST": host, **({} if port is None else {"PORT": str(port)})}
+    variables = _variables_of(deployment)
+    cut = {key: _parts(value, facts) for key, value in variables.items()}
     return Job(
         name=service_name(deployment),
         release=release_of(deployment),
         command=deployment.run_command,
-        environment={**secrets, "HOST": deployment.server.host, "PORT": str(port)},
+        environment={**{key: parts[0] for key, parts in cut.items() if len(parts) == 1}, **given},
+        data_variables={key: parts for key, parts in cut.items() if len(parts) > 1},
         timeout_seconds=SERVICE_SECONDS,
         deployment_id=str(deployment.pk),
     )
 
 
-def base_url(deployment: ServiceDeployment, *, port: int) -> str:
-    """Return the address users reach the service at, with a slash at its end."""
-    return f"http://{deployment.server.host}:{port}/"
+def token_of(deployment: ServiceDeployment) -> str:
+    """Return what a bot logs in with; empty when there is none."""
+    found = _variables_of(deployment).get(deployment.token_variable, "")
+    return found if isinstance(found, str) else ""
+
+
+def stored_environment(variables: Mapping[str, Variable], secrets: Sequence[str]) -> str:
+    """Return the form in which a release's row keeps its variables."""
+    return json.dumps({"variables": dict(variables), "secrets": list(secrets)})
+
+
+def base_url(deployment: ServiceDeployment, *, port: int | None) -> str:
+    """Return the address users reach the service at, with a slash at its end; empty without a port."""
+    return "" if port is None else f"http://{deployment.server.host}:{port}/"
 
 
 def presentable(deployment: ServiceDeployment, text: str) -> str:
@@ -70,12 +87,34 @@ def presentable(deployment: ServiceDeployment, text: str) -> str:
 
     Its secrets are masked, and what PostgreSQL cannot hold is replaced: the text is a stranger's.
     """
-    for value in sorted(_secrets_of(deployment).values(), key=len, reverse=True):
+    for value in sorted(_secrets_of(deployment), key=len, reverse=True):
         if len(value) >= _SHORTEST_SECRET:
             text = text.replace(value, "***")
     return text.replace("\0", "\ufffd").encode(errors="replace").decode()
 
 
-def _secrets_of(deployment: ServiceDeployment) -> Mapping[str, str]:
-    secrets: Mapping[str, str] = json.loads(deployment.environment)
-    return secrets
+def _parts(value: Variable, facts: Mapping[str, str]) -> tuple[str, ...]:
+    """Fill the facts of a value in; what is left between the parts is the data directory."""
+    parts = [""]
+    for kind, word in [("text", value)] if isinstance(value, str) else value:
+        if kind == "fact" and word == "data":
+            parts.append("")
+        else:
+            parts[-1] += facts[word] if kind == "fact" else word
+    return tuple(parts)
+
+
+def _variables_of(deployment: ServiceDeployment) -> Mapping[str, Variable]:
+    stored = json.loads(deployment.environment)
+    variables: Mapping[str, Variable] = stored["variables"] if _is_sorted(stored) else stored
+    return variables
+
+
+def _secrets_of(deployment: ServiceDeployment) -> Sequence[str]:
+    stored = json.loads(deployment.environment)
+    return stored["secrets"] if _is_sorted(stored) else [str(value) for value in stored.values()]
+
+
+def _is_sorted(stored: Mapping[str, object]) -> bool:
+    # A release of before knows its secrets only, and goes on with them until it is replaced.
+    return isinstance(stored.get("variables"), dict) and isinstance(stored.get("secrets"), list)

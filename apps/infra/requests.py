@@ -1,8 +1,23 @@
 """What callers of this app hand over."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
+
+#: A variable: its text, or its pieces ``["text", words]`` and ``["fact", "port"|"host"|"data"]``
+#: whose facts are filled in where the release starts.
+Variable = str | Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReleaseFacts:
+    """What a release is made of besides its commit, so that it can be told and repeated."""
+
+    environment_digest: str = ""  # keyed
+    contract_version: str = ""  # digest of the manifest
+    contract: Mapping[str, Any] | None = None  # the manifest
+    rollback_of: UUID | None = None  # the earlier release that this one repeats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +34,25 @@ class DeploymentRequest:
     bundle_sha256: str
     setup_command: str
     run_command: str
-    health_path: str
+    kind: str = "web"  # web, bot or worker
+    health_path: str = ""  # of a web service
     data_directory: str = ""  # relative; kept between releases
-    environment: Mapping[str, str] = field(default_factory=dict, repr=False)  # the project's secrets
+    environment: Mapping[str, Variable] = field(default_factory=dict, repr=False)
+    secrets: Sequence[str] = field(default=(), repr=False)  # values that no log may show
+    token_variable: str = ""  # of a bot
+    facts: ReleaseFacts = ReleaseFacts()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RolloutRequest:
+    """One release of a whole project by a workflow of its git host."""
+
+    owner_id: int
+    project_id: UUID
+    project_slug: str
+    task_id: UUID | None
+    commit_sha: str
+    kind: str  # of the service that is asked from outside: web, or worker when nothing listens
+    health_path: str = ""  # of a web service
+    roles: Sequence[str] = ()  # of the ports that the project needs
+    facts: ReleaseFacts = ReleaseFacts()

@@ -8,6 +8,13 @@ from apps.errors import NotFound
 from apps.failures import Failure
 from apps.infra.models import DeploymentStatus, ServiceDeployment
 
+#: On its way; no other release of the same thing begins.
+COMING = (
+    DeploymentStatus.PENDING,
+    DeploymentStatus.INSTALLING,
+    DeploymentStatus.STARTING,
+    DeploymentStatus.CANCELING,
+)
 #: A waiter needs to wait no longer: it is live, or will never be.
 SETTLED = frozenset(
     {
@@ -30,8 +37,10 @@ class DeploymentOutcome:
     is_live: bool
     url: str
     port: int | None
+    server: str
     evidence: dict[str, Any]
     failure: Failure | None
+    log_tail: str
 
 
 def get_deployment(*, deployment_id: UUID) -> ServiceDeployment:
@@ -62,6 +71,8 @@ def get_deployment_outcome(*, deployment_id: UUID) -> DeploymentOutcome:
         is_live=was_live,
         url=row.url,
         port=allocation,
+        server=row.server.name,
         evidence=row.evidence or {},
         failure=Failure.from_json(row.failure) if row.failure else None,
+        log_tail=row.log_tail,
     )

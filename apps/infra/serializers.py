@@ -15,14 +15,23 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
 
 
 class PortAllocationSerializer(serializers.ModelSerializer[PortAllocation]):
-    """A port that a release holds."""
+    """A port that a release holds, or a project for good."""
 
-    deployment_id = serializers.UUIDField(read_only=True)
+    deployment_id = serializers.UUIDField(read_only=True, allow_null=True)
     server_id = serializers.IntegerField(read_only=True)
 
     class Meta:
         model = PortAllocation
-        fields = ("id", "server_id", "port", "project_id", "service_name", "deployment_id", "allocated_at")
+        fields = (
+            "id",
+            "server_id",
+            "port",
+            "role",
+            "project_id",
+            "service_name",
+            "deployment_id",
+            "allocated_at",
+        )
         read_only_fields = fields
 
 
@@ -39,8 +48,14 @@ class ServiceDeploymentSerializer(serializers.ModelSerializer[ServiceDeployment]
             "task_id",
             "server_id",
             "service_name",
+            "target",
+            "kind",
             "status",
             "commit_sha",
+            "images",
+            "environment_digest",
+            "contract_version",
+            "rollback_of",
             "url",
             "evidence",
             "log_tail",

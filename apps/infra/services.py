@@ -1,6 +1,5 @@
 """Requests to this app: validate, write rows, enqueue."""
 
-import json
 from datetime import timedelta
 from uuid import UUID
 
@@ -10,17 +9,30 @@ from django.utils import timezone
 
 from apps.enqueue import enqueue
 from apps.errors import Conflict, Invalid
-from apps.infra import allocation, tasks
-from apps.infra.models import DeploymentStatus, Server, ServerKind, ServerStatus, ServiceDeployment
+from apps.infra import allocation, releases, tasks
+from apps.infra.models import (
+    DeploymentStatus,
+    DeploymentTarget,
+    Server,
+    ServerKind,
+    ServerStatus,
+    ServiceDeployment,
+    ServiceKind,
+)
 from apps.infra.requests import DeploymentRequest
-
-_COMING = [DeploymentStatus.PENDING, DeploymentStatus.INSTALLING, DeploymentStatus.STARTING]
+from apps.infra.selectors import COMING
 
 
 class DeploymentUnderWay(Conflict):
     """Another release of this service is on its way."""
 
     code = "deployment_under_way"
+
+
+class StopUnsupported(Conflict):
+    """What a workflow deployed runs on a server of its own; it is not stopped from here yet."""
+
+    code = "stop_unsupported"
 
 
 @transaction.atomic
@@ -37,7 +49,7 @@ def request_deployment(*, idempotency_key: str, request: DeploymentRequest) -> U
     known = _find_known(idempotency_key)
     if known is not None:
         return known
-    if not request.health_path.startswith("/"):
+    if request.kind == ServiceKind.WEB and not request.health_path.startswith("/"):
         raise Invalid("The health path must begin with a slash.", details={"health": request.health_path})
     try:
         with transaction.atomic():
@@ -73,10 +85,17 @@ def _create(idempotency_key: str, request: DeploymentRequest) -> ServiceDeployme
         run_command=request.run_command,
         health_path=request.health_path,
         data_directory=request.data_directory,
-        environment=json.dumps(dict(request.environment)),
+        kind=request.kind,
+        environment=releases.stored_environment(request.environment, request.secrets),
+        token_variable=request.token_variable,
+        environment_digest=request.facts.environment_digest,
+        contract_version=request.facts.contract_version,
+        contract=request.facts.contract,
+        rollback_of=request.facts.rollback_of,
         deadline_at=timezone.now() + timedelta(seconds=settings.INFRA_DEPLOYMENT_DEADLINE_SECONDS),
     )
-    allocation.allocate(deployment, server=server)
+    if request.kind == ServiceKind.WEB:
+        allocation.allocate(deployment, server=server)
     return deployment
 
 
@@ -88,7 +107,7 @@ def _find_known(idempotency_key: str) -> UUID | None:
 
 def _find_coming(request: DeploymentRequest) -> ServiceDeployment | None:
     rows = ServiceDeployment.objects.filter(project_id=request.project_id, service_name=request.service_name)
-    return rows.filter(status__in=[*_COMING, DeploymentStatus.CANCELING]).first()
+    return rows.filter(status__in=COMING).first()
 
 
 def cancel_deployment(*, deployment_id: UUID) -> None:
@@ -103,7 +122,10 @@ def stop_deployment(*, deployment_id: UUID) -> None:
     Raises:
         IllegalTransition: it is not live.
         NotFound: there is no such deployment.
+        StopUnsupported: a workflow has deployed it.
     """
+    if ServiceDeployment.objects.filter(pk=deployment_id, target=DeploymentTarget.WORKFLOW).exists():
+        raise StopUnsupported()
     ServiceDeployment.transition(deployment_id, to=DeploymentStatus.STOPPING)
     enqueue(tasks.reconcile_deployment, deployment_id=str(deployment_id))
 

@@ -1,6 +1,7 @@
 """How a release ends: first its outcome is recorded, then what is left of it is removed."""
 
 import logging
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -40,6 +41,7 @@ def fail(
     *,
     job: str,
     platform: bool = False,
+    kind: FailureKind = FailureKind.PRODUCT,
 ) -> None:
     """End a release that will not become live.
 
@@ -50,12 +52,13 @@ def fail(
         message: one sentence for people.
         job: whose output explains it.
         platform: we broke, not the release.
+        kind: whose failure it is otherwise.
 
     Raises:
         IllegalTransition: somebody moved the row meanwhile.
         TargetUnavailable: its remains could not be removed yet; the sweep comes back for them.
     """
-    kind = FailureKind.PLATFORM if platform else FailureKind.PRODUCT
+    kind = FailureKind.PLATFORM if platform else kind
     log = read_log(row, target, job)
     ServiceDeployment.transition(
         row.pk,
@@ -68,6 +71,24 @@ def fail(
     clean_up(row, target)
 
 
+def record_failure(row: ServiceDeployment, code: str, message: str, kind: FailureKind) -> None:
+    """End a release that a workflow put on its server; what is there is the workflow's business.
+
+    Raises:
+        IllegalTransition: somebody moved the row meanwhile.
+    """
+    is_ours = kind is FailureKind.PLATFORM
+    now = timezone.now()
+    ServiceDeployment.transition(
+        row.pk,
+        to=DeploymentStatus.CRASHED if is_ours else DeploymentStatus.FAILED,
+        failure=_failure(code, message, kind, log="").as_json(),
+        finished_at=now,
+        removed_at=now,
+    )
+    announce(row)
+
+
 def _failure(code: str, message: str, kind: FailureKind, *, log: str) -> Failure:
     return Failure(
         stage="deploy",
@@ -77,6 +98,29 @@ def _failure(code: str, message: str, kind: FailureKind, *, log: str) -> Failure
         retryable=kind is FailureKind.PLATFORM,
         details={"log_tail": log[-_SHOWN_CHARACTERS:]},
     )
+
+
+def go_live(row: ServiceDeployment, *, url: str, evidence: dict[str, Any]) -> None:
+    """Make a release the one that users reach, and the one before it go, in one transaction.
+
+    Raises:
+        IllegalTransition: somebody moved the row meanwhile.
+    """
+    with transaction.atomic():
+        others = ServiceDeployment.objects.select_for_update().filter(
+            project_id=row.project_id, service_name=row.service_name, status=DeploymentStatus.LIVE
+        )
+        for pk in others.values_list("pk", flat=True):
+            ServiceDeployment.transition(pk, to=DeploymentStatus.STOPPING)
+        ServiceDeployment.transition(
+            row.pk,
+            to=DeploymentStatus.LIVE,
+            live_at=timezone.now(),
+            url=url,
+            evidence=evidence,
+            deadline_at=None,
+        )
+        announce(row)
 
 
 def stop(row: ServiceDeployment, target: DeployTarget, *, to: DeploymentStatus) -> None:

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.errors import Unavailable
-from apps.infra.models import DeploymentStatus, ServiceDeployment
+from apps.infra.models import DeploymentStatus, DeploymentTarget, ServiceDeployment
 from apps.infra.targets.base import DeployTarget
 
 logger = logging.getLogger(__name__)
@@ -30,7 +30,12 @@ def list_due() -> Iterable[UUID]:
     rested = Q(status=DeploymentStatus.LIVE) & (
         Q(observed_at=None) | Q(observed_at__lt=now - timedelta(seconds=10))
     )
-    return ServiceDeployment.objects.filter((moving & unseen) | rested).values_list("pk", flat=True)
+    # Until a workflow has ended, whoever follows it knows of it; what it left live is not ours to restart.
+    elsewhere = Q(target=DeploymentTarget.WORKFLOW) & ~Q(
+        status__in=[DeploymentStatus.STARTING, DeploymentStatus.STOPPING]
+    )
+    due = ServiceDeployment.objects.filter((moving & unseen) | rested).exclude(elsewhere)
+    return due.values_list("pk", flat=True)
 
 
 def remove_orphans(*, target: DeployTarget) -> int:

@@ -20,7 +20,9 @@ def reconcile_deployment(*, deployment_id: str) -> None:
             return
         try:
             again = reconciler.reconcile_deployment(
-                deployment_id=deployment_id, target=composition.get_target()
+                deployment_id=deployment_id,
+                target=composition.get_target(),
+                smoke=composition.get_smoke(),
             )
         except IllegalTransition as error:
             logger.info("Deployment %s was moved by someone else: %s", deployment_id, error)

@@ -35,7 +35,7 @@ class PortAllocationViewSet(mixins.ListModelMixin, GenericViewSet[PortAllocation
 
     def get_queryset(self) -> QuerySet[PortAllocation]:
         """Return the ports of the requester's deployments."""
-        return owned(self.request, super().get_queryset(), by="deployment__owner_id")
+        return owned(self.request, super().get_queryset(), by="owner_id")
 
 
 class ServiceDeploymentViewSet(

@@ -1,6 +1,6 @@
 """The port to a place where releases run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -41,6 +41,8 @@ class Job:
     release: Release
     command: str  # as the manifest gives it, run by a shell
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+    #: Variables that name the data directory: what stands before, between and after it.
+    data_variables: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     timeout_seconds: float
     bundle_name: str = ""  # installation only: the git bundle to check out first
     bundle_sha256: str = ""

@@ -80,6 +80,8 @@ class LocalTarget:
             kept = self._data / job.release.project / job.release.service
             self._units.hand_over(kept, account)
             environment["DATA_DIR"] = str(kept)
+            named = {name: str(kept).join(parts) for name, parts in job.data_variables.items()}
+            environment.update(named)
         return UnitSpec(
             name=job.name,
             argv=("/bin/sh", "-c", script),

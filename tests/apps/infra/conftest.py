@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from apps.infra import reconciler, services
+from apps.infra.answering import Smoke
 from apps.infra.models import DeploymentStatus, Server, ServiceDeployment
 from apps.infra.requests import DeploymentRequest
 from orchestrator.embedded.processes import is_port_free
@@ -81,7 +82,9 @@ def step(target: FakeTarget) -> Callable[[UUID], bool]:
     """Let the reconciler take one step."""
 
     def take(deployment_id: UUID) -> bool:
-        return reconciler.reconcile_deployment(deployment_id=deployment_id, target=target, ask_seconds=0.3)
+        return reconciler.reconcile_deployment(
+            deployment_id=deployment_id, target=target, smoke=Smoke(ask_seconds=0.3, stable_seconds=0.2)
+        )
 
     return take
 

@@ -12,6 +12,7 @@ from django.utils import timezone
 from apps import storage
 from apps.infra import reconciler, services, signals
 from apps.infra.models import DeploymentStatus, PortAllocation, Server, ServiceDeployment
+from apps.infra.probe import ProbeResult
 from apps.infra.targets.base import JobPhase, TargetUnavailable
 from apps.lifecycle import IllegalTransition
 from tests.fakes_target import FakeTarget, Killed
@@ -286,7 +287,9 @@ class TestInstallation:
     def test_log_that_the_database_cannot_hold_or_that_tells_a_secret_is_made_presentable(
         self, ask, step, target
     ):
-        deployment_id = ask(setup_command="sleep 60", environment={"API_KEY": "open-sesame"})
+        deployment_id = ask(
+            setup_command="sleep 60", environment={"API_KEY": "open-sesame"}, secrets=("open-sesame",)
+        )
         step(deployment_id)
         step(deployment_id)
         target.finish(f"install-{deployment_id}-1", 1, log="nul \0 key=open-sesame \ud800")
@@ -298,7 +301,9 @@ class TestInstallation:
         assert "sesame" not in str(row.failure)
 
     def test_secrets_are_forgotten_when_a_release_has_failed(self, ask, step, target):
-        deployment_id = ask(setup_command="sleep 60", environment={"API_KEY": "open-sesame"})
+        deployment_id = ask(
+            setup_command="sleep 60", environment={"API_KEY": "open-sesame"}, secrets=("open-sesame",)
+        )
         step(deployment_id)
         step(deployment_id)
         target.finish(f"install-{deployment_id}-1", 1)
@@ -534,13 +539,13 @@ class TestReplacement:
         services.cancel_deployment(deployment_id=deployment_id)
 
         with pytest.raises(IllegalTransition):
-            reconciler._go_live(row, _answer(), _state(), port=port_of(deployment_id))
+            reconciler._go_live(row, _answer(), _state(), url="http://x/")
 
         assert row_of(deployment_id).status == DeploymentStatus.CANCELING
 
 
 def _answer():
-    return reconciler.ProbeResult(url="http://x/", status=200, seconds=0.1, body="")
+    return ProbeResult(url="http://x/", status=200, seconds=0.1, body="")
 
 
 def _state():
