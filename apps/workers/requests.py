@@ -14,6 +14,10 @@ from worker_image.contract import PROFILES, RESERVED_ENV, AgentType, WorkerType
 _SHA: Final = re.compile(r"[0-9a-f]{40}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+#: A CLI command, or all of a group, or all.
+_PERMISSION: Final = re.compile(r"\*|[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)*(\.\*)?")
+_MAX_PERMISSIONS: Final = 100
+_MAX_PERMISSION_CHARACTERS: Final = 100
 _COMMANDS: Final = ("setup", "check", "tests")
 _MAX_COMMAND_CHARACTERS: Final = 1_000
 _MAX_PROTECTED_PATHS: Final = 200
@@ -73,6 +77,7 @@ class WorkerRequest:
             _one_of("agent_type", self.agent_type, [str(agent) for agent in AgentType])
         if self.allowed_commands is None:
             _one_of("profile", self.profile, PROFILES)
+        _permissions(self.commands)
         if self.worker_type == WorkerType.DEVELOPER:
             _matches("base_sha", self.base_sha, _SHA)
             _matches("workspace_sha256", self.workspace_sha256, _DIGEST)
@@ -137,6 +142,15 @@ def _one_of(field_name: str, value: str, allowed: Any) -> None:
 def _matches(field_name: str, value: str, pattern: re.Pattern[str]) -> None:
     if not pattern.fullmatch(value):
         raise RequestInvalid(f"{field_name} has not the form of one", details={field_name: value[:100]})
+
+
+def _permissions(patterns: tuple[str, ...]) -> None:
+    if len(patterns) > _MAX_PERMISSIONS:
+        raise RequestInvalid(f"allowed_commands has more than {_MAX_PERMISSIONS} entries")
+    for pattern in patterns:
+        if len(pattern) > _MAX_PERMISSION_CHARACTERS:
+            raise RequestInvalid("allowed_commands has an entry that is too long")
+        _matches("allowed_commands", pattern, _PERMISSION)
 
 
 def _present(request: object, *field_names: str) -> None:

@@ -166,6 +166,34 @@ def test_impossible_turn_is_refused(prompt: str, seconds: int) -> None:
         services.send_turn(idempotency_key="x", worker_id=worker.pk, prompt=prompt, timeout_seconds=seconds)
 
 
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        *("project.*; rm -rf /", "project.$(id)", "project.get\n*", "project.*\0", "Project.Get", "../*"),
+        *("", ".*", "project.", "project..get", "project.g*t", "**", "project get", "x" * 101, "проект.*"),
+    ],
+)
+def test_forbidden_characters_in_command_patterns_are_refused_before_any_effect(pattern: str) -> None:
+    with pytest.raises(RequestInvalid) as refused:
+        services.request_worker(
+            idempotency_key="key", request=developer(allowed_commands=("project.get", pattern))
+        )
+
+    assert "allowed_commands" in refused.value.message
+    assert len(str(refused.value.details)) < 200
+    assert Worker.objects.count() == 0
+
+
+def test_command_patterns_of_every_form_are_taken() -> None:
+    patterns = ("*", "respond", "project.get", "infra.server.*")
+
+    worker_id = services.request_worker(idempotency_key="key", request=developer(allowed_commands=patterns))
+
+    assert Worker.objects.get(pk=worker_id).allowed_commands == list(patterns)
+    with pytest.raises(RequestInvalid):
+        developer(allowed_commands=("project.get",) * 101)
+
+
 def test_orders_of_a_megabyte_are_refused_before_any_effect() -> None:
     with pytest.raises(InstructionsTooLong):
         services.request_worker(idempotency_key="key", request=developer(instructions="x" * 2**20))
