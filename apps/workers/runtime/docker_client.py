@@ -55,6 +55,11 @@ def code_of(error: APIError) -> int:
     return 0 if error.response is None else error.response.status_code
 
 
+def is_full(message: str) -> bool:
+    """Tell whether the daemon complains about its disk."""
+    return _NO_SPACE in message.lower()
+
+
 @contextlib.contextmanager
 def asking() -> Iterator[None]:
     """Say the SDK's errors in the port's words; what a verb takes for an answer it catches itself."""
@@ -68,7 +73,7 @@ def asking() -> Iterator[None]:
 
 def _translated(error: APIError) -> Exception:
     code, message = code_of(error), _short(error)
-    if _NO_SPACE in message.lower():
+    if is_full(message):
         return base.RuntimeFull(f"The Docker daemon's disk is full: {message}")
     if code == requests.codes.bad_request:
         return base.ContainerRefused(f"The Docker daemon refuses: {message}")

@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from docker.errors import APIError, NotFound
 
-from apps.workers.runtime.docker_client import DockerConnection, asking, code_of
+from apps.errors import OrchestratorError
+from apps.workers.runtime.base import RuntimeFull
+from apps.workers.runtime.docker_client import DockerConnection, asking, code_of, is_full
 from apps.workers.runtime.images import (
     BaseImageMissing,
     BuildRequest,
@@ -113,7 +115,9 @@ class DockerImages:
         )
 
 
-def _failure(error: str, step: str) -> ImageBuildFailed:
+def _failure(error: str, step: str) -> OrchestratorError:
+    if is_full(error):
+        return RuntimeFull(f"The Docker daemon's disk is full: {error[:300]}")
     details = {"failed_command": step or "FROM", "error": error[:1_000]}
     if (not step or step.startswith("FROM")) and (not step or _NOT_TO_BE_HAD.search(error)):
         return BaseImageMissing(f"The image to build on cannot be had: {error[:300]}", details=details)

@@ -77,6 +77,7 @@ class ImageStore(Protocol):
         Raises:
             BaseImageMissing: the image to build on cannot be had.
             ImageBuildFailed: a command failed.
+            RuntimeFull: there is no room for it.
             RuntimeUnavailable: nothing is known; ask again.
 
         """

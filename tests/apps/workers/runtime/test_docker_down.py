@@ -154,6 +154,20 @@ def test_build_that_nobody_follows_ends_in_time() -> None:
     assert time.monotonic() - began < 15
 
 
+def test_build_that_fills_the_disk_is_not_the_commands_fault() -> None:
+    full = {"error": "write /usr/lib/x.so: no space left on device"}
+    answers = {("GET", "/_ping"): (200, "OK"), ("POST", "/build"): (200, full)}
+
+    with (
+        docker_daemons.scripted(answers) as address,
+        runtime_at(address) as runtime,
+        pytest.raises(base.RuntimeFull) as raised,
+    ):
+        images_of(runtime).build(A_BUILD, print)
+
+    assert raised.value.error_code == "runtime_disk_full"
+
+
 def test_full_disk_is_named() -> None:
     answers = {
         ("GET", "/networks"): (
