@@ -41,10 +41,8 @@ def stranger():
     sockets: list[socket.socket] = []
 
     def take(port: int) -> None:
-        listener = socket.socket()
-        listener.bind(("127.0.0.1", port))
-        listener.listen()
-        sockets.append(listener)
+        # Closed if the port is taken; a socket that was not would accuse whichever test runs then.
+        sockets.append(socket.create_server(("127.0.0.1", port)))
 
     yield take
     for listener in sockets:
