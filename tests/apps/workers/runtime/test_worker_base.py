@@ -93,6 +93,12 @@ def until(condition: Callable[[], Any]) -> Any:
     return found
 
 
+def heartbeats(channel: Redis, worker_id: str) -> list[dict[str, Any]]:
+    """Return the signs of life of a worker's wrapper."""
+    words = [json.loads(fields["data"]) for _, fields in channel.xrange(output_stream(worker_id))]
+    return [word for word in words if word["kind"] == "heartbeat"]
+
+
 def output_of(engine: docker.DockerClient, tag: str, script: str, **options: Any) -> str:
     """Run a shell script in a hardened container and return what it wrote."""
     arguments = {**HARDENED, "network_mode": "none", **options}
@@ -157,6 +163,22 @@ def test_stop_is_graceful_and_orphans_are_reaped(worker) -> None:
 
     container.reload()
     assert container.attrs["State"]["ExitCode"] != 137
+
+
+def test_wrapper_lives_on_beside_ten_thousand_forks(worker, channel: Redis) -> None:
+    worker_id, container = worker
+    until(lambda: heartbeats(channel, worker_id))
+    bomb = "for i in $(seq 10000); do sleep 60 & done"
+
+    container.exec_run(["bash", "-c", f"({bomb}) & ({bomb}) & wait"], detach=True)
+    until(lambda: len(container.top()["Processes"]) > HARDENED["pids_limit"] - 50)
+    before = len(heartbeats(channel, worker_id))
+    until(lambda: len(heartbeats(channel, worker_id)) > before + 1)
+
+    many = len(container.top()["Processes"])
+    container.reload()
+    assert HARDENED["pids_limit"] - 50 < many <= HARDENED["pids_limit"]
+    assert container.attrs["State"]["Running"]
 
 
 def test_worker_is_not_root_and_owns_its_places(engine, base_tag: str) -> None:
