@@ -243,7 +243,7 @@ def _refusal(
         case CheckStatus.FAILED:
             reason = fingerprint(job=report.job, step=report.step, excerpt=report.excerpt)
             error: errors.ProposalEnded = errors.HostChecksFailed(
-                details={**details, "fingerprint": reason, "log_tail": shown["excerpt"]}
+                details={**details, "log_tail": shown["excerpt"]}
             )
         case CheckStatus.ACTION_REQUIRED:
             error = errors.ActionRequired(details={"url": report.url or change.pull_request_url})

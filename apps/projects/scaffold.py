@@ -51,7 +51,13 @@ def scaffold(project: Project, tools: Tools) -> dict[str, Any]:
         head = tools.forge.head(repository, repository.default_branch)
     if head != project.scaffold_sha:
         raise RepositoryNotEmpty(details={"step": "read back", "found": head})
-    return asdict(store_head(project, repository, sha=head, tools=tools))
+    facts = store_head(project, repository, sha=head, tools=tools)
+    if tools.hosting is not None:
+        # After the first push, which the protection would refuse.
+        with step("protect branch"):
+            checks = tuple(facts.manifest.get("checks") or ("check",))
+            tools.hosting.protect_branch(repository, branch=repository.default_branch, checks=checks)
+    return asdict(facts)
 
 
 def answers_of(project: Project) -> TemplateAnswers:

@@ -47,6 +47,7 @@ class KillSwitch:
         return replace(
             tools,
             forge=_Watched(tools.forge, self),
+            hosting=_Watched(tools.hosting, self) if tools.hosting is not None else None,
             render=self.around("render", tools.render),
             save_bundle=self.around("save_bundle", tools.save_bundle),
         )
