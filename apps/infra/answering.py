@@ -9,7 +9,8 @@ from django.utils import timezone
 
 from apps.infra import releases
 from apps.infra.models import ServiceDeployment, ServiceKind
-from apps.infra.probe import BotResult, ProbeResult, get_me, probe
+from apps.infra.probe import ProbeResult, probe
+from apps.telegram import BotResult, get_me
 
 TELEGRAM_URL = "https://api.telegram.org"
 #: A service without an address must have run so long without a restart.

@@ -114,6 +114,11 @@ def get_limits(forge: str = ForgeName.LOCAL) -> Limits:
     )
 
 
+def workflow_deadline() -> timedelta:
+    """Return how long a dispatched workflow may take; then it is canceled."""
+    return timedelta(seconds=settings.PROJECTS_WORKFLOW_DEADLINE_SECONDS)
+
+
 def scratch() -> Path:
     """Return the place of temporary directories: beside the storage, so that what a kill left is found."""
     return Path(settings.VAR_DIR) / "scratch"
@@ -127,5 +132,6 @@ def get_tools(forge: str) -> Tools:
         scratch=scratch(),
         bundle_limits=BundleLimits(max_bytes=settings.PROJECTS_BUNDLE_MAX_BYTES),
         first_pause=timedelta(seconds=settings.PROJECTS_POLL_SECONDS),
+        telegram_url=settings.TELEGRAM_API_BASE_URL,
         merge_patience=get_limits(forge).merge_deadline,
     )

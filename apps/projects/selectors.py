@@ -9,6 +9,7 @@ from apps.errors import NotFound
 from apps.failures import Failure
 from apps.projects.environment import KnownSecret
 from apps.projects.models import (
+    Dispatch,
     MergeRequest,
     MergeRequestStatus,
     Project,
@@ -22,6 +23,12 @@ class ProjectNotFound(NotFound):
     """There is no such project."""
 
     code = "project_not_found"
+
+
+class DispatchNotFound(NotFound):
+    """There is no such dispatched workflow."""
+
+    code = "dispatch_not_found"
 
 
 class TaskNotFound(NotFound):
@@ -53,6 +60,21 @@ class ChangeOutcome:
     failure: Failure | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DispatchOutcome:
+    """Where a dispatched workflow has got to."""
+
+    status: str
+    is_final: bool
+    deployment_id: UUID
+    run_url: str
+    url: str  # that it reported
+    images: dict[str, str]
+    bots: dict[str, Any]  # what Telegram said, by variable
+    log: dict[str, str] | None  # job, step, excerpt
+    failure: Failure | None
+
+
 def find_project(project_id: UUID) -> Project | None:
     """Return a project, or None when there is none of that id."""
     return Project.objects.filter(pk=project_id).first()
@@ -71,11 +93,15 @@ def get_project(project_id: UUID) -> Project:
     return project
 
 
-def forge_of(*, project_id: UUID | None = None, merge_request_id: UUID | None = None) -> str | None:
-    """Return the name of the git host that keeps a project or the project of a change; None if it is gone."""
+def forge_of(
+    *, project_id: UUID | None = None, merge_request_id: UUID | None = None, dispatch_id: UUID | None = None
+) -> str | None:
+    """Return the git host of a project, or of a change's or a dispatch's project; None if it is gone."""
     rows = Project.objects.filter(pk=project_id) if project_id else Project.objects.all()
     if merge_request_id:
         rows = rows.filter(merge_requests=merge_request_id)
+    if dispatch_id:
+        rows = rows.filter(dispatches=dispatch_id)
     return rows.values_list("forge", flat=True).first()
 
 
@@ -156,6 +182,29 @@ def get_host_excerpt(*, merge_request_id: UUID) -> str:
     """Return the end of the log of the git host's failed checks; empty if there is none."""
     checks = MergeRequest.objects.filter(pk=merge_request_id).values_list("checks", flat=True).first()
     return str((checks or {}).get("excerpt", ""))
+
+
+def get_dispatch_outcome(*, dispatch_id: UUID) -> DispatchOutcome:
+    """Return where a dispatched workflow has got to.
+
+    Raises:
+        DispatchNotFound: there is none of that id.
+
+    """
+    row = Dispatch.objects.filter(pk=dispatch_id).first()
+    if row is None:
+        raise DispatchNotFound(details={"dispatch": str(dispatch_id)})
+    return DispatchOutcome(
+        status=row.status,
+        is_final=row.status in Dispatch.final_statuses(),
+        deployment_id=row.deployment_id,
+        run_url=row.run_url,
+        url=row.url,
+        images=row.images,
+        bots=row.bots,
+        log=row.log,
+        failure=Failure.from_json(row.failure) if row.failure else None,
+    )
 
 
 def get_secrets_for_deployment(*, project_id: UUID) -> dict[str, str]:

@@ -7,6 +7,7 @@ from django.dispatch import Signal
 
 project_changed: Final = Signal()  # project_id: UUID
 merge_request_changed: Final = Signal()  # merge_request_id: UUID
+dispatch_changed: Final = Signal()  # dispatch_id: UUID
 task_changed: Final = Signal()  # task_id: UUID
 
 

@@ -11,8 +11,8 @@ from django.utils import timezone
 
 from apps.enqueue import advisory_lock, enqueue
 from apps.lifecycle import IllegalTransition
-from apps.projects import composition, garbage, reconciler, selectors
-from apps.projects.models import MergeRequest, Project, ProjectStatus
+from apps.projects import composition, dispatching, garbage, reconciler, selectors
+from apps.projects.models import Dispatch, MergeRequest, Project, ProjectStatus
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +47,24 @@ def reconcile_merge_request(*, merge_request_id: str) -> None:
             logger.info("Merge request %s was moved by someone else", merge_request_id)
 
 
+@shared_task(name="projects.reconcile_dispatch")
+def reconcile_dispatch(*, dispatch_id: str) -> None:
+    """Take one step with a dispatched workflow, unless somebody else is at it."""
+    with advisory_lock("dispatch", dispatch_id) as obtained:
+        forge = selectors.forge_of(dispatch_id=UUID(dispatch_id))
+        if not obtained or forge is None:
+            return
+        try:
+            again = dispatching.reconcile_dispatch(
+                dispatch_id=UUID(dispatch_id), tools=composition.get_tools(forge)
+            )
+        except IllegalTransition:
+            logger.info("Dispatch %s was moved by someone else", dispatch_id)
+            return
+    if again:
+        enqueue(reconcile_dispatch, dispatch_id=dispatch_id)
+
+
 @shared_task(name="projects.collect_garbage")
 def collect_garbage() -> None:
     """Delete stored bundles that nobody needs, old answers, and directories of killed processes."""
@@ -60,6 +78,9 @@ def sweep_projects() -> None:
     _enqueue_each(projects, reconcile_project, "project_id")
     changes = MergeRequest.objects.filter(reconciler.changes_to_look_at(now=timezone.now()))
     _enqueue_each(changes, reconcile_merge_request, "merge_request_id")
+    due = Dispatch.objects.filter(dispatching.dispatches_to_look_at(now=timezone.now()))
+    for dispatch_id in due.order_by("created_at").values_list("pk", flat=True):
+        enqueue(reconcile_dispatch, dispatch_id=str(dispatch_id))
 
 
 @shared_task(name="periodic.workspace_gc")

@@ -29,6 +29,7 @@ class Tools:
     save_bundle: Callable[..., storage.StoredBundle] = storage.save_bundle
     now: Callable[[], datetime] = timezone.now
     first_pause: timedelta = timedelta(seconds=15)  # between two looks at what goes on at the git host
+    telegram_url: str = "https://api.telegram.org"  # asked whose a bot's token is
     merge_patience: timedelta = timedelta(minutes=15)  # of a merge on a git host that has to be waited for
 
     @contextlib.contextmanager

@@ -191,6 +191,8 @@ PROJECTS_MERGE_DEADLINE_SECONDS = 120
 # A git host elsewhere may be away or make us wait; its own checks of a pull request take their time.
 PROJECTS_HOST_PATIENCE_SECONDS = 900
 PROJECTS_CHECKS_DEADLINE_SECONDS = 1_500
+# A deploy workflow that takes longer is canceled.
+PROJECTS_WORKFLOW_DEADLINE_SECONDS: int = env.int("PROJECTS_WORKFLOW_DEADLINE_SECONDS", 1_800)
 # The shortest pause between two looks at it; doubled after a minute and again after five.
 PROJECTS_POLL_SECONDS: int = env.int("PROJECTS_POLL_SECONDS", 15)
 

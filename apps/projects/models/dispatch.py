@@ -86,6 +86,10 @@ class Dispatch(Lifecycle):
     prepared_at = models.DateTimeField(
         null=True, blank=True, help_text="Since when the git host has every secret it needs."
     )
+    bots = models.JSONField(default=dict, help_text="What Telegram said of the bots' tokens, by variable.")
+    accepted_at = models.DateTimeField(
+        null=True, blank=True, help_text="When the git host said that it will run."
+    )
     run_id = models.BigIntegerField(null=True, blank=True)
     run_url = models.CharField(max_length=500, blank=True)
     log = models.JSONField(null=True, blank=True, help_text="Where it failed: job, step, excerpt.")

@@ -8,6 +8,12 @@ from apps.projects.services.changes import (
     tidy_changes,
     withdraw_change,
 )
+from apps.projects.services.dispatches import (
+    DispatchRequest,
+    DispatchUnderWay,
+    cancel_dispatch,
+    request_dispatch,
+)
 from apps.projects.services.projects import (
     ProjectArchived,
     ProjectBusy,
@@ -34,9 +40,12 @@ from apps.projects.services.work import (
 __all__ = [
     "MAX_SECRETS",
     "BotTokenTaken",
+    "DispatchRequest",
+    "DispatchUnderWay",
     "ProjectArchived",
     "ProjectBusy",
     "archive_project",
+    "cancel_dispatch",
     "cancel_pending_task",
     "create_project",
     "create_task",
@@ -48,6 +57,7 @@ __all__ = [
     "mark_task_running",
     "propose_change",
     "rebase_change",
+    "request_dispatch",
     "request_merge",
     "request_scaffold",
     "set_secret",

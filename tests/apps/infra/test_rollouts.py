@@ -1,4 +1,4 @@
-"""Releases by a workflow: a server, standing ports, a fence while one is under way, an answer from outside."""
+"""Releases by a workflow: a server, standing ports, a fence while one is coming, an answer from outside."""
 
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
