@@ -1,4 +1,4 @@
-"""Column types that SQLite lacks."""
+"""Column types that databases lack or disagree about."""
 
 from datetime import UTC, datetime
 

@@ -1,5 +1,6 @@
 """What is done to the rows of one model, and how they are refused."""
 
+import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -10,6 +11,8 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from app.database import Base
+
+UNIQUE_VIOLATION = "23505"
 
 Model = TypeVar("Model", bound=Base)
 
@@ -84,8 +87,19 @@ def _commit(session: Session) -> None:
         session.commit()
     except IntegrityError as refusal:
         session.rollback()
-        reason = str(refusal.orig)
-        if not reason.startswith("UNIQUE constraint failed: "):
+        names = _taken(refusal)
+        if names is None:
             raise
-        names = [name.rpartition(".")[2] for name in reason.partition(": ")[2].split(", ")]
-        raise HTTPException(409, f"{', '.join(names)}: this value is already taken") from refusal
+        raise HTTPException(409, f"{names}: this value is already taken") from refusal
+
+
+def _taken(refusal: IntegrityError) -> str | None:
+    """Return the columns whose values have to be unique and are not; None if something else was refused."""
+    diagnosis = getattr(refusal.orig, "diag", None)
+    if diagnosis is not None:  # PostgreSQL: Key (name, other)=(...) already exists.
+        match = re.match(r"Key \((.*?)\)=", diagnosis.message_detail or "")
+        return match[1] if match and diagnosis.sqlstate == UNIQUE_VIOLATION else None
+    kind, _, columns = str(refusal.orig).partition(": ")
+    if kind != "UNIQUE constraint failed":
+        return None
+    return ", ".join(name.rpartition(".")[2] for name in columns.split(", "))

@@ -32,13 +32,23 @@ def _in_utc(value: dt.datetime) -> dt.datetime:
         raise ValueError("is out of range") from error
 
 
+def _refuse_nul(value: str) -> str:
+    if "\0" in value:
+        raise ValueError("must not contain the character NUL")
+    return value
+
+
 def _check_web_address(value: str) -> str:
     HttpUrl(value)
     return value
 
 
-ShortText = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=300)]
-LongText = Annotated[str, StringConstraints(max_length=20_000)]
+ShortText = Annotated[
+    str,
+    StringConstraints(strip_whitespace=True, min_length=1, max_length=300),
+    AfterValidator(_refuse_nul),  # PostgreSQL stores no text with it
+]
+LongText = Annotated[str, StringConstraints(max_length=20_000), AfterValidator(_refuse_nul)]
 Integer = Annotated[int, Field(strict=True, ge=-LARGEST_INTEGER, le=LARGEST_INTEGER)]
 Count = Annotated[int, Field(strict=True, ge=0, le=LARGEST_INTEGER)]
 Year = Annotated[int, Field(strict=True, ge=0, le=9999)]
@@ -47,7 +57,11 @@ Flag = Annotated[bool, Field(strict=True)]
 Day = Annotated[dt.date, BeforeValidator(_must_be_text)]
 # Without a time zone it is taken as UTC.
 Moment = Annotated[dt.datetime, BeforeValidator(_must_be_text), AfterValidator(_in_utc)]
-Email = Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$", max_length=254)]
+Email = Annotated[
+    str,
+    StringConstraints(pattern=r"^[^@\s]+@[^@\s.]+(\.[^@\s.]+)+$", max_length=254),
+    AfterValidator(_refuse_nul),
+]
 WebUrl = Annotated[str, StringConstraints(max_length=2_000), AfterValidator(_check_web_address)]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 

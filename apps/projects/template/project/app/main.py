@@ -20,11 +20,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        database = Database(
-            settings.data_dir,
-            timeout_seconds=settings.database_timeout_seconds,
-            synchronous=settings.database_synchronous,
-        )
+        database = Database(settings)
         upgrade(database.writer, Base.metadata)
         app.state.database = database
         yield

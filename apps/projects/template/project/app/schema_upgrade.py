@@ -5,7 +5,7 @@ required, but which the models no longer require or no longer know, becomes opti
 is dropped, so the previous release keeps working on the same file.
 """
 
-from sqlalchemy import Column, Connection, Engine, MetaData, Table, inspect
+from sqlalchemy import Column, Connection, Engine, MetaData, Table, inspect, text
 from sqlalchemy.schema import CreateColumn
 
 
@@ -19,19 +19,33 @@ def upgrade(engine: Engine, metadata: MetaData) -> None:
     Raises:
         SchemaUpgradeRefused: an added column is required and has no server default.
     """
+    if engine.dialect.name == "sqlite":
+        _upgrade_sqlite(engine, metadata)
+        return
+    with engine.begin() as connection:
+        # Two processes that start at once take turns; the second one finds nothing left to do.
+        connection.execute(text("SELECT pg_advisory_xact_lock(7305917)"))
+        _bring_up(connection, metadata)
+
+
+def _upgrade_sqlite(engine: Engine, metadata: MetaData) -> None:
     with engine.connect() as connection:
         driver = connection.connection
         # A table is rebuilt by copying; its references must not be acted on meanwhile.
         driver.execute("PRAGMA foreign_keys=OFF")
         try:
             with connection.begin():
-                existing = set(inspect(connection).get_table_names())
-                metadata.create_all(connection)
-                for table in metadata.sorted_tables:
-                    if table.name in existing:
-                        _extend(connection, table)
+                _bring_up(connection, metadata)
         finally:
             driver.execute("PRAGMA foreign_keys=ON")
+
+
+def _bring_up(connection: Connection, metadata: MetaData) -> None:
+    existing = set(inspect(connection).get_table_names())
+    metadata.create_all(connection)
+    for table in metadata.sorted_tables:
+        if table.name in existing:
+            _extend(connection, table)
 
 
 def _extend(connection: Connection, table: Table) -> None:
@@ -39,11 +53,12 @@ def _extend(connection: Connection, table: Table) -> None:
     for column in table.columns:
         if column.name not in stored:
             _add_column(connection, table, column)
+    identity = inspect(connection).get_pk_constraint(table.name)["constrained_columns"]
     too_strict = [
         name
         for name, column in stored.items()
         if not column["nullable"]
-        and not column["primary_key"]
+        and name not in identity
         and column["default"] is None
         and (name not in table.columns or table.columns[name].nullable)
     ]
@@ -64,7 +79,16 @@ def _add_column(connection: Connection, table: Table, column: Column[object]) ->
 
 
 def _make_optional(connection: Connection, name: str, columns: list[str]) -> None:
-    """Rebuild a table, because SQLite cannot alter a column."""
+    if connection.dialect.name == "sqlite":
+        _rebuild(connection, name, columns)
+        return
+    quote = connection.dialect.identifier_preparer.quote
+    for column in columns:
+        connection.exec_driver_sql(f"ALTER TABLE {quote(name)} ALTER COLUMN {quote(column)} DROP NOT NULL")
+
+
+def _rebuild(connection: Connection, name: str, columns: list[str]) -> None:
+    """Copy a table into one whose columns are optional, because SQLite cannot alter a column."""
     old = Table(name, MetaData(), autoload_with=connection)
     for column in columns:
         old.columns[column].nullable = True

@@ -1,19 +1,19 @@
 """A release with other models starts on the data of the release before."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from sqlalchemy import Column, Index, Integer, MetaData, String, Table, inspect, text
 
 from app.database import Database
 from app.schema_upgrade import SchemaUpgradeRefused, upgrade
+from app.settings import Settings
 
 
 @pytest.fixture
-def database(data_dir: Path) -> Iterator[Database]:
+def database(settings: Settings) -> Iterator[Database]:
     """Give a database of the first release with one row."""
-    database = Database(data_dir, timeout_seconds=1, synchronous="OFF")
+    database = Database(settings)
     upgrade(database.writer, _release(Column("year", Integer, nullable=False)))
     with database.writer.begin() as connection:
         connection.execute(text("INSERT INTO notes (id, year) VALUES (1, 1999)"))

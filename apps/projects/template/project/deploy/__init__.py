@@ -1,0 +1,1 @@
+"""How the project gets to its server."""
