@@ -23,6 +23,8 @@ ENGINEERING = Flow(
         "await_merge": Stop(node=change.await_merge, ok="finish"),
         # The work said no: the same worker gets the evidence.
         "rework": Stop(node=turn.rework, ok="send_turn"),
+        # The base has moved on: the same commits on the new one, inspected and verified again.
+        "request_rebase": Stop(node=change.request_rebase, ok="await_change"),
         # The worker broke: another one, after this one is proven gone.
         "request_removal": Stop(node=worker.request_removal, ok="await_removal"),
         "await_removal": Stop(node=worker.await_removal, ok="request_worker"),

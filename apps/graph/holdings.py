@@ -19,6 +19,9 @@ from apps.projects.models import MergeRequest, MergeRequestStatus
 from apps.workers import services as workers
 from apps.workers.models import Verification, Worker
 
+#: What a withdrawal still reaches; a merge under way goes its own way.
+_WITHDRAWN = (MergeRequestStatus.PENDING, MergeRequestStatus.OPEN, MergeRequestStatus.PROPOSED)
+
 
 def cancel(run: Run) -> None:
     """Ask for the end of everything a run holds; what cannot be canceled any more is left to end."""
@@ -44,20 +47,28 @@ def _cancel_others(run: Run) -> None:
         status__in=Verification.final_statuses()
     ):
         workers.cancel_verification(verification_id=check.pk)
-    for change in MergeRequest.objects.filter(
-        task_id=run.task_id, status__in=[MergeRequestStatus.PENDING, MergeRequestStatus.OPEN]
-    ):
-        try:
-            projects.withdraw_change(merge_request_id=change.pk)
-        except Conflict:
-            # It was merged or refused at this moment: that stands.
-            continue
+    _withdraw_changes(run)
     for deployment in ServiceDeployment.objects.filter(task_id=run.task_id).exclude(
         status__in=infra_selectors.SETTLED
     ):
         infra.cancel_deployment(deployment_id=deployment.pk)
     for question in run.questions.filter(status=QuestionStatus.OPEN):
         Question.try_transition(question.pk, to=QuestionStatus.WITHDRAWN)
+
+
+def _withdraw_changes(run: Run) -> None:
+    changes = list(MergeRequest.objects.filter(task_id=run.task_id).only("status", "evidence"))
+    for change in changes:
+        if change.status not in _WITHDRAWN:
+            continue
+        try:
+            projects.withdraw_change(merge_request_id=change.pk)
+        except Conflict:
+            # It was merged or refused at this moment: that stands.
+            continue
+    # Only what was shown to a git host has left something there.
+    if any(change.evidence is not None for change in changes):
+        projects.tidy_changes(task_id=run.task_id)
 
 
 def _unfinished(run: Run) -> Iterator[Wait]:

@@ -9,6 +9,12 @@ from apps.graph.state import RunState, Verdict
 FINAL_CODES = frozenset({"agent_reported_failure", "agent_missing", "output_flood"})
 #: Ends of workers that are no crash and say nothing about the work either.
 RETRIED_CODES = frozenset({"worker_stopped"})
+#: The change itself is as good as before; what it was built on is not the newest any more.
+REBASED_CODES = frozenset({"base_moved", "merge_conflict"})
+#: The worker does not see what its change collides with; a new task begins from both.
+UNREPAIRABLE_CODES = frozenset({"rebase_conflict", "rebase_empty"})
+#: Whoever fails the third time for the same reason will fail the fourth time, too.
+MAX_REWORKS_PER_REASON = 2
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +62,21 @@ def verdict_on_worker(status: str, failure: Failure) -> Verdict:
 def verdict_on_work(failure: Failure) -> Verdict:
     """Decide what refused work leads to: only its own faults go back to the agent."""
     return Verdict.REWORK if failure.kind is FailureKind.PRODUCT else Verdict.STOP
+
+
+def verdict_on_change(failure: Failure, *, seen: int) -> Verdict:
+    """Decide what a change that was not merged leads to.
+
+    Args:
+        failure: of its row.
+        seen: how often the git host's checks failed for this reason in this task, this time included.
+
+    """
+    if failure.code in REBASED_CODES:
+        return Verdict.REBASE
+    if failure.code in UNREPAIRABLE_CODES or seen > MAX_REWORKS_PER_REASON:
+        return Verdict.STOP
+    return verdict_on_work(failure)
 
 
 def ended(stage: str, status: str, failure: Failure | None) -> Failure:

@@ -10,14 +10,26 @@ MAX_EVIDENCE_CHARACTERS = 12_000
 _TAGS = re.compile(r"<(/?)(\s*)(task|evidence|result)(?=[\s>/]|$)", re.IGNORECASE)
 
 
-def instructions(*, branch: str, base_branch: str) -> str:
-    """Return what a developer worker is told of this repository, besides the orders of every developer."""
+def instructions(*, branch: str, base_branch: str, allow_protected: bool = False) -> str:
+    """Return what a developer worker is told of this repository, besides the orders of every developer.
+
+    Args:
+        branch: of the checkout.
+        base_branch: where it starts.
+        allow_protected: a person allowed this task to change the files that the manifest protects.
+
+    """
+    protected = (
+        "This task may change the files that project.yaml protects, so far as it needs to."
+        if allow_protected
+        else "Do not change the files that project.yaml protects."
+    )
     return "\n".join(
         [
             "## This repository",
             "",
             f"- The checkout is on branch {branch}, which starts at {base_branch}. Stay on it; commit on it.",
-            "- Read AGENTS.md first and follow it. Do not change the files that project.yaml protects.",
+            f"- Read AGENTS.md first and follow it. {protected}",
             "- Write tests for what you add. Never delete, skip or weaken an existing test.",
             "- Before you commit, `make check` must pass. Do not push: your commits are collected.",
             "- Put no secret into the repository.",

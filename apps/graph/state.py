@@ -11,6 +11,7 @@ class Verdict(StrEnum):
 
     OK = "ok"  # go on
     REWORK = "rework"  # the work said no: back to the agent with the evidence
+    REBASE = "rebase"  # the base has moved on: the same commits on the new one
     NEW_ATTEMPT = "new_attempt"  # the worker broke: another one, once this one is gone
     AGAIN = "again"  # one more round of a declared loop (the next service, an answered question)
     STOP = "stop"  # nothing more can be done
@@ -29,16 +30,19 @@ class RunState(TypedDict, total=False):
     # Budgets are part of the state, so that a run keeps those it began with.
     max_attempts: int
     max_reworks: int
+    max_rebases: int  # within one round
     attempt: int  # number of the present worker, from 1
     rework: int  # how often the work was sent back to an agent
+    rebase: int  # how often the present round's change was put on a newer base
     fresh: bool  # the project had no repository when the run began
-    base_sha: str
+    base_sha: str  # of the worker's checkout: it stays its base when its change is rebased
     base_branch: str
     branch: str
     worker_id: str
     turn_id: str
     change_id: str
     verification_id: str
+    measured: dict[str, Any]  # the numbers of the present verification
     # deploy
     commit_sha: str
     bundle_name: str

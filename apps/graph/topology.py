@@ -38,7 +38,8 @@ def compile_flow(flow: Flow, saver: BaseCheckpointSaver[Any]) -> Compiled:
         if name == routing.FINISH:
             builder.add_edge(name, END)
             continue
-        targets = {stop.ok, routing.FINISH, stop.again, routing.REWORK, routing.REQUEST_REMOVAL}
+        loops = {routing.REWORK, routing.REQUEST_REBASE, routing.REQUEST_REMOVAL}
+        targets = {stop.ok, routing.FINISH, stop.again, *loops}
         known: dict[Hashable, str] = {target: target for target in targets if target in flow.stops}
         builder.add_conditional_edges(name, partial(routing.next_node, ok=stop.ok, again=stop.again), known)
     return builder.compile(checkpointer=saver)

@@ -52,9 +52,22 @@ def round_of(state: RunState) -> str:
     return f"{state['attempt']}.{state['rework']}"
 
 
-def effect_key(state: RunState, what: str) -> str:
-    """Name an effect of the present round, the same at every repetition."""
-    return f"run-{state['run_id']}-{what}-{round_of(state)}"
+def change_of(state: RunState) -> str:
+    """Name the present round's change: the worker's own, or which rebase of it."""
+    rebase = state.get("rebase", 0)
+    return f"{round_of(state)}.{rebase}" if rebase else round_of(state)
+
+
+def effect_key(state: RunState, what: str, part: str | None = None) -> str:
+    """Name an effect of the present round, the same at every repetition.
+
+    Args:
+        state: of the run.
+        what: the kind of effect.
+        part: which change of the round, if the effect belongs to one.
+
+    """
+    return f"run-{state['run_id']}-{what}-{part or round_of(state)}"
 
 
 def refused(failure: Failure, verdict: Verdict) -> RunState:

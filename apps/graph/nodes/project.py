@@ -22,6 +22,8 @@ def load(state: RunState) -> RunState:
         "rework": 0,
         "max_attempts": settings.GRAPH_MAX_WORKER_ATTEMPTS,
         "max_reworks": settings.GRAPH_MAX_REWORKS,
+        "rebase": 0,
+        "max_rebases": settings.GRAPH_MAX_REBASES,
         "failure": None,
     }
 

@@ -82,7 +82,7 @@ def rework(state: RunState) -> RunState:
     Run.objects.filter(pk=facts.run_id(state)).update(reworks=number)
     failure = state.get("failure") or {}
     facts.tell(state, TaskEventKind.REWORK, str(number), {"number": number, "code": failure.get("code", "")})
-    return {"rework": number}
+    return {"rework": number, "rebase": 0}
 
 
 def _evidence(state: RunState) -> str:
@@ -93,4 +93,6 @@ def _evidence(state: RunState) -> str:
     log_tail = ""
     if failure.stage == "verification" and "verification_id" in state:
         log_tail = selectors.get_verification(UUID(state["verification_id"])).log_tail
+    elif failure.stage == "checks":
+        log_tail = projects.get_host_excerpt(merge_request_id=UUID(state["change_id"]))
     return prompts.evidence(failure, log_tail=log_tail)

@@ -13,23 +13,27 @@ from apps.workers.requests import VerificationRequest
 
 
 def request_verification(state: RunState) -> RunState:
-    """Ask for the checks; commands and protected paths are those of the base."""
-    project = facts.project_of(state)
+    """Ask for the checks; commands and protected paths are those of the base.
+
+    The change says which commits: a rebase's are not those of the worker.
+    """
+    task = facts.task_of(state)
+    project = task.project
     change = projects.get_change_outcome(merge_request_id=UUID(state["change_id"]))
-    turn = selectors.get_turn_outcome(turn_id=UUID(state["turn_id"]))
+    protected = () if task.allow_protected else tuple((project.manifest or {}).get("protected", ()))
     request = VerificationRequest(
         project_id=project.pk,
         task_id=UUID(state["task_id"]),
         bundle_name=change.checkout_name,
         bundle_sha256=change.checkout_sha256,
-        base_sha=state["base_sha"],
-        head_sha=turn.commit_sha or "",
+        base_sha=change.base_sha,
+        head_sha=change.head_sha,
         commands=facts.commands_of(project),
-        protected=tuple((project.manifest or {}).get("protected", ())),
+        protected=protected,
     )
-    key = facts.effect_key(state, "verification")
+    key = facts.effect_key(state, "verification", facts.change_of(state))
     verification_id = services.request_verification(idempotency_key=key, request=request)
-    facts.tell(state, TaskEventKind.CHECKS_STARTED, facts.round_of(state))
+    facts.tell(state, TaskEventKind.CHECKS_STARTED, facts.change_of(state))
     return {"verification_id": str(verification_id)}
 
 
@@ -40,10 +44,10 @@ def await_verification(state: RunState) -> RunState | Wait:
         return Wait("verification", state["verification_id"])
     numbers = measured(outcome.evidence)
     if outcome.status == "succeeded":
-        facts.tell(state, TaskEventKind.CHECKS_PASSED, facts.round_of(state), numbers)
-        return {"failure": None}
+        facts.tell(state, TaskEventKind.CHECKS_PASSED, facts.change_of(state), numbers)
+        return {"failure": None, "measured": numbers}
     failure = judgement.ended("verification", outcome.status, outcome.failure)
-    facts.tell(state, TaskEventKind.CHECKS_FAILED, facts.round_of(state), {**numbers, "code": failure.code})
+    facts.tell(state, TaskEventKind.CHECKS_FAILED, facts.change_of(state), {**numbers, "code": failure.code})
     return facts.refused(failure, judgement.verdict_on_work(failure))
 
 

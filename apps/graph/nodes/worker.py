@@ -7,6 +7,7 @@ from apps.graph import judgement, prompts
 from apps.graph.models import Run
 from apps.graph.nodes import facts
 from apps.graph.state import RunState, Wait
+from apps.projects import services as projects
 from apps.projects.models import TaskEventKind
 from apps.workers import selectors, services
 from apps.workers.requests import WorkerRequest
@@ -30,7 +31,9 @@ def request_worker(state: RunState) -> RunState:
         base_branch=project.default_branch,
         base_sha=project.head_sha,
         branch=branch,
-        instructions=prompts.instructions(branch=branch, base_branch=project.default_branch),
+        instructions=prompts.instructions(
+            branch=branch, base_branch=project.default_branch, allow_protected=task.allow_protected
+        ),
     )
     key = f"run-{state['run_id']}-worker-{attempt}"
     worker = selectors.get_worker(services.request_worker(idempotency_key=key, request=request))
@@ -63,8 +66,9 @@ def await_worker(state: RunState) -> RunState | Wait:
 
 
 def request_removal(state: RunState) -> RunState:
-    """Ask for the end of a worker that is of no more use; one that has ended is left alone."""
+    """Ask for the end of a worker that is of no more use, and of what it left at the git host."""
     services.cancel_worker(worker_id=UUID(state["worker_id"]))
+    projects.tidy_changes(task_id=UUID(state["task_id"]))
     return {}
 
 
@@ -77,4 +81,4 @@ def await_removal(state: RunState) -> RunState | Wait:
     facts.tell(
         state, TaskEventKind.NEW_ATTEMPT, str(attempt), {"attempt": attempt, "code": failure.get("code", "")}
     )
-    return {"attempt": attempt}
+    return {"attempt": attempt, "rebase": 0}

@@ -99,6 +99,28 @@ def test_only_the_works_own_faults_go_back_to_the_agent(kind: FailureKind) -> No
 
 
 @pytest.mark.parametrize(
+    ("kind", "code", "seen", "verdict"),
+    [
+        (FailureKind.PLATFORM, "base_moved", 0, Verdict.REBASE),
+        (FailureKind.PRODUCT, "merge_conflict", 0, Verdict.REBASE),
+        (FailureKind.PRODUCT, "rebase_conflict", 0, Verdict.STOP),
+        (FailureKind.PRODUCT, "rebase_empty", 0, Verdict.STOP),
+        (FailureKind.PRODUCT, "protected_path_changed", 0, Verdict.REWORK),
+        (FailureKind.PRODUCT, "host_checks_failed", 1, Verdict.REWORK),
+        (FailureKind.PRODUCT, "host_checks_failed", 2, Verdict.REWORK),
+        (FailureKind.PRODUCT, "host_checks_failed", 3, Verdict.STOP),
+        (FailureKind.PROVIDER, "host_checks_missing", 0, Verdict.STOP),
+        (FailureKind.PROVIDER, "forge_refused", 0, Verdict.STOP),
+        (FailureKind.USER, "pull_request_closed", 0, Verdict.STOP),
+    ],
+)
+def test_an_unmerged_change_is_repaired_rebased_or_the_end(
+    kind: FailureKind, code: str, seen: int, verdict: Verdict
+) -> None:
+    assert judgement.verdict_on_change(failure(kind, code), seen=seen) == verdict
+
+
+@pytest.mark.parametrize(
     ("verdict", "kind", "status"),
     [
         (Verdict.OK, None, "succeeded"),

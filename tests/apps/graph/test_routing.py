@@ -11,7 +11,8 @@ pytestmark = pytest.mark.unit
 
 
 def state(verdict: str, *, attempt: int = 1, rework: int = 0) -> RunState:
-    return {"verdict": verdict, "attempt": attempt, "rework": rework, "max_attempts": 3, "max_reworks": 2}
+    budgets: RunState = {"max_attempts": 3, "max_reworks": 2, "max_rebases": 3}
+    return budgets | {"verdict": verdict, "attempt": attempt, "rework": rework}
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,10 @@ def state(verdict: str, *, attempt: int = 1, rework: int = 0) -> RunState:
         (state(Verdict.NEW_ATTEMPT), routing.REQUEST_REMOVAL),
         (state(Verdict.NEW_ATTEMPT, attempt=2), routing.REQUEST_REMOVAL),
         (state(Verdict.NEW_ATTEMPT, attempt=3), routing.FINISH),
+        (state(Verdict.REBASE), routing.REQUEST_REBASE),
+        (state(Verdict.REBASE) | {"rebase": 2}, routing.REQUEST_REBASE),
+        (state(Verdict.REBASE) | {"rebase": 3}, routing.FINISH),
+        ({"verdict": Verdict.REBASE}, routing.FINISH),
         (state(Verdict.STOP), routing.FINISH),
     ],
 )
@@ -44,7 +49,8 @@ def test_every_node_is_reachable_and_leads_to_a_known_one(flow: Flow) -> None:
 
     while frontier:
         stop = flow.stops[frontier.pop()]
-        escapes = [name for name in (routing.REWORK, routing.REQUEST_REMOVAL) if name in flow.stops]
+        loops = (routing.REWORK, routing.REQUEST_REBASE, routing.REQUEST_REMOVAL)
+        escapes = [name for name in loops if name in flow.stops]
         for name in filter(None, [stop.ok, stop.again, routing.FINISH, *escapes]):
             assert name in flow.stops
             if name not in seen:

@@ -11,7 +11,15 @@ from apps.failures import Failure, FailureKind
 from apps.graph import executor, services
 from apps.graph.models import Run
 from apps.infra.models import DeploymentStatus, ServiceDeployment
-from apps.projects.models import MergeRequest, MergeRequestStatus, Project, ProjectStatus, Task, TaskEvent
+from apps.projects.models import (
+    ForgeName,
+    MergeRequest,
+    MergeRequestStatus,
+    Project,
+    ProjectStatus,
+    Task,
+    TaskEvent,
+)
 from apps.workers.models import Turn, TurnStatus, Verification, VerificationStatus, Worker, WorkerStatus
 from tests.factories import make_project, make_server, make_sha, make_task
 
@@ -31,8 +39,10 @@ def platform_failure(stage: str, code: str) -> dict[str, Any]:
 class World:
     """One task on one project, and the hands that move the rows it waits for."""
 
-    def __init__(self, *, project_status: str = ProjectStatus.ACTIVE, **task_fields: Any) -> None:
-        self.project: Project = make_project(status=project_status)
+    def __init__(
+        self, *, project_status: str = ProjectStatus.ACTIVE, forge: str = ForgeName.LOCAL, **task_fields: Any
+    ) -> None:
+        self.project: Project = make_project(status=project_status, forge=forge)
         self.task: Task = make_task(project=self.project, **task_fields)
 
     # --- the run ---
@@ -105,9 +115,26 @@ class World:
             self.change.pk, to=MergeRequestStatus.OPEN, checkout_name=name, checkout_sha256=digest
         )
 
-    def refuse_change(self, code: str = "protected_path") -> None:
+    def refuse_change(self, code: str = "protected_path", **columns: Any) -> None:
         failure = product_failure("change", code)
+        MergeRequest.transition(self.change.pk, to=MergeRequestStatus.REFUSED, failure=failure, **columns)
+
+    def move_base(self) -> None:
+        """Let the merge meet a base that has moved on."""
+        failure = platform_failure("merge", "base_moved")
         MergeRequest.transition(self.change.pk, to=MergeRequestStatus.REFUSED, failure=failure)
+
+    def fail_at_host(self, *, fingerprint: str = "f1", excerpt: str = "E   assert 3 == 4") -> None:
+        """Let the git host's checks of the proposed change fail."""
+        failure = product_failure("checks", "host_checks_failed")
+        failure["details"] = {"job": "check", "step": "Run make check", "log_tail": excerpt}
+        MergeRequest.transition(
+            self.change.pk,
+            to=MergeRequestStatus.REFUSED,
+            failure=failure,
+            fingerprint=fingerprint,
+            checks={"status": "failed", "excerpt": excerpt},
+        )
 
     def merge(self) -> None:
         sha = make_sha()
