@@ -66,6 +66,7 @@ def examine() -> Iterator[Finding]:
     yield _encryption(values.get("ENCRYPTION_KEYS", ""))
     yield from _agents(values)
     yield from _workers(values)
+    yield from _github(values)
 
 
 def _python() -> Finding:
@@ -231,6 +232,40 @@ def exposure_of(interface: str) -> Finding:
         is_optional=True,
         text=f"containers reach these ports of this machine: {', '.join(map(str, found))}",
         repair=f"let them listen on 127.0.0.1, or as root: {exposure.closing_rules(interface)}",
+    )
+
+
+def _github(values: Mapping[str, str]) -> Iterator[Finding]:
+    """Ask GitHub about the app, where the settings name one or make projects there."""
+    is_used = values.get("PROJECTS_FORGE") == "github"
+    if not is_used and not values.get("GITHUB_APP_ID"):
+        return
+    from apps.projects.forge.github.config import DEFAULT_API_URL, GitHubConfig
+    from apps.projects.forge.github.examination import examine as examine_github
+
+    config = GitHubConfig(
+        organisation=values.get("GITHUB_ORG", ""),
+        app_id=values.get("GITHUB_APP_ID", ""),
+        private_key=values.get("GITHUB_APP_PRIVATE_KEY", ""),
+        private_key_path=values.get("GITHUB_APP_PRIVATE_KEY_PATH", ""),
+        api_url=values.get("GITHUB_API_BASE_URL") or DEFAULT_API_URL,
+    )
+    for found in examine_github(config):
+        yield Finding(
+            name=found.name,
+            is_ok=found.is_ok,
+            text=found.text,
+            repair=found.repair,
+            is_optional=not is_used,
+        )
+    yield Finding(
+        name="github webhook",
+        is_ok=bool(values.get("GITHUB_WEBHOOK_SECRET")),
+        is_optional=True,
+        text="its deliveries are taken"
+        if values.get("GITHUB_WEBHOOK_SECRET")
+        else "off: polling alone tells",
+        repair="set GITHUB_WEBHOOK_SECRET here and in the app, whose webhook goes to /webhooks/github of this host",
     )
 
 
