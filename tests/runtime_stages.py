@@ -139,10 +139,13 @@ class DockerStage:
 
     def _tell(self, name: str, order: str) -> None:
         wait = "while [ ! -e ready ] || [ -e todo ]; do sleep 0.01; done"
-        self._do(name, f'{wait}; printf "%s" "$1" > order; mv order todo', order)
+        script = f'{wait}; printf "%s" "$1" > order; mv order todo'
+        done = self.runtime.exec(name, ["sh", "-c", script, "sh", order])
+        # An order to end is obeyed at once, and whatever runs in the container is killed with it.
+        assert done.exit_code in {0, 137}, done.output
 
-    def _do(self, name: str, script: str, *arguments: str) -> None:
-        done = self.runtime.exec(name, ["sh", "-c", script, "sh", *arguments])
+    def _do(self, name: str, script: str) -> None:
+        done = self.runtime.exec(name, ["sh", "-c", script])
         assert done.exit_code == 0, done.output
 
 
