@@ -130,7 +130,7 @@ class DoubleStage(PatientStage):
         pull = held.pull(number)
         assert pull is not None
         with self.github.lock:
-            return pulls.merge(self.github, held, pull, {}, by=Token("person", {}))
+            return pulls.merge(self.github, held, pull, {}, by=Token("person", {"workflows": "admin"}))
 
 
 class RealStage(PatientStage):

@@ -92,9 +92,20 @@ def authorize(github: Any, request: Request, needs: str) -> None:
     request.token = find_token(github, credential)
     if "repo" in request.params:
         request.repository = github.find(request.params["owner"], request.params["repo"])
+        moved = github.renamed(request.params["owner"], request.params["repo"])
+        if moved is not None and request.token.sees(moved.id):
+            raise _moved(request, moved.id)
         if request.repository is None or not request.token.sees(request.repository.id):
             raise not_found()
     return check_permission(request.token, needs)
+
+
+def _moved(request: Request, repository_id: int) -> Refusal:
+    """Lead from a former name to the id, as the host does until somebody takes the name."""
+    rest = request.path.split("/", 4)[4:]
+    url = "/".join([f"{request.url}/repositories/{repository_id}", *rest])
+    status = 301 if request.method == "GET" else 307
+    return Refusal(status, "Moved Permanently", headers={"Location": url})
 
 
 # --- Endpoints --------------------------------------------------------------

@@ -96,6 +96,7 @@ def dispatch(github: Any, request: Request) -> Answer:
         return Answer(204)
     spec = runs.Start("workflow_dispatch", path, ref, sha, sha, f"refs/heads/{ref}", inputs=inputs)
     run = runs.start(github, request.repository, spec, document)
+    run.hidden_listings = github.stage.new_runs_are_hidden_for
     if not wants_details:
         return Answer(204)
     view = runs.show(request.base_url, request.repository, run)
@@ -160,6 +161,10 @@ def _list(request: Request, found: list[Run]) -> Answer:
         if query.get("head_sha") in (None, run.head_sha) and word in (None, run.status, run.conclusion)
         if _is_created(run, query.get("created"))
     ]
+    hidden = [run for run in found if run.hidden_listings > 0]
+    for run in hidden:
+        run.hidden_listings -= 1
+    found = [run for run in found if run not in hidden]
     found.sort(key=lambda run: -run.id)
     shown = [runs.show(request.base_url, request.repository, run) for run in found]
     return page(request, shown, "workflow_runs")

@@ -227,8 +227,8 @@ def shown(value: Any) -> str:
         return ""
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float):
-        return str(int(value)) if value.is_integer() else str(value)
+    if isinstance(value, float | int):
+        return str(int(value)) if float(value).is_integer() else str(value)
     return "Object" if isinstance(value, Mapping) else "Array" if isinstance(value, list) else str(value)
 
 

@@ -12,7 +12,6 @@ from tests.github_server.protection import refusal_of_update
 from tests.github_server.state import Repository, Token
 from tests.github_server.wire import Answer, Refusal
 
-WORKFLOWS = ".github/workflows"
 ZERO = "0" * 40
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="GitHub"'}
 
@@ -23,6 +22,10 @@ def serve(github: Any, method: str, path: str, query: str, headers: Mapping[str,
     name, _, service_path = rest.partition("/")
     token = _token(github, headers)
     repository = github.find(owner, name.removesuffix(".git"))
+    moved = github.renamed(owner, name.removesuffix(".git"))
+    if moved is not None and token.sees(moved.id):
+        target = f"{github.base_url}/{moved.full_name}.git/{service_path}"
+        return Answer(301, headers={"Location": f"{target}?{query}" if query else target})
     if repository is None or not token.sees(repository.id):
         raise Refusal(404, "Repository not found.")
     github.stage.git_calls += 1
@@ -128,14 +131,6 @@ def _refuse_ref(
         if words:
             return f"error: GH006: Protected branch update failed for {ref}.\nerror: {words}"
     if new != ZERO and not token.allows("workflows", "write"):
-        file = _changed_workflow(repository, new, quarantine)
-        if file:
-            words = "refusing to allow a GitHub App to create or update workflow"
-            return f"error: {words} `{file}` without `workflows` permission"
+        words = git_store.refusal_of_workflows(repository.path, (new, "--not", "--all"), quarantine)
+        return f"error: {words}" if words else None
     return None
-
-
-def _changed_workflow(repository: Repository, new: str, quarantine: dict[str, str]) -> str:
-    arguments = ("log", "--format=", "--name-only", "-m", new, "--not", "--all", "--", WORKFLOWS)
-    lines = git_store.git(repository.path, *arguments, environment=quarantine).decode().split()
-    return lines[0] if lines else ""

@@ -144,3 +144,15 @@ def commit_tree(
         .decode()
         .strip()
     )
+
+
+def refusal_of_workflows(
+    path: Path, commits: tuple[str, ...], environment: Mapping[str, str] | None = None
+) -> str | None:
+    """Return why commits may not come from a token without the permission for workflows."""
+    arguments = ("log", "--format=", "--name-only", "-m", *commits, "--", ".github/workflows")
+    files = git(path, *arguments, environment=environment).decode().split()
+    if not files:
+        return None
+    words = "refusing to allow a GitHub App to create or update workflow"
+    return f"{words} `{files[0]}` without `workflows` permission"

@@ -117,19 +117,10 @@ def merge(github: Any, repository: Repository, pull: Pull, body: dict[str, Any],
     """Merge with a merge commit, as far as the rules let it.
 
     Raises:
-        Refusal: 405 for what cannot be merged, 409 for another head than was expected.
+        Refusal: 405 for what cannot be merged, 409 for another head than was expected, 403 for workflows.
 
     """
-    if pull.state != "open" or pull.draft:
-        raise Refusal(405, "Pull Request is not mergeable")
-    refresh(repository, pull)
-    if body.get("sha") not in (None, pull.head_sha):
-        raise Refusal(409, "Head branch was modified. Review and try the merge again.")
-    if body.get("merge_method", "merge") != "merge":
-        raise Refusal(405, "This double merges with merge commits alone")
-    refusal = refusal_of_merge(repository, pull)
-    if refusal:
-        raise Refusal(405, refusal)
+    _check_merge(repository, pull, body, by)
     tree = git_store.merge_tree(repository.path, pull.base_sha, pull.head_sha)
     if tree is None:
         raise Refusal(405, "Pull Request is not mergeable")
@@ -146,3 +137,20 @@ def merge(github: Any, repository: Repository, pull: Pull, body: dict[str, Any],
     events.pull_request(github, repository, pull, "closed", by=by)
     events.pushed(github, repository, {pull.base: (pull.base_sha, made)}, by=by)
     return made
+
+
+def _check_merge(repository: Repository, pull: Pull, body: dict[str, Any], by: Any) -> None:
+    if pull.state != "open" or pull.draft:
+        raise Refusal(405, "Pull Request is not mergeable")
+    refresh(repository, pull)
+    if body.get("sha") not in (None, pull.head_sha):
+        raise Refusal(409, "Head branch was modified. Review and try the merge again.")
+    if body.get("merge_method", "merge") != "merge":
+        raise Refusal(405, "This double merges with merge commits alone")
+    if not by.allows("workflows", "write"):
+        words = git_store.refusal_of_workflows(repository.path, (f"{pull.base_sha}..{pull.head_sha}",))
+        if words:
+            raise Refusal(403, words)
+    refusal = refusal_of_merge(repository, pull)
+    if refusal:
+        raise Refusal(405, refusal)

@@ -109,6 +109,7 @@ def change_repository(github: Any, request: Request) -> Answer:
     if "name" in body and body["name"] != repository.name:
         if github.find(github.org, body["name"]):
             raise invalid("Repository", "name", message="name already exists on this account")
+        repository.former_names.add(repository.name.lower())
         repository.name = body["name"]
     repository.description = body.get("description", repository.description) or ""
     repository.private = body.get("private", repository.private)

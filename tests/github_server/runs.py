@@ -78,7 +78,7 @@ def github_context(github: Any, repository: Repository, run: Run) -> dict[str, A
         "api_url": github.url,
         "base_ref": pull.base if pull else "",
         "event_name": run.event,
-        "event": {"inputs": run.inputs, "number": float(pull.number) if pull else None},
+        "event": event_of(repository, run),
         "head_ref": pull.head if pull else "",
         "ref": run.ref,
         "ref_name": run.ref.removeprefix("refs/heads/").removeprefix("refs/pull/"),
@@ -93,6 +93,18 @@ def github_context(github: Any, repository: Repository, run: Run) -> dict[str, A
         "sha": run.sha,
         "workflow": run.name,
     }
+
+
+def event_of(repository: Repository, run: Run) -> dict[str, Any]:
+    """Return the event that started a run, as far as anybody here looks into it."""
+    pull = repository.pull(run.pulls[0]) if run.pulls else None
+    if pull is None:
+        words = {
+            key: str(value).lower() if value in (True, False) else value for key, value in run.inputs.items()
+        }
+        return {"inputs": words, "ref": run.ref, "after": run.sha}
+    ends = {"head": {"ref": pull.head, "sha": run.head_sha}, "base": {"ref": pull.base, "sha": pull.base_sha}}
+    return {"number": pull.number, "pull_request": {"number": pull.number, "title": pull.title, **ends}}
 
 
 def announce(github: Any, repository: Repository, run: Run, action: str) -> None:

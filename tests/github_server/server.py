@@ -134,6 +134,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 def call(github: GitHub, request: Request) -> Answer:
     """Answer one call of the API, counted and within its limits."""
+    request.path = _by_name(github, request.path)
     found = routing.find(request.method, request.path)
     if "user-agent" not in request.headers:
         raise Refusal(403, "Request forbidden by administrative rules. Please send a User-Agent header.")
@@ -143,6 +144,8 @@ def call(github: GitHub, request: Request) -> Answer:
     route, request.params = found
     try:
         github.stage.admit(route.name)
+        if github.stage.tokens_last_calls and github.stage.used % github.stage.tokens_last_calls == 0:
+            github.expire_tokens()
         with github.lock:
             access.authorize(github, request, route.needs)
             answer = route.handler(github, request)
@@ -154,6 +157,15 @@ def call(github: GitHub, request: Request) -> Answer:
         answer.headers = {**github.stage.rate_headers(), **answer.headers}
     answer.headers["X-GitHub-Media-Type"] = "github.v3; format=json"
     return answer
+
+
+def _by_name(github: GitHub, path: str) -> str:
+    """Return the path of a repository by name for one by id."""
+    first, _, rest = path.removeprefix("/repositories/").partition("/")
+    if not path.startswith("/repositories/") or not rest or not first.isdigit():
+        return path
+    repository = github.by_id(int(first))
+    return f"/repos/{repository.full_name}/{rest}" if repository else path
 
 
 def _conditional(github: GitHub, request: Request, answer: Answer) -> Answer:

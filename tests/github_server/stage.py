@@ -33,6 +33,8 @@ class Stage:
 
     Attributes:
         token_seconds: how long an installation token lives.
+        tokens_last_calls: every so many calls all tokens of the installation expire; 0 is never.
+        new_runs_are_hidden_for: how many listings do not show a dispatched run yet.
         hourly_limit: calls an installation may make.
         delay_seconds: how long every answer to a matching call (`delay_calls`) takes.
         knows_run_details: False plays a server from before February 2026, which refuses the parameter.
@@ -47,6 +49,8 @@ class Stage:
 
     def __init__(self) -> None:
         self.token_seconds = 3600.0
+        self.tokens_last_calls = 0
+        self.new_runs_are_hidden_for = 0
         self.hourly_limit = 5000
         self.delay_seconds = 0.0
         self.delay_calls = re.compile(".*")

@@ -111,8 +111,7 @@ class Run:
     ref: str
     document: Any  # workflow.Workflow, None if the file cannot be used
     suite_id: int
-    payload: dict[str, Any] = field(default_factory=dict)
-    inputs: dict[str, str] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
     pulls: tuple[int, ...] = ()
     attempt: int = 1
     status: str = "queued"
@@ -121,6 +120,7 @@ class Run:
     created_at: str = field(default_factory=now)
     updated_at: str = field(default_factory=now)
     complaint: str = ""
+    hidden_listings: int = 0  # how many listings do not show it yet
 
     @property
     def file(self) -> str:
@@ -159,6 +159,7 @@ class Repository:
     private: bool = True
     default_branch: str = "main"
     topics: list[str] = field(default_factory=list)
+    former_names: set[str] = field(default_factory=set)
     settings: dict[str, Any] = field(default_factory=dict)
     protection: dict[str, dict[str, Any]] = field(default_factory=dict)
     pulls: list[Pull] = field(default_factory=list)

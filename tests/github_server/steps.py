@@ -162,7 +162,7 @@ def _environment(job: Any, contexts: dict[str, Any], files: dict[str, Path]) -> 
     words += ("repository", "repository_id", "repository_owner", "run_attempt", "run_id", "run_number")
     words += ("server_url", "sha", "workflow", "workspace", "job")
     event = job.folder / "temp" / "event.json"
-    event.write_text(json.dumps({"inputs": job.task.run.inputs, **job.task.run.payload}))
+    event.write_text(json.dumps(github["event"]))
     base = {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "LANG": "C.UTF-8",

@@ -157,3 +157,18 @@ def test_name_is_taken_once(github: GitHub) -> None:
 
     assert (first.status_code, second.status_code) == (201, 422)
     assert second.json()["errors"][0]["message"] == "name already exists on this account"
+
+
+def test_renamed_repository_is_found_by_its_former_name_until_somebody_takes_it(
+    github: GitHub, visitor: Visitor, tmp_path: Path
+) -> None:
+    visitor.start(tmp_path / "books", "books", {"README.md": "Books"})
+    visitor.call("PATCH", BOOKS, {"name": "library"}).raise_for_status()
+
+    moved = visitor.call("GET", f"{BOOKS}/branches")
+    fetched = visitor.git(tmp_path / "books", "fetch", "origin", check=False)
+
+    assert (moved.history[0].status_code, moved.status_code) == (301, 200)
+    assert fetched.returncode == 0
+    github.create_repository("books")
+    assert visitor.call("GET", f"{BOOKS}/branches").json() == []

@@ -76,7 +76,6 @@ def test_filters_decide_what_starts(filters: str, event: str, branch: str, actio
         "neither",
         "context",
         "if-secret",
-        "brace",
         "run-name",
         "needs",
         "yaml",

@@ -93,6 +93,12 @@ class GitHub:
             (item for item in self.repositories if (item.owner.lower(), item.name.lower()) == wanted), None
         )
 
+    def renamed(self, owner: str, name: str) -> Repository | None:
+        """Return the repository that had a name which nobody has taken since."""
+        if self.find(owner, name) is not None:
+            return None
+        return next((item for item in self.repositories if name.lower() in item.former_names), None)
+
     def by_id(self, repository_id: int) -> Repository | None:
         return next((item for item in self.repositories if item.id == repository_id), None)
 
