@@ -16,6 +16,9 @@ class Module(models.TextChoices):
     """A part of the template that a project may be made of."""
 
     BACKEND = "backend", _("Backend")
+    TELEGRAM = "telegram", _("Telegram bot")
+    WORKER = "worker", _("Background worker")
+    FRONTEND = "frontend", _("Web pages")
 
 
 class ForgeName(models.TextChoices):
