@@ -20,10 +20,11 @@ from apps.errors import Conflict, Invalid, OrchestratorError, Unavailable
 from apps.lifecycle import IllegalTransition
 from apps.projects import polling
 from apps.projects.endings import AttemptsExhausted, failure_of, is_refusal
+from apps.projects.forge.base import BaseMoved, BranchMoved
 from apps.projects.forge.hosting import ForgeRefused, Hosting
 from apps.projects.integration import Merged, adopt_merge, merge_change, open_change
 from apps.projects.models import MergeRequest, MergeRequestStatus, Project, ProjectStatus
-from apps.projects.proposal_errors import HostChecksLate
+from apps.projects.proposal_errors import BranchTakenOver, HostChecksLate
 from apps.projects.proposals import Found, accept_merge, follow_change
 from apps.projects.rebasing import rebase_change
 from apps.projects.scaffold import scaffold
@@ -179,12 +180,14 @@ def _merge(change: MergeRequest, tools: Tools) -> bool:
     def merge() -> Merged:
         try:
             return merge_change(change, tools)
-        except (Conflict, Invalid):
-            # Somebody may have merged the pull request at this very moment.
+        except (Conflict, Invalid) as error:
+            # Somebody may have merged the pull request at this very moment, or pushed onto its branch.
             merged = _merge_by_person(change, tools) if tools.hosting is not None else None
-            if merged is None:
-                raise
-            return merged
+            if merged is not None:
+                return merged
+            if isinstance(error, BranchMoved) and not isinstance(error, BaseMoved):
+                raise BranchTakenOver(details=error.details) from error
+            raise
 
     return _finish_merge(change, tools, merge)
 

@@ -23,6 +23,7 @@ MODES: Final = frozenset(
         "wrong-branch",
         "break-tests",
         "break-tests-once",
+        "break-host-checks-once",
         "delete-tests",
         "skip-tests",
         "exit-1",
@@ -39,6 +40,15 @@ _FAILING_TEST: Final = '''"""Fails as told."""
 
 def test_rehearsal_was_told_to_break() -> None:
     assert "told" == "not told"
+'''
+
+_FAILING_ELSEWHERE: Final = '''"""Fails on a git host's runner alone, as told."""
+
+import os
+
+
+def test_rehearsal_was_told_to_break_there() -> None:
+    assert "CI" not in os.environ
 '''
 
 Say = Callable[[str, str, int], None]
@@ -75,7 +85,9 @@ def before_commit(mode: str | None, checkout: Path, *, has_evidence: bool) -> No
         git(checkout, "checkout", "--quiet", "-B", ELSEWHERE)
     elif mode == "break-tests" or (mode == "break-tests-once" and not has_evidence):
         (checkout / BROKEN_TEST).write_text(_FAILING_TEST)
-    elif mode == "break-tests-once":
+    elif mode == "break-host-checks-once" and not has_evidence:
+        (checkout / BROKEN_TEST).write_text(_FAILING_ELSEWHERE)
+    elif mode in ("break-tests-once", "break-host-checks-once"):
         (checkout / BROKEN_TEST).unlink(missing_ok=True)
     elif mode == "delete-tests":
         (checkout / "tests/test_health.py").unlink(missing_ok=True)

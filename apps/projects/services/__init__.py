@@ -1,7 +1,6 @@
 """The writers of this app's rows: they check, write and enqueue, and do nothing outside the database."""
 
 from apps.projects.services.changes import (
-    hasten_changes,
     propose_change,
     rebase_change,
     request_merge,
@@ -52,7 +51,6 @@ __all__ = [
     "delete_secret",
     "finish_task",
     "generate_secrets",
-    "hasten_changes",
     "mark_task_canceling",
     "mark_task_running",
     "propose_change",

@@ -5,7 +5,6 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
 from django.utils import timezone
 
 from apps import storage
@@ -187,29 +186,6 @@ def tidy_changes(*, task_id: UUID) -> None:
             continue
         MergeRequest.objects.filter(pk=row.pk).update(tidy_at=timezone.now(), attempts=0, poll_at=None)
         enqueue(tasks.reconcile_merge_request, merge_request_id=str(row.pk))
-
-
-@transaction.atomic
-def hasten_changes(*, project_id: UUID, head_sha: str = "", pull_request: int | None = None) -> int:
-    """Look at proposed changes now rather than at their next time: their git host has news.
-
-    Args:
-        project_id: whose repository the news are about.
-        head_sha: the commit, if the news name one.
-        pull_request: its number, if the news name one.
-
-    Returns:
-        How many there were.
-
-    """
-    proposed = MergeRequest.objects.filter(project_id=project_id, status=MergeRequestStatus.PROPOSED)
-    named = Q(head_sha=head_sha) if head_sha else Q()
-    named |= Q(pull_request=pull_request) if pull_request is not None else Q()
-    found = list(proposed.filter(named).values_list("pk", flat=True))
-    MergeRequest.objects.filter(pk__in=found).update(poll_at=timezone.now())
-    for change_id in found:
-        enqueue(tasks.reconcile_merge_request, merge_request_id=str(change_id))
-    return len(found)
 
 
 def _check(*, project_id: UUID, task_id: UUID, branch: str, base_sha: str, head_sha: str) -> Project:

@@ -8,9 +8,10 @@ import pytest
 
 from apps import storage
 from apps.projects import reconciler, selectors, services
-from apps.projects.forge import hosting
+from apps.projects.forge import base, hosting
 from apps.projects.forge.hosting import CheckStatus, PullRequestState
 from apps.projects.models import MergeRequest, MergeRequestStatus
+from apps.projects.services import hints
 from tests.apps.projects.hosted import HostedBench, after, make_bench
 from tests.apps.projects.rig import Killed, KillSwitch, kills
 from tests.apps.projects.test_integration import BRANCH
@@ -102,8 +103,8 @@ class TestPullRequest:
         change = bench.reconcile(bench.work_on())
         bench.host.conclude(change.head_sha, CheckStatus.SUCCEEDED)
 
-        stranger = services.hasten_changes(project_id=bench.project.pk, head_sha="f" * 40)
-        found = services.hasten_changes(project_id=bench.project.pk, head_sha=change.head_sha)
+        stranger = hints.hint_change(project_id=bench.project.pk, head_sha="f" * 40)
+        found = hints.hint_change(project_id=bench.project.pk, head_sha=change.head_sha)
         bench.reconcile(change)
 
         assert (stranger, found) == (0, 1)
@@ -274,6 +275,15 @@ class TestOtherEnds:
         bench.forge.push(bench.repository(), source=bench.work.path, sha=other, branch=BRANCH, expected=None)
 
         bench.reconcile(change)
+
+        ended(change, "refused", "branch_taken_over", "user")
+
+    def test_commit_of_another_between_our_look_and_our_merge_is_theirs(self, bench):
+        change = bench.reconcile(bench.work_on())
+        bench.host.conclude(change.head_sha, CheckStatus.SUCCEEDED)
+        bench.host.fail("merge", base.BranchMoved("The pull request has another head"))
+
+        bench.look(change)
 
         ended(change, "refused", "branch_taken_over", "user")
 

@@ -265,6 +265,16 @@ class TestMisbehavior:
         assert _git(checkout, "branch", "--show-current") == misbehavior.ELSEWHERE
         assert _git(checkout, "rev-parse", "task/1") == _git(checkout, "rev-parse", "main")
 
+    def test_break_host_checks_once_fails_elsewhere_and_is_repaired(self, checkout: Path, turn: Turn) -> None:
+        turn(f"{BOOKS}\nrehearsal: break-host-checks-once")
+        broken = checkout / misbehavior.BROKEN_TEST
+        words = broken.read_text()
+
+        result = turn(f"{BOOKS}\nrehearsal: break-host-checks-once", evidence="host_checks_failed")
+
+        assert 'assert "CI" not in os.environ' in words
+        assert (result["status"], broken.exists()) == ("success", False)
+
     @pytest.mark.parametrize("mode", ["break-tests", "break-tests-once"])
     def test_broken_test_is_committed(self, checkout: Path, turn: Turn, mode: str) -> None:
         result = turn(f"{BOOKS}\nrehearsal: {mode}")
