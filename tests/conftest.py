@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -64,9 +65,11 @@ def engine_left_as_it_was(request: pytest.FixtureRequest) -> Iterator[None]:
     client = docker_engine.client()
     try:
         with docker_traces.presence() as us:
-            before, strangers = docker_traces.traces(client), docker_traces.has_strangers(client)
+            began, before = time.time(), docker_traces.traces(client)
+            strangers = docker_traces.has_strangers(client)
             yield
-            is_alone = us.is_alone and not strangers and not docker_traces.has_strangers(client)
+            strangers = strangers or docker_traces.has_strangers(client, since=began)
+            is_alone = us.is_alone and not strangers
             left = docker_traces.left(before, docker_traces.traces(client), is_alone=is_alone)
     finally:
         client.close()

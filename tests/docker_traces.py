@@ -8,6 +8,7 @@ import fcntl
 import os
 import re
 import tempfile
+import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,8 @@ from apps.workers.runtime.docker_convert import INSTALLATION
 PRESENCE: Final = Path(tempfile.gettempdir()) / "codegen-docker-tests.lock"
 #: As ``docker_engine``, ``tests.plugin`` and the milestones name theirs.
 _OF_TESTS: Final = re.compile(r"[tm][0-9a-f]{10}")
-_OUR_IMAGES: Final = "codegen-"
+#: What tests make containers of; others' containers leave volumes, too, and nothing tells whose they are.
+_OUR_IMAGES: Final = ("codegen-test-", "codegen-worker", "codegen-debian:", "sha256:")
 
 Traces = dict[str, Mapping[str, str]]
 
@@ -67,10 +69,17 @@ def traces(client: docker.DockerClient) -> Traces:
     return {name: one.get("Labels") or {} for name, one in (*containers, *volumes, *networks)}
 
 
-def has_strangers(client: docker.DockerClient) -> bool:
-    """Tell whether a container is there that is made from none of our images."""
+def has_strangers(client: docker.DockerClient, *, since: float | None = None) -> bool:
+    """Tell whether a container is there, or was made since a moment, that is none of the tests.
+
+    The engine remembers its latest events only.
+    """
     api: Any = client.api
-    return any(not one["Image"].startswith(_OUR_IMAGES) for one in api.containers(all=True))
+    words = {"type": "container", "event": "create"}
+    made = api.events(since=int(since), until=int(time.time()), filters=words, decode=True) if since else ()
+    images = [one["Image"] for one in api.containers(all=True)]
+    images += [event["Actor"]["Attributes"].get("image", "") for event in made]
+    return any(not image.startswith(_OUR_IMAGES) for image in images)
 
 
 def left(before: Collection[str], after: Mapping[str, Mapping[str, str]], *, is_alone: bool) -> list[str]:
@@ -88,4 +97,5 @@ def _is_of_tests(labels: Mapping[str, str], is_alone: bool) -> bool:
     if INSTALLATION in labels:
         # Another run's are removed by that run.
         return is_alone and _OF_TESTS.fullmatch(labels[INSTALLATION]) is not None
-    return is_alone
+    # Tests label what they make by our own labels or not at all.
+    return is_alone and not labels

@@ -1,5 +1,6 @@
 """The check that the tests leave nothing on the Docker engine sees what they could leave."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +24,13 @@ def engine() -> Iterator[docker.DockerClient]:
 
 @pytest.mark.unit
 def test_what_a_run_alone_has_made_is_its_own() -> None:
-    after = {"volume old": {}, "volume a": {}, "container b": OF_A_TEST, "network c": OF_A_STACK}
+    after = {
+        "volume old": {},
+        "volume a": {},
+        "container b": OF_A_TEST,
+        "network c": OF_A_STACK,
+        "volume d": {"com.docker.compose.project": "x"},
+    }
 
     found = left(["volume old"], after, is_alone=True)
 
@@ -53,7 +60,7 @@ def test_run_that_met_another_is_not_alone(tmp_path: Path) -> None:
 @pytest.mark.service
 @pytest.mark.docker
 def test_volume_without_a_name_is_seen(engine: docker.DockerClient) -> None:
-    before = docker_traces.traces(engine)
+    began, before = time.time(), docker_traces.traces(engine)
     container = engine.containers.create(docker_engine.small_image(), ["true"], volumes=["/workspace"])
     name = container.attrs["Mounts"][0]["Name"]
     during = docker_traces.traces(engine)
@@ -64,3 +71,4 @@ def test_volume_without_a_name_is_seen(engine: docker.DockerClient) -> None:
     engine.volumes.get(name).remove()
     assert any(trace.startswith("container") for trace in during.keys() - before.keys())
     assert f"volume {name}" in found
+    assert isinstance(docker_traces.has_strangers(engine, since=began), bool)
