@@ -265,7 +265,7 @@ def _github(values: Mapping[str, str]) -> Iterator[Finding]:
         text="its deliveries are taken"
         if values.get("GITHUB_WEBHOOK_SECRET")
         else "off: polling alone tells",
-        repair="set GITHUB_WEBHOOK_SECRET here and in the app, whose webhook goes to /webhooks/github of this host",
+        repair="set GITHUB_WEBHOOK_SECRET here and in the app, whose webhook goes to /webhooks/github",
     )
 
 
