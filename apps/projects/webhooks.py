@@ -118,9 +118,10 @@ def _hint(event: str, payload: Mapping[str, Any], project_id: UUID, *, is_sent: 
     changes = hints.hint_change(
         project_id=project_id, head_sha=sha, pull_request=_number(number), is_sent=is_sent
     )
-    return changes + hints.hint_dispatch(
-        project_id=project_id, run_id=_number(run_id), title=title, sha=deployed
+    runs = hints.hint_dispatch(
+        project_id=project_id, run_id=_number(run_id), title=title, sha=deployed, is_sent=is_sent
     )
+    return changes + runs
 
 
 def _part(payload: Mapping[str, Any], name: str) -> Mapping[str, Any]:

@@ -58,14 +58,22 @@ def hint_change(
 
 
 @transaction.atomic
-def hint_dispatch(*, project_id: uuid.UUID, run_id: int | None = None, title: str = "", sha: str = "") -> int:
-    """Have the dispatched workflow looked at now that this run is of; the sweep finds it.
+def hint_dispatch(
+    *,
+    project_id: uuid.UUID,
+    run_id: int | None = None,
+    title: str = "",
+    sha: str = "",
+    is_sent: bool = True,
+) -> int:
+    """Have the dispatched workflow looked at now that this run is of.
 
     Args:
         project_id: whose.
         run_id: of the host's run.
         title: the run's name, which holds the correlation id.
         sha: the released commit, where the news are about its deployment.
+        is_sent: False leaves the sending to the sweep, when the broker does not answer.
 
     Returns:
         How many there were.
@@ -80,4 +88,6 @@ def hint_dispatch(*, project_id: uuid.UUID, run_id: int | None = None, title: st
         or (sha and row.sha == sha)
     ]
     Dispatch.objects.filter(pk__in=found).update(poll_at=timezone.now())
+    for dispatch_id in found if is_sent else ():
+        enqueue(tasks.reconcile_dispatch, dispatch_id=str(dispatch_id))
     return len(found)

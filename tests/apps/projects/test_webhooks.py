@@ -250,6 +250,16 @@ def test_hint_sends_the_change_to_the_queue(change, project, django_capture_on_c
     assert (len(sent), len(called)) == (0, 1)
 
 
+def test_hint_sends_the_dispatch_to_the_queue(dispatch, project, django_capture_on_commit_callbacks):
+    with django_capture_on_commit_callbacks() as sent:
+        quiet = hints.hint_dispatch(project_id=project.pk, run_id=99, is_sent=False)
+    with django_capture_on_commit_callbacks() as called:
+        loud = hints.hint_dispatch(project_id=project.pk, run_id=99)
+
+    assert (quiet, loud) == (1, 1)
+    assert (len(sent), len(called)) == (0, 1)
+
+
 @pytest.mark.parametrize("status", ["pending", "merged", "refused", "canceled"])
 def test_change_that_is_not_followed_is_left_alone(status, project, deliver):
     row = make_merge_request(task=make_task(project=project), status=status, head_sha=SHA)

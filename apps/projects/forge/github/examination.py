@@ -1,4 +1,4 @@
-"""Looks at the app and its installation as an operator would: for ``manage.py doctor``, outside all limits."""
+"""Looks at the app and its installation as an operator would: for ``manage.py doctor``, without limits."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
