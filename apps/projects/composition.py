@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
-from typing import cast
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -96,7 +95,7 @@ def get_deliveries() -> Deliveries:
 
 def get_hosting(name: str) -> Hosting | None:
     """Return the half of a git host with pull requests and workflows; the local forge has none."""
-    return None if name == ForgeName.LOCAL else cast(Hosting, get_forge(name))
+    return get_github() if name == ForgeName.GITHUB else None
 
 
 def get_limits(forge: str = ForgeName.LOCAL) -> Limits:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from apps.errors import NotFound, OrchestratorError
@@ -16,6 +17,8 @@ from apps.projects.forge.github.transport import PAGE_SIZE, Answer, Transport, s
 
 #: No listing that we read is longer; one that is, is an error and not an end.
 MAX_PAGES: Final = 50
+#: For so long a new repository may be unknown to parts of the host.
+_YOUNG: Final = timedelta(minutes=5)
 _LOOK: Final = scope(metadata="read")
 
 
@@ -115,6 +118,24 @@ class Client:
             return base.RepositoryTaken(details={"repository": repository.name})
         return None
 
+    def out_of_reach(self, repository: base.Repository) -> OrchestratorError:
+        """Return why the host lets us do nothing with a repository of ours."""
+        found = self.look(repository.name)
+        if found is None:
+            return base.RepositoryNotFound(details={"repository": repository.name})
+        if str(found.get("id")) != repository.id:
+            return base.RepositoryTaken(details={"repository": repository.name})
+        if _is_young(found):
+            return base.ForgeUnavailable(
+                "GitHub has just made the repository and does not know it everywhere yet",
+                details={"repository": repository.name},
+            )
+        return hosting.ForgeForbidden(
+            f"The GitHub app may not use the repository {repository.name}: give its installation access to "
+            "all repositories (organisation's settings → GitHub Apps → Configure)",
+            details={"repository": repository.name},
+        )
+
     def _authorized(
         self,
         method: str,
@@ -209,7 +230,7 @@ class Verbs:
                 accept=(*accept, 404),
             )
         except TokenRepositoryAbsent as error:
-            raise self._client.absence(repository) or out_of_reach(repository) from error
+            raise self._client.out_of_reach(repository) from error
         if answer.status == 404 and 404 not in accept:
             raise self._client.absence(repository) or absent(details={"repository": repository.name})
         return answer
@@ -258,13 +279,12 @@ class Verbs:
         raise base.ForgeUnavailable("A listing of GitHub's has no end", details={"pages": MAX_PAGES})
 
 
-def out_of_reach(repository: base.Repository) -> hosting.ForgeForbidden:
-    """Return the error of a repository that exists, but not for the app."""
-    return hosting.ForgeForbidden(
-        f"The GitHub app may not use the repository {repository.name}: give its installation access to all "
-        "repositories (organisation's settings → GitHub Apps → Configure)",
-        details={"repository": repository.name},
-    )
+def _is_young(found: Mapping[str, Any]) -> bool:
+    try:
+        made = datetime.fromisoformat(str(found.get("created_at")))
+        return datetime.now(UTC) - made < _YOUNG
+    except (ValueError, TypeError):
+        return False
 
 
 def _entries(answer: Answer, key: str | None) -> list[Mapping[str, Any]]:

@@ -19,7 +19,7 @@ from apps.projects.git_names import check_branch, check_sha
 _CANNOT_MERGE: Final = (405, 409, 422)
 
 
-class MergeVerbs(mirrors.MirrorVerbs, PullRequestVerbs):
+class MergeVerbs(PullRequestVerbs):
     """`Forge.merge` on GitHub."""
 
     def merge(self, repository: base.Repository, spec: base.MergeSpec) -> base.MergeResult:
@@ -63,10 +63,12 @@ class MergeVerbs(mirrors.MirrorVerbs, PullRequestVerbs):
             raise base.BranchMoved("The pull request has another head", details=details)
         if pull.state is hosting.PullRequestState.OPEN:
             return None
+        if not pull.merge_sha or not objects.has_commit(git, pull.merge_sha):
+            raise base.ForgeUnavailable("The merge cannot be read back", details={"request": spec.request_id})
         return base.MergeResult(
             request_id=spec.request_id,
             sha=pull.merge_sha,
-            base_sha=git.text("rev-parse", "--verify", f"{check_sha(pull.merge_sha)}^1"),
+            base_sha=git.text("rev-parse", "--verify", f"{pull.merge_sha}^1"),
             source_sha=spec.source_sha,
         )
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from apps.errors import Invalid
+from apps.errors import Invalid, OrchestratorError
 from apps.projects import objects
 from apps.projects.bundle_write import BundleInfo, write_bundle
 from apps.projects.forge import base, local_store
@@ -106,6 +106,12 @@ class MirrorVerbs(remote.Remote):
         """See `Forge.mirror`."""
         with self._fetched(repository):
             return self._place(repository)
+
+    def _unseen(self, repository: base.Repository, branch: str) -> OrchestratorError:
+        """Return what it means that the host's API does not know a branch: it may be behind its own git."""
+        if self.head(repository, branch) is None:
+            return base.BranchNotFound(details={"branch": branch})
+        return base.ForgeUnavailable("GitHub has not noticed the branch yet", details={"branch": branch})
 
     def _send(
         self,

@@ -6,7 +6,7 @@ from typing import Any, Final
 from apps.errors import OrchestratorError
 from apps.projects.forge import base, hosting
 from apps.projects.forge.github import errors
-from apps.projects.forge.github.client import Verbs
+from apps.projects.forge.github.mirrors import MirrorVerbs
 from apps.projects.forge.github.transport import Answer
 from apps.projects.git_names import check_branch
 
@@ -16,7 +16,7 @@ _TITLE: Final = 250
 _BODY: Final = 65_000
 
 
-class PullRequestVerbs(Verbs):
+class PullRequestVerbs(MirrorVerbs):
     """The verbs of pull requests but merging."""
 
     def open_pull_request(
@@ -37,7 +37,7 @@ class PullRequestVerbs(Verbs):
             # Somebody else may have opened it in between.
             found = self._find(repository, spec)
             if found is None:
-                raise _why_not_opened(answer, spec)
+                raise self._why_not_opened(repository, answer, spec)
         return self._described(repository, spec, found)
 
     def read_pull_request(self, repository: base.Repository, number: int) -> hosting.PullRequest:
@@ -85,6 +85,17 @@ class PullRequestVerbs(Verbs):
             accept=(422,),
         )
 
+    def _why_not_opened(
+        self, repository: base.Repository, answer: Answer, spec: hosting.PullRequestSpec
+    ) -> OrchestratorError:
+        said = answer.mapping.get("errors")
+        entries = said if isinstance(said, list) else []
+        fields = {entry.get("field") for entry in entries if isinstance(entry, dict)}
+        for field, branch in (("head", spec.branch), ("base", spec.into)):
+            if field in fields:
+                return self._unseen(repository, branch)
+        return errors.error_of(answer)
+
     def _described(
         self, repository: base.Repository, spec: hosting.PullRequestSpec, found: Mapping[str, Any]
     ) -> hosting.PullRequest:
@@ -126,17 +137,6 @@ def _lines(body: Any) -> list[str]:
 
 def _branches(entry: Mapping[str, Any]) -> tuple[Any, Any]:
     return (entry.get("head") or {}).get("ref"), (entry.get("base") or {}).get("ref")
-
-
-def _why_not_opened(answer: Answer, spec: hosting.PullRequestSpec) -> OrchestratorError:
-    said = answer.mapping.get("errors")
-    fields = (
-        {item.get("field") for item in said if isinstance(item, dict)} if isinstance(said, list) else set()
-    )
-    for field, branch in (("head", spec.branch), ("base", spec.into)):
-        if field in fields:
-            return base.BranchNotFound(details={"branch": branch})
-    return errors.error_of(answer)
 
 
 def _pull_request(data: Mapping[str, Any]) -> hosting.PullRequest:

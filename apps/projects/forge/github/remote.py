@@ -15,7 +15,7 @@ from apps.errors import OrchestratorError
 from apps.projects.forge import base, hosting
 from apps.projects.forge.github import errors
 from apps.projects.forge.github.app import TokenRepositoryAbsent
-from apps.projects.forge.github.client import Client, Verbs, out_of_reach
+from apps.projects.forge.github.client import Client, Verbs
 from apps.projects.git import Git, GitFailed, GitLimitExceeded, GitLimits, GitOutputTooLarge
 
 READ: Final[Mapping[str, str]] = {"contents": "read"}
@@ -89,7 +89,7 @@ class Remote(Verbs):
                 token = self._client.tokens.get(scope)
                 return git.run(*command, environment=self._environment(token)).output
             except TokenRepositoryAbsent as error:
-                raise self._client.absence(repository) or out_of_reach(repository) from error
+                raise self._client.out_of_reach(repository) from error
             except (GitLimitExceeded, GitOutputTooLarge):
                 raise
             except GitFailed as error:
@@ -124,7 +124,7 @@ class Remote(Verbs):
         if refused is not None:
             return refused
         if _ABSENT.search(words):
-            return self._client.absence(repository) or out_of_reach(repository)
+            return self._client.out_of_reach(repository)
         return base.ForgeUnavailable(f"GitHub did not answer git: {said(words)}")
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 from apps.projects.forge import base, hosting
 from apps.projects.forge.github import errors
 from apps.projects.forge.github.app import TokenRepositoryAbsent, scope
-from apps.projects.forge.github.client import Verbs
+from apps.projects.forge.github.mirrors import MirrorVerbs
 from apps.projects.forge.github.transport import Answer, segment
 from apps.projects.git_names import check_branch
 
@@ -23,7 +23,7 @@ _DESCRIPTION: Final = 350
 _SPACE = re.compile(r"\s+")
 
 
-class RepositoryVerbs(Verbs):
+class RepositoryVerbs(MirrorVerbs):
     """The verbs that concern a repository as a whole."""
 
     def ensure_repository(self, spec: base.RepositorySpec) -> base.Repository:
@@ -71,24 +71,28 @@ class RepositoryVerbs(Verbs):
 
         """
         path = f"/branches/{segment(check_branch(branch))}/protection"
-        self._ask(
-            repository,
-            "PUT",
-            path,
-            permissions=_ADMINISTRATION,
-            absent=base.BranchNotFound,
-            body={
-                "required_status_checks": {"strict": True, "contexts": list(checks)},
-                "enforce_admins": True,
-                "required_pull_request_reviews": {"required_approving_review_count": 0},
-                "restrictions": None,
-                "allow_force_pushes": False,
-                "allow_deletions": False,
-            },
-        )
-        read = self._ask(
-            repository, "GET", path, permissions=_ADMINISTRATION, absent=base.BranchNotFound
-        ).mapping
+        rules = {
+            "required_status_checks": {"strict": True, "contexts": list(checks)},
+            "enforce_admins": True,
+            "required_pull_request_reviews": {"required_approving_review_count": 0},
+            "restrictions": None,
+            "allow_force_pushes": False,
+            "allow_deletions": False,
+        }
+        try:
+            self._ask(
+                repository,
+                "PUT",
+                path,
+                permissions=_ADMINISTRATION,
+                absent=base.BranchNotFound,
+                body=rules,
+            )
+            read = self._ask(
+                repository, "GET", path, permissions=_ADMINISTRATION, absent=base.BranchNotFound
+            ).mapping
+        except base.BranchNotFound as error:
+            raise self._unseen(repository, branch) from error
         if not _is_protected(read, checks):
             raise hosting.ForgeRefused(
                 "GitHub did not protect the branch as it was asked to", details={"branch": branch}

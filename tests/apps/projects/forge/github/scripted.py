@@ -40,14 +40,13 @@ class ScriptedTransport:
         return answer
 
 
-def client_of(transport: Any, *, redis: Any = None, config: GitHubConfig = CONFIG, **limits: Any) -> Client:
-    redis = redis if redis is not None else fakeredis.FakeRedis()
-    bounds = {"max_concurrent": 100, "hourly_budget": 1_000, "patience_seconds": 0.05, **limits}
+def client_of(transport: Any, *, tokens: Any = None) -> Client:
+    redis = fakeredis.FakeRedis()
     return Client(
-        config=config,
+        config=CONFIG,
         transport=transport,
-        limits=Limits(redis, name="n", **bounds),
-        tokens=StaticToken("t"),
+        limits=Limits(redis, name="n", max_concurrent=100, hourly_budget=1_000),
+        tokens=tokens or StaticToken("t"),
         remembered=RememberedAnswers(redis, name="n"),
     )
 

@@ -9,6 +9,7 @@ import pytest
 from apps.projects.forge import base, hosting
 from apps.projects.forge.github import remote
 from apps.projects.git import Git
+from tests.apps.projects.forge.github.scripted import said
 from tests.fakes_forge import MOMENT
 
 pytestmark = pytest.mark.service
@@ -196,6 +197,19 @@ def test_merge_of_what_a_person_merged_is_that_merge(github, forge, repository, 
     )
 
     assert (merged.sha, merged.base_sha, merged.source_sha) == (by_hand, first, work)
+
+
+def test_pull_request_of_a_branch_that_the_api_has_not_noticed_yet_is_waited_for(
+    github, forge, repository, source
+):
+    first = source.commit_files({"README.md": b"Books\n"})
+    forge.push(repository, source=source.path, sha=first, branch="main", expected=None)
+    answer = said(422, {"message": "Validation Failed", "errors": [{"field": "head", "code": "invalid"}]})
+    there = hosting.PullRequestSpec(branch="main", into="main", title="Add", body="")
+    absent = hosting.PullRequestSpec(branch="task/1", into="main", title="Add", body="")
+
+    assert isinstance(forge._why_not_opened(repository, answer, there), base.ForgeUnavailable)
+    assert isinstance(forge._why_not_opened(repository, answer, absent), base.BranchNotFound)
 
 
 @pytest.mark.parametrize(

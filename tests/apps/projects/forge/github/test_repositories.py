@@ -1,11 +1,13 @@
 """Repositories on GitHub: made once, ours by id and mark, protected, deleted."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from apps.projects.forge import base, hosting
+from apps.projects.forge.github.app import Scope, TokenRepositoryAbsent
 from apps.projects.forge.github.repositories import marked_description
 from tests.apps.projects.forge.github.conftest import SPEC
 from tests.apps.projects.forge.github.scripted import REPOSITORY, forge_of, said
@@ -123,6 +125,43 @@ def test_deleting_takes_ours_and_never_a_strangers(github, forge, repository):
 def test_protection_wants_a_branch(forge, repository):
     with pytest.raises(base.BranchNotFound):
         forge.protect_branch(repository, branch="main", checks=("check",))
+
+
+def test_branch_that_the_api_has_not_noticed_yet_is_waited_for(github, forge, repository, source):
+    first = source.commit_files({"README.md": b"Books\n"})
+    forge.push(repository, source=source.path, sha=first, branch="main", expected=None)
+    github.stage.fail(1, status=404, calls="PUT .*protection")
+
+    with pytest.raises(base.ForgeUnavailable):
+        forge.protect_branch(repository, branch="main", checks=("check",))
+
+    forge.protect_branch(repository, branch="main", checks=("check",))
+
+
+@pytest.mark.parametrize(
+    ("created_at", "kind"),
+    [
+        (datetime.now(UTC).isoformat(), base.ForgeUnavailable),
+        ("2020-01-02T03:04:05Z", hosting.ForgeForbidden),
+        (None, hosting.ForgeForbidden),
+    ],
+)
+def test_repository_out_of_reach_is_waited_for_only_while_it_is_new(created_at, kind):
+    class NoToken:
+        def get(self, scope: Scope) -> str:
+            if scope.repository_id is not None:
+                raise TokenRepositoryAbsent
+            return "token"
+
+        def forget(self, scope: Scope, token: str) -> None:
+            """Nothing is kept."""
+
+    forge, _ = forge_of({"GET ": said(200, {"id": 77, "created_at": created_at})}, tokens=NoToken())
+
+    with pytest.raises(kind):
+        forge.list_secrets(REPOSITORY)
+    with pytest.raises(kind):
+        forge.head(REPOSITORY, "main")
 
 
 def test_protection_is_read_back():
