@@ -7,7 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.failures import Failure, FailureKind
-from apps.graph import checkpoints, holdings, starting
+from apps.graph import checkpoints, holdings, returns, starting
 from apps.graph.models import Run, RunStatus
 from apps.graph.waits import UNAVAILABLE
 from apps.projects import services as projects
@@ -85,6 +85,8 @@ def _finish(
     timeline.record(task_id=task.pk, key="end", kind=status, data=_told(result, failure))
     if status == RunStatus.SUCCEEDED and task.type == TaskType.ENGINEERING and task.deploy_after:
         return _start_follower(task)
+    if status == RunStatus.FAILED and task.type == TaskType.DEPLOY and failure is not None:
+        return returns.return_to_engineering(task, failure)
     return None
 
 

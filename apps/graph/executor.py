@@ -39,8 +39,9 @@ logger = logging.getLogger(__name__)
 MAX_TROUBLES = 5
 #: Looks at one run before the others get their turn.
 MAX_LOOKS = 10
-#: What a canceled run held has this long to end.
+#: What a canceled run held has this long to end; a workflow's end has to be proven by its git host.
 CANCEL_PATIENCE = timedelta(seconds=120)
+PROOF_PATIENCE = timedelta(minutes=15)
 RECURSION_LIMIT = 200
 INTERRUPT = "__interrupt__"
 
@@ -99,6 +100,11 @@ def _step(run: Run, now: datetime) -> Look:
         return Look(started=ending.fail(run, trouble, status=RunStatus.CRASHED))
     # A flow that has decided is driven to its end, however late: the outcome stands.
     if run.outcome is None and run.deadline_at <= now:
+        if now < run.deadline_at + PROOF_PATIENCE and holdings.find_fence(run) is not None:
+            # Nobody is told of an end while a workflow of ours is at work elsewhere.
+            holdings.cancel(run)
+            Run.objects.filter(pk=run.pk).update(heartbeat_at=now)
+            return Look()
         _claim(run)
         return Look(started=ending.fail(run, ending.timeout(run)))
     if run.outcome is None and run.status == RunStatus.WAITING and not is_over(run, now=now):
@@ -136,6 +142,7 @@ def _drive(run: Run) -> Look:
         waiting_for = _stream(run)
     except Unavailable as error:
         logger.warning("Run %s has to wait: %s", run.pk, error.message)
+        progress.tell_wait(run, error.error_code)
         return _park(run, f"{UNAVAILABLE}:{error.error_code}")
     except (DatabaseError, InterfaceError, DriverError):
         # The database went away or refused: nothing can be written now, the sweep comes back.
@@ -202,7 +209,7 @@ def _cancel(run: Run, now: datetime) -> None:
     if held is None:
         ending.cancel(run)
         ending.forget(run)
-    elif run.status_changed_at + CANCEL_PATIENCE <= now:
+    elif run.status_changed_at + (PROOF_PATIENCE if held.kind == "dispatch" else CANCEL_PATIENCE) <= now:
         message = f"What the run held did not end after it was canceled: {held.kind}."
         ending.fail(run, ending.crashed("cancel_incomplete", message), status=RunStatus.CRASHED)
     else:

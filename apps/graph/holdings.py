@@ -9,13 +9,14 @@ from collections.abc import Iterator
 from django.db.models import QuerySet
 
 from apps.errors import Conflict
+from apps.graph import rollouts
 from apps.graph.models import Question, QuestionStatus, Run
 from apps.graph.state import Wait
 from apps.infra import selectors as infra_selectors
 from apps.infra import services as infra
 from apps.infra.models import ServiceDeployment
 from apps.projects import services as projects
-from apps.projects.models import MergeRequest, MergeRequestStatus
+from apps.projects.models import Dispatch, MergeRequest, MergeRequestStatus
 from apps.workers import services as workers
 from apps.workers.models import Verification, Worker
 
@@ -42,16 +43,26 @@ def find_unfinished(run: Run) -> Wait | None:
     return next(_unfinished(run), None)
 
 
+def find_fence(run: Run) -> Wait | None:
+    """Return a workflow that may be at work at the git host, or None."""
+    return next((held for held in _unfinished(run) if held.kind == "dispatch"), None)
+
+
 def _cancel_others(run: Run) -> None:
     for check in Verification.objects.filter(task_id=run.task_id).exclude(
         status__in=Verification.final_statuses()
     ):
         workers.cancel_verification(verification_id=check.pk)
     _withdraw_changes(run)
+    for dispatch in Dispatch.objects.filter(task_id=run.task_id).exclude(
+        status__in=Dispatch.final_statuses()
+    ):
+        projects.cancel_dispatch(dispatch_id=dispatch.pk)
     for deployment in ServiceDeployment.objects.filter(task_id=run.task_id).exclude(
         status__in=infra_selectors.SETTLED
     ):
         infra.cancel_deployment(deployment_id=deployment.pk)
+    rollouts.settle(run.task_id)
     for question in run.questions.filter(status=QuestionStatus.OPEN):
         Question.try_transition(question.pk, to=QuestionStatus.WITHDRAWN)
 
@@ -81,6 +92,9 @@ def _unfinished(run: Run) -> Iterator[Wait]:
     changes = MergeRequest.objects.filter(task_id=run.task_id)
     for change in changes.exclude(status__in=MergeRequest.final_statuses()):
         yield Wait("merge", str(change.pk))
+    dispatches = Dispatch.objects.filter(task_id=run.task_id)
+    for dispatch in dispatches.exclude(status__in=Dispatch.final_statuses()):
+        yield Wait("dispatch", str(dispatch.pk))
     deployments = ServiceDeployment.objects.filter(task_id=run.task_id)
     for deployment in deployments.exclude(status__in=infra_selectors.SETTLED):
         yield Wait("deployment", str(deployment.pk))

@@ -139,6 +139,7 @@ class Question(Lifecycle):
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="questions")
     status = models.CharField(max_length=20, choices=QuestionStatus.choices, default=QuestionStatus.OPEN)
     text = models.TextField()
+    texts = models.JSONField(default=dict, blank=True, help_text="The same in the languages we speak.")
     options = models.JSONField(default=list, help_text="Empty: any text is an answer.")
     secret_key = models.CharField(max_length=100, blank=True, help_text="The answer is this project secret.")
     answer = models.TextField(blank=True, help_text="Never holds a secret.")

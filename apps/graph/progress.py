@@ -2,8 +2,11 @@
 
 from uuid import UUID
 
+from apps.graph import admission
 from apps.graph.models import Run
+from apps.infra import rollouts
 from apps.infra import selectors as infra
+from apps.projects import selectors as projects
 from apps.projects import timeline
 from apps.projects.models import TaskEvent, TaskEventKind
 from apps.workers import selectors as workers
@@ -25,6 +28,33 @@ def observe(run: Run) -> None:
         copy_progress(run_id=run.pk, turn_id=UUID(name))
     elif kind == "deployment":
         copy_phases(task_id=run.task_id, deployment_id=UUID(name))
+    elif kind == "dispatch":
+        copy_workflow(task_id=run.task_id, dispatch_id=UUID(name))
+
+
+def tell_wait(run: Run, code: str) -> None:
+    """Record that a run waits for a place on a server; any other waiting tells itself."""
+    if admission.is_awaited(code):
+        timeline.record(
+            task_id=run.task_id,
+            key="capacity_awaited",
+            kind=TaskEventKind.CAPACITY_AWAITED,
+            data={"code": code},
+        )
+
+
+def copy_workflow(*, task_id: UUID, dispatch_id: UUID) -> None:
+    """Record that a dispatched workflow has begun, where it can be watched."""
+    outcome = projects.get_dispatch_outcome(dispatch_id=dispatch_id)
+    if not outcome.run_url:
+        return
+    rollouts.report_begun(deployment_id=outcome.deployment_id)
+    timeline.record(
+        task_id=task_id,
+        key=f"workflow_started:{dispatch_id}",
+        kind=TaskEventKind.WORKFLOW_STARTED,
+        data={"url": outcome.run_url},
+    )
 
 
 def copy_progress(*, run_id: UUID, turn_id: UUID) -> int:

@@ -20,6 +20,7 @@ HINTS: tuple[tuple[Signal, str, tuple[str, ...]], ...] = (
     (workers.turn_changed, "turn_id", ("turn",)),
     (workers.turn_progressed, "turn_id", ("turn",)),
     (workers.verification_changed, "verification_id", ("verification",)),
+    (projects.dispatch_changed, "dispatch_id", ("dispatch",)),
     (infra.deployment_changed, "deployment_id", ("deployment",)),
 )
 

@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.errors import NotFound
-from apps.graph.flows import FLOWS
+from apps.graph.flows import flow_of
 from apps.graph.models import UNFINISHED, Run
 from apps.projects import services as projects
 from apps.projects import timeline
@@ -63,7 +63,7 @@ def find_unfinished(task_id: UUID) -> UUID | None:
 
 def _create(task: Task) -> Run:
     projects.mark_task_running(task_id=task.pk)
-    flow = FLOWS[task.type]
+    flow = flow_of(task)
     run = Run.objects.create(
         task=task,
         flow=flow.name,

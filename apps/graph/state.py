@@ -52,6 +52,10 @@ class RunState(TypedDict, total=False):
     question_id: str
     secret_key: str
     deployment_id: str
+    ports: dict[str, int]  # role → port of the services that this run has released already
+    rollback_to: str  # the earlier release that this run repeats
+    dispatch_id: str
+    dispatch_try: int
     url: str
 
 

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.enqueue import enqueue
-from apps.graph import executor
+from apps.graph import executor, rollouts
 from apps.graph.models import UNFINISHED, Run
 
 logger = logging.getLogger(__name__)
@@ -33,6 +33,14 @@ def sweep_graph() -> None:
     """Enqueue every run that nobody has looked at lately: the guarantee behind all hints."""
     for run_id in find_neglected():
         enqueue(advance_run, run_id=str(run_id))
+    for task_id in rollouts.find_unsettled():
+        enqueue(settle_rollouts, task_id=str(task_id))
+
+
+@shared_task(name="graph.settle_rollouts")
+def settle_rollouts(*, task_id: str) -> None:
+    """Report the end of workflows whose run is over."""
+    rollouts.settle(UUID(task_id))
 
 
 def find_neglected() -> list[UUID]:

@@ -60,5 +60,6 @@ OVER: dict[str, Callable[[UUID], bool]] = {
     "change": _is_change_settled,
     "merge": lambda change_id: projects.get_change_outcome(merge_request_id=change_id).is_final,
     "verification": lambda check_id: workers.get_verification_outcome(verification_id=check_id).is_final,
+    "dispatch": lambda dispatch_id: projects.get_dispatch_outcome(dispatch_id=dispatch_id).is_final,
     "deployment": lambda release_id: infra.get_deployment_outcome(deployment_id=release_id).is_final,
 }

@@ -1,41 +1,32 @@
 """A person is waited for like a machine: a row is asked, and read again until it is answered."""
 
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.conf import settings
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
 
-from apps.errors import Invalid
 from apps.failures import Failure, FailureKind
 from apps.graph.models import Question, QuestionStatus, Run
 from apps.graph.nodes import facts
+from apps.graph.release import release_of
 from apps.graph.state import RunState, Verdict, Wait
-from apps.projects import selectors as projects
+from apps.projects import services as projects
 from apps.projects.models import TaskEventKind
+
+LANGUAGES = ("en", "ru")
 
 
 def resolve_secrets(state: RunState) -> RunState:
-    """Find the first secret that a service needs and nobody has given yet."""
-    known = projects.list_secret_keys(project_id=UUID(state["project_id"]))
-    for service in facts.services_of(facts.project_of(state)):
-        for key in required_secrets(service):
-            if key not in known:
-                return {"verdict": Verdict.AGAIN, "secret_key": key}
+    """Generate what is generated, once, and find the first secret that only a person can give."""
+    release = release_of(state)
+    if release.resolution.to_generate:
+        projects.generate_secrets(project_id=release.project.pk, entries=release.resolution.to_generate)
+    if release.resolution.missing:
+        return {"verdict": Verdict.AGAIN, "secret_key": release.resolution.missing[0].key}
     return {"secret_key": ""}
-
-
-def required_secrets(service: dict[str, object]) -> list[str]:
-    """Return the names a service of the manifest lists under ``secrets``; the list is optional.
-
-    Raises:
-        Invalid: it is not a list of names.
-
-    """
-    listed = service.get("secrets") or []
-    if not isinstance(listed, list) or not all(isinstance(key, str) for key in listed):
-        raise Invalid("The manifest's secrets are not a list of names.", details={"field": "secrets"})
-    return list(listed)
 
 
 def request_answer(state: RunState) -> RunState:
@@ -43,17 +34,32 @@ def request_answer(state: RunState) -> RunState:
     key = state["secret_key"]
     run = Run.objects.get(pk=facts.run_id(state))
     patience = timezone.now() + timedelta(seconds=settings.GRAPH_WORKFLOW_DEADLINE_SECONDS)
-    question, _ = Question.objects.get_or_create(
+    question, _is_new = Question.objects.get_or_create(
         idempotency_key=f"run-{state['run_id']}-secret-{key}",
         defaults={
             "run": run,
-            "text": f"The service needs a value for {key}.",
+            **_words(state, key),
             "secret_key": key,
             "deadline_at": min(run.deadline_at, patience),
         },
     )
     facts.tell(state, TaskEventKind.QUESTION_ASKED, key, {"question": str(question.pk), "secret": key})
     return {"question_id": str(question.pk)}
+
+
+def _words(state: RunState, key: str) -> dict[str, Any]:
+    """Return the question in every language we speak, with what the contract says of the value."""
+    entry = next((one for one in release_of(state).resolution.missing if one.key == key), None)
+    texts = {}
+    for language in LANGUAGES:
+        with translation.override(language):
+            lines = [_("The service needs a value for %(key)s.") % {"key": key}]
+            if entry is not None and entry.describe(language):
+                lines.append(entry.describe(language))
+            if entry is not None and entry.format not in (None, "text"):
+                lines.append(_("Format: %(format)s") % {"format": entry.format})
+            texts[language] = "\n".join(lines)
+    return {"text": texts["en"], "texts": texts}
 
 
 def await_answer(state: RunState) -> RunState | Wait:

@@ -4,6 +4,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps.errors import Invalid
@@ -25,6 +26,7 @@ def create_task(
     allow_protected: bool = False,
     follows_id: UUID | None = None,
     retry_of_id: UUID | None = None,
+    rollback_to: UUID | None = None,
 ) -> UUID:
     """Write a task; nothing is started.
 
@@ -47,6 +49,7 @@ def create_task(
         "requested_by_id": requested_by_id,
         "deploy_after": deploy_after,
         "allow_protected": allow_protected,
+        "rollback_to": rollback_to,
     }
     if follows_id is not None and retry_of_id is None:
         task, created = Task.objects.get_or_create(follows_id=follows_id, retry_of=None, defaults=fields)
@@ -64,16 +67,22 @@ def _check_relatives(
     ours = Task.objects.filter(project_id=project_id)
     validation.refuse(
         {
-            "follows": "is not an engineering task of this project"
-            if follows_id and not ours.filter(pk=follows_id, type=TaskType.ENGINEERING).exists()
-            else "only a deploy follows another task"
-            if follows_id and type != TaskType.DEPLOY
-            else None,
+            "follows": _follows_problem(ours, follows_id, type),
             "retry_of": "is not a task of this project and type"
             if retry_of_id and not ours.filter(pk=retry_of_id, type=type).exists()
             else None,
         }
     )
+
+
+def _follows_problem(ours: QuerySet[Task], follows_id: UUID | None, type: str) -> str | None:
+    """A deployment follows the work whose result it releases; work follows the deployment it mends."""
+    if follows_id is None:
+        return None
+    followed = TaskType.ENGINEERING if type == TaskType.DEPLOY else TaskType.DEPLOY
+    if ours.filter(pk=follows_id, type=followed).exists():
+        return None
+    return f"is not a task of this project of type {followed}"
 
 
 @transaction.atomic
