@@ -8,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.projects import templating
 from apps.projects.bundles import BundleLimits
 from apps.projects.forge.base import Forge
 from apps.projects.forge.github.adapter import GitHubForge, make_forge
@@ -17,6 +18,9 @@ from apps.projects.forge.github.remote import network_environment
 from apps.projects.forge.hosting import Hosting
 from apps.projects.forge.local import LocalForge
 from apps.projects.models import ForgeName
+from apps.projects.template_mapping import load_mapping
+from apps.projects.template_source import TemplateSource
+from apps.projects.templating import RenderResult, TemplateAnswers
 from apps.projects.tools import Tools
 
 
@@ -123,6 +127,33 @@ def scratch() -> Path:
     return Path(settings.VAR_DIR) / "scratch"
 
 
+def get_template() -> TemplateSource | None:
+    """Return the template that the settings name; None for ours.
+
+    Raises:
+        TemplateMappingInvalid: the table of its answers cannot be used.
+
+    """
+    if not settings.SCAFFOLD_TEMPLATE:
+        return None
+    table = settings.SCAFFOLD_TEMPLATE_MAPPING
+    return TemplateSource(
+        location=settings.SCAFFOLD_TEMPLATE,
+        ref=settings.SCAFFOLD_TEMPLATE_REF,
+        cache=Path(settings.VAR_DIR) / "templates",
+        mapping=load_mapping(Path(table) if table else None),
+        network=network_environment(settings.UNITS_OUTER_ENVIRONMENT),
+    )
+
+
+def render_project(destination: Path, *, answers: TemplateAnswers) -> RenderResult:
+    """Render a project from the template that the settings name; see `templating.render`.
+
+    Whether that template can be used is found out here, not before: nothing else depends on it.
+    """
+    return templating.render(destination, answers=answers, source=get_template())
+
+
 def get_tools(forge: str) -> Tools:
     """Return what the reconcilers work with for a project on this git host."""
     return Tools(
@@ -130,6 +161,7 @@ def get_tools(forge: str) -> Tools:
         hosting=get_hosting(forge),
         scratch=scratch(),
         bundle_limits=BundleLimits(max_bytes=settings.PROJECTS_BUNDLE_MAX_BYTES),
+        render=render_project,
         first_pause=timedelta(seconds=settings.PROJECTS_POLL_SECONDS),
         telegram_url=settings.TELEGRAM_API_BASE_URL,
         merge_patience=get_limits(forge).merge_deadline,

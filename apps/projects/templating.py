@@ -21,6 +21,9 @@ from copier.errors import CopierError
 from jinja2 import TemplateError
 
 from apps.errors import Conflict, Invalid, Unavailable
+from apps.projects import template_foreign as foreign
+from apps.projects.template_errors import TemplateFailed as TemplateFailed
+from apps.projects.template_source import TemplateSource
 
 TEMPLATE_DIRECTORY: Final = Path(__file__).parent / "template"
 NAME_LENGTH: Final = 100
@@ -40,12 +43,6 @@ class TemplateAnswerInvalid(Invalid):
     """An answer cannot be put into a project."""
 
     code = "template_answer_invalid"
-
-
-class TemplateFailed(Invalid):
-    """The template could not be rendered."""
-
-    code = "template_failed"
 
 
 class TemplateDestinationTaken(Conflict):
@@ -79,30 +76,39 @@ class RenderResult:
 
 
 def render(
-    destination: Path, *, answers: TemplateAnswers, run_copy: Callable[..., object] = copier.run_copy
+    destination: Path,
+    *,
+    answers: TemplateAnswers,
+    source: TemplateSource | None = None,
+    run_copy: Callable[..., object] = copier.run_copy,
 ) -> RenderResult:
     """Fill a directory with a new project, completely or not at all.
 
     Args:
         destination: an absent or empty directory; its parent exists.
         answers: checked here, so callers may pass what a person wrote.
+        source: another template than ours.
         run_copy: Copier's function of that name, or something called like it.
 
     Raises:
         TemplateUnknownModule: a module is not part of the template.
         TemplateAnswerInvalid: `details["field"]` names the answer at fault.
-        TemplateFailed: the template itself is broken.
+        TemplateFailed: the template itself is broken, or it writes down where it was rendered.
+        TemplateSourceInvalid, TemplateRefMissing, TemplateSourceUnavailable: see `TemplateSource.files`.
         TemplateDestinationTaken: the directory is not empty.
         TemplateNotWritten: the file system refused; code `disk_full` when it is full.
     """
-    data = _checked(answers)
+    data = _checked(answers, known_modules(source))
+    template = TEMPLATE_DIRECTORY if source is None else source.files()
     try:
         if destination.exists() and any(destination.iterdir()):
             raise TemplateDestinationTaken(details={"field": "destination"})
         scratch = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
         try:
             project = scratch / "project"
-            _copy(run_copy, project, data)
+            _copy(run_copy, template, project, data if source is None else source.mapping.data(_given(data)))
+            if source is not None:
+                foreign.finish(project, template, source=source, modules=data["modules"], machine=scratch)
             files = tuple(sorted(str(path.relative_to(project)) for path in _files(project)))
             # Atomic, and refused by the file system if somebody filled the directory meanwhile.
             os.replace(project, destination)
@@ -110,17 +116,19 @@ def render(
             shutil.rmtree(scratch, ignore_errors=True)
     except OSError as error:
         raise _not_written(error) from error
-    return RenderResult(files=files, template_version=template_version())
+    return RenderResult(files=files, template_version=template_version(source))
 
 
-def template_version() -> str:
-    """Return the pinned version of the template."""
-    return str(_questions()["template_version"]["default"])
+def template_version(source: TemplateSource | None = None) -> str:
+    """Return the pinned version of the template, of ours unless another one is given."""
+    return str(_questions()["template_version"]["default"]) if source is None else source.version
 
 
-def known_modules() -> tuple[str, ...]:
+def known_modules(source: TemplateSource | None = None) -> tuple[str, ...]:
     """Return the modules a project may consist of."""
-    return tuple(_questions()["modules"]["choices"])
+    ours = tuple(_questions()["modules"]["choices"])
+    theirs = None if source is None else source.mapping.known_modules()
+    return ours if theirs is None else tuple(name for name in ours if name in theirs)
 
 
 @cache
@@ -133,26 +141,26 @@ def _files(directory: Path) -> Iterator[Path]:
     return (path for path in directory.rglob("*") if path.is_file())
 
 
-def _copy(run_copy: Callable[..., object], project: Path, data: dict[str, Any]) -> None:
+def _copy(run_copy: Callable[..., object], template: Path, project: Path, data: dict[str, Any]) -> None:
     try:
-        run_copy(
-            str(TEMPLATE_DIRECTORY),
-            project,
-            data=data,
-            defaults=True,
-            unsafe=False,
-            quiet=True,
-        )
-    except (CopierError, TemplateError, ValueError) as error:
+        # Tasks, migrations and extensions of a template would run here: it is never trusted.
+        run_copy(str(template), project, data=data, defaults=True, unsafe=False, quiet=True)
+    except (CopierError, TemplateError, ValueError, yaml.YAMLError) as error:
         raise TemplateFailed(f"The template could not be rendered: {error}") from error
 
 
-def _checked(answers: TemplateAnswers) -> dict[str, Any]:
-    unknown = [name for name in answers.modules if name not in known_modules()]
+def _given(data: dict[str, Any]) -> dict[str, Any]:
+    """Return checked answers under the names by which a mapping speaks of them."""
+    named = {name: data[f"project_{name}"] for name in ("name", "slug", "description")}
+    return {**named, "modules": data["modules"]}
+
+
+def _checked(answers: TemplateAnswers, known: tuple[str, ...]) -> dict[str, Any]:
+    unknown = [name for name in answers.modules if name not in known]
     if unknown or not answers.modules:
         named = ", ".join(repr(name[:50]) for name in unknown) or "none given"
         raise TemplateUnknownModule(
-            f"modules: {named}; known are {', '.join(known_modules())}",
+            f"modules: {named}; known are {', '.join(known)}",
             details={"field": "modules", "unknown": [name[:50] for name in unknown]},
         )
     if not _SLUG.fullmatch(answers.project_slug):
@@ -165,7 +173,7 @@ def _checked(answers: TemplateAnswers) -> dict[str, Any]:
         "project_description": _checked_text(
             "project_description", description, range(DESCRIPTION_LENGTH + 1), allowed="\n\t"
         ),
-        "modules": [name for name in known_modules() if name in answers.modules],
+        "modules": [name for name in known if name in answers.modules],
     }
 
 

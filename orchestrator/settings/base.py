@@ -11,6 +11,7 @@ from orchestrator.edge import ports as edge_ports
 from orchestrator.env import ROOT, env
 from orchestrator.installation import BASE_IMAGE, bridge_name, installation_id
 from orchestrator.logging import configure_structlog, logging_config
+from orchestrator.settings.projects import *
 from orchestrator.settings.rest import REST_FRAMEWORK as REST_FRAMEWORK
 from orchestrator.settings.rest import REST_KNOX as REST_KNOX
 from orchestrator.settings.rest import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
@@ -182,19 +183,6 @@ CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 2
 CELERY_TIMEZONE = "UTC"
-
-# --- projects ---------------------------------------------------------------
-PROJECTS_FORGE: str = env.str("PROJECTS_FORGE", "local")
-PROJECTS_BUNDLE_MAX_BYTES: int = env.int("PROJECTS_BUNDLE_MAX_BYTES", 50 * 1_048_576)
-PROJECTS_SCAFFOLD_DEADLINE_SECONDS = 120
-PROJECTS_MERGE_DEADLINE_SECONDS = 120
-# A git host elsewhere may be away or make us wait; its own checks of a pull request take their time.
-PROJECTS_HOST_PATIENCE_SECONDS = 900
-PROJECTS_CHECKS_DEADLINE_SECONDS = 1_500
-# A deploy workflow that takes longer is canceled.
-PROJECTS_WORKFLOW_DEADLINE_SECONDS: int = env.int("PROJECTS_WORKFLOW_DEADLINE_SECONDS", 1_800)
-# The shortest pause between two looks at it; doubled after a minute and again after five.
-PROJECTS_POLL_SECONDS: int = env.int("PROJECTS_POLL_SECONDS", 15)
 
 # --- GitHub: where projects live with PROJECTS_FORGE=github -----------------
 GITHUB_ORG: str = env.str("GITHUB_ORG", "")

@@ -1,0 +1,146 @@
+"""Where the template of new projects comes from when it is not ours: a git repository, or a path."""
+
+import contextlib
+import hashlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from apps.errors import Invalid, OrchestratorError, Unavailable
+from apps.projects.git import Git, GitFailed, GitLimits
+from apps.projects.objects import create_bare
+from apps.projects.template_mapping import TemplateMapping
+
+REF_LENGTH: Final = 40
+_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/+-]*")
+_SHA = re.compile(r"[0-9a-f]{40}")
+_ADDRESS = re.compile(r"(https|file)://\S+")
+_ABSENT = re.compile(r"couldn't find remote ref|not our ref|no such remote ref|unadvertised object")
+_LIMITS: Final = GitLimits(timeout_seconds=60, cpu_seconds=60)
+_SETTINGS: Final = ("protocol.https.allow=always", "http.lowSpeedLimit=1000", "http.lowSpeedTime=30")
+
+
+class TemplateSourceInvalid(Invalid):
+    """SCAFFOLD_TEMPLATE names nothing that can be used."""
+
+    code = "template_source_invalid"
+
+
+class TemplateRefMissing(Invalid):
+    """The template has no tag or commit of the configured name."""
+
+    code = "template_ref_missing"
+
+
+class TemplateSourceUnavailable(Unavailable):
+    """The template's repository does not answer."""
+
+    code = "template_source_unavailable"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TemplateSource:
+    """A template and how its questions are answered.
+
+    Attributes:
+        location: address of a git repository (https or file), or a path: of a git repository or a directory.
+        ref: tag or full commit; a branch would be another template tomorrow. Empty for a plain directory.
+        mapping: from our answers to its own.
+        cache: where its files are kept by location and ref; may be deleted at any time.
+        network: variables that git needs to reach other hosts: proxies, certificates.
+
+    """
+
+    location: str
+    ref: str
+    cache: Path
+    mapping: TemplateMapping = field(default_factory=TemplateMapping)
+    network: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def version(self) -> str:
+        """Return what a project remembers of it."""
+        return self.ref or "unversioned"
+
+    @property
+    def public_name(self) -> str:
+        """Return what may stand in a project: no path of this machine, no credentials."""
+        if _ADDRESS.fullmatch(self.location) and not self.location.startswith("file:"):
+            return re.sub(r"//[^/@]*@", "//", self.location)
+        return f"template:{Path(self.location).name.removesuffix('.git')}"
+
+    def files(self) -> Path:
+        """Return the directory of its files, fetched when they are not here yet.
+
+        Raises:
+            TemplateSourceInvalid: the location is nothing, or the ref is missing or not needed.
+            TemplateRefMissing: there is neither a tag nor a commit of that name.
+            TemplateSourceUnavailable: the repository does not answer.
+
+        """
+        if not _ADDRESS.fullmatch(self.location):
+            path = Path(self.location)
+            if not path.is_dir():
+                raise TemplateSourceInvalid("SCAFFOLD_TEMPLATE is neither an address nor a directory")
+            if not (path / ".git").exists() and not (path / "HEAD").is_file():
+                return self._plain(path)
+        if not self.ref or len(self.ref) > REF_LENGTH or not _REF.fullmatch(self.ref) or ".." in self.ref:
+            raise TemplateSourceInvalid("SCAFFOLD_TEMPLATE_REF has to name a tag or a full commit")
+        name = hashlib.sha256(f"{self.location}\n{self.ref}".encode()).hexdigest()[:32]
+        kept = self.cache / name
+        if not kept.is_dir():
+            self._fetch(kept)
+        return kept
+
+    def _plain(self, path: Path) -> Path:
+        if self.ref:
+            raise TemplateSourceInvalid(
+                "SCAFFOLD_TEMPLATE_REF is set, but the directory is no git repository"
+            )
+        return path
+
+    def _fetch(self, kept: Path) -> None:
+        self.cache.mkdir(mode=0o700, parents=True, exist_ok=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".fetch-", dir=self.cache))
+        try:
+            repository = create_bare(scratch / "repository.git")
+            git = Git(repository=repository.repository, limits=_LIMITS, settings=_SETTINGS, durable=False)
+            self._fetch_ref(git)
+            files = scratch / "files"
+            files.mkdir()
+            place = {"GIT_WORK_TREE": str(files)}
+            git.run("read-tree", "FETCH_HEAD", environment=place)
+            git.run("checkout-index", "--all", environment=place)
+            _refuse_links_outside(files)
+            with contextlib.suppress(OSError):  # somebody else was quicker
+                os.rename(files, kept)
+        finally:
+            shutil.rmtree(scratch, ignore_errors=True)
+
+    def _fetch_ref(self, git: Git) -> None:
+        wanted = self.ref if _SHA.fullmatch(self.ref) else f"refs/tags/{self.ref}"
+        environment = {**self.network, "GIT_ALLOW_PROTOCOL": "file:https"}
+        try:
+            git.run("fetch", "--quiet", "--no-tags", self.location, wanted, environment=environment)
+        except GitFailed as error:
+            if _ABSENT.search(error.message):
+                raise TemplateRefMissing(
+                    f"The template has no tag or commit {self.ref}", details={"ref": self.ref}
+                ) from error
+            raise TemplateSourceUnavailable(
+                f"The template's repository does not answer: {error.message}"
+            ) from error
+        except OrchestratorError as error:
+            raise TemplateSourceUnavailable(f"The template could not be fetched: {error.message}") from error
+
+
+def _refuse_links_outside(files: Path) -> None:
+    """Copier follows links: one that leads elsewhere would put files of this machine into a project."""
+    for path in files.rglob("*"):
+        if path.is_symlink() and not path.resolve().is_relative_to(files.resolve()):
+            raise TemplateSourceInvalid(f"The template has a link that leads out of it: {path.name}")

@@ -1,0 +1,21 @@
+"""Settings of projects: where they live, how long things may take, what new ones are made from."""
+
+from orchestrator.env import env
+
+PROJECTS_FORGE: str = env.str("PROJECTS_FORGE", "local")
+PROJECTS_BUNDLE_MAX_BYTES: int = env.int("PROJECTS_BUNDLE_MAX_BYTES", 50 * 1_048_576)
+PROJECTS_SCAFFOLD_DEADLINE_SECONDS = 120
+PROJECTS_MERGE_DEADLINE_SECONDS = 120
+# A git host elsewhere may be away or make us wait; its own checks of a pull request take their time.
+PROJECTS_HOST_PATIENCE_SECONDS = 900
+PROJECTS_CHECKS_DEADLINE_SECONDS = 1_500
+# A deploy workflow that takes longer is canceled.
+PROJECTS_WORKFLOW_DEADLINE_SECONDS: int = env.int("PROJECTS_WORKFLOW_DEADLINE_SECONDS", 1_800)
+# The shortest pause between two looks at it; doubled after a minute and again after five.
+PROJECTS_POLL_SECONDS: int = env.int("PROJECTS_POLL_SECONDS", 15)
+
+# The template of new projects: ours unless another one is named (git address or path, tag or commit, and the
+# file that maps our answers to its questions; see apps/projects/template_mapping.py).
+SCAFFOLD_TEMPLATE: str = env.str("SCAFFOLD_TEMPLATE", "")
+SCAFFOLD_TEMPLATE_REF: str = env.str("SCAFFOLD_TEMPLATE_REF", "")
+SCAFFOLD_TEMPLATE_MAPPING: str = env.str("SCAFFOLD_TEMPLATE_MAPPING", "")

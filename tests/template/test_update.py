@@ -1,0 +1,96 @@
+"""A project of the previous template takes over this one and keeps what was built in it."""
+
+import re
+import shutil
+import tarfile
+from pathlib import Path
+
+import copier
+import pytest
+import yaml
+
+from apps.projects import templating
+from apps.projects.manifest import parse_manifest
+from tests.template import foreign
+from tests.template.projects import make
+from worker_image.rehearsal import agent
+
+pytestmark = pytest.mark.integration
+
+PREVIOUS = "1.1.0"
+ARCHIVE = Path(__file__).parent.parent / "data" / f"template-{PREVIOUS}.tar.xz"
+ANSWERS = {"project_name": "Books", "project_slug": "books", "project_description": "an inventory of books"}
+
+
+@pytest.fixture
+def releases(tmp_path: Path) -> Path:
+    """The template as a git repository with a tag per version."""
+    repository = tmp_path / "template"
+    repository.mkdir()
+    foreign.git(repository, "init", "-q", "-b", "main")
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(repository)
+    foreign.commit(repository, {}, tag=PREVIOUS)
+    for path in repository.iterdir():
+        if path.name != ".git":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    shutil.copytree(
+        templating.TEMPLATE_DIRECTORY,
+        repository,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("__pycache__", ".ruff_cache"),
+    )
+    return foreign.commit(repository, {}, tag=templating.template_version())
+
+
+@pytest.fixture
+def project(releases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A project of the previous version with a resource that an agent built."""
+    project = tmp_path / "project"
+    copier.run_copy(str(releases), project, data=ANSWERS, vcs_ref=PREVIOUS, defaults=True, quiet=True)
+    # How a project is told where newer templates are; ours names no place.
+    answers = project / ".copier-answers.yml"
+    answers.write_text(re.sub("^_src_path: .*$", f"_src_path: {releases}", answers.read_text(), flags=re.M))
+    foreign.git(project, "init", "-q", "-b", "main")
+    foreign.git(project, "add", "--all")
+    foreign.git(project, "commit", "-q", "-m", "Start")
+    agent.run("an inventory of books with title, author and year", project)
+    assert '"status": "success"' in capsys.readouterr().out
+    return project
+
+
+def test_version_of_the_template_rose() -> None:
+    def number(version: str) -> tuple[int, ...]:
+        return tuple(map(int, version.split(".")))
+
+    assert number(templating.template_version()) > number(PREVIOUS)
+
+
+def test_project_of_the_previous_version_is_updated(project: Path) -> None:
+    built = {path: path.read_bytes() for path in project.glob("app/resources/books/*.py")}
+
+    copier.run_update(project, defaults=True, overwrite=True, quiet=True)
+
+    assert built
+    assert {path: path.read_bytes() for path in built} == built
+    assert (
+        yaml.safe_load((project / ".copier-answers.yml").read_text())["_commit"]
+        == templating.template_version()
+    )
+    manifest = parse_manifest((project / "project.yaml").read_bytes())
+    assert [service.run for service in manifest.services] == ["make run-backend"]
+    assert not list(project.rglob("*.rej"))
+    conflicts = foreign.git(project, "diff", "--name-only", "--diff-filter=U")
+    assert conflicts == ""
+    assert not (project / "requirements.txt").exists()
+
+
+def test_updated_project_passes_its_tests(project: Path) -> None:
+    copier.run_update(project, defaults=True, overwrite=True, quiet=True)
+
+    made = make(project, "setup")
+    checked = make(project, "check")
+
+    assert made.returncode == 0, made.stderr
+    assert checked.returncode == 0, checked.stdout
+    assert (project / "tests" / "test_books.py").is_file()
