@@ -92,7 +92,9 @@ def _is_struck(worker: dict[str, Any], numbers: set[int]) -> bool:
 def _line(kind: str, count: int, struck: list[dict[str, Any]], numbers: set[int] | None) -> str:
     """Return a line of the table; times and losses are those of the workers that these kills ended."""
     right = sum(not worker["problems"] for worker in struck)
-    ended = [one for one in struck if one["end_seconds"] is not None and _is_cause(one, numbers)]
+    ended = [
+        one for one in struck if one["cause"] is not None and (numbers is None or one["cause"] in numbers)
+    ]
     longest = max((one["end_seconds"] for one in ended), default=None)
     lost = [one["lost_seconds"] for one in ended if "lost_seconds" in one]
     # A commit is not lost to a Celery process either, which ends no worker.
@@ -102,10 +104,6 @@ def _line(kind: str, count: int, struck: list[dict[str, Any]], numbers: set[int]
     median, most = (statistics.median(lost), max(lost)) if lost else (None, None)
     times = map(_seconds, (longest, median, most))
     return _columns((kind, count, len(struck), right, *times, f"{commits}/{made}"))
-
-
-def _is_cause(worker: dict[str, Any], numbers: set[int] | None) -> bool:
-    return numbers is None or worker["cause"] is None or worker["cause"] in numbers
 
 
 def _seconds(value: float | None) -> str:

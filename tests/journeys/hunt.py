@@ -72,7 +72,8 @@ class Hunt:
                 while self._step():
                     time.sleep(0.1)
             self.repeated = self._rows.repeated()
-            self.tasks = self._rows.task_ends(self.workers)
+            restarts = [kill["at"] for kill in self.kills if kill["kind"] in DAEMON]
+            self.tasks = self._rows.task_ends(self.workers, restarts)
         finally:
             self._rows.close()
             self._client.close()
@@ -205,9 +206,8 @@ class Hunt:
     def _judge(self, row: dict[str, Any]) -> dict[str, Any]:
         """Return a worker's row with what is wrong about its end."""
         strikes = self._strikes.get(row["worker"], [])
-        cause = judge.cause_of(strikes)
-        end = (row["status"], row["code"], row["exit_code"])
-        moment = judge.fatal_moment(strikes, end)
+        cause = judge.killer_of(strikes, row["status"])
+        moment = None if cause is None else cause.at
         found = {
             **row,
             "strikes": [asdict(strike) for strike in strikes],

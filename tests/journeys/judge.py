@@ -93,13 +93,11 @@ def right_ends(strikes: Sequence[Strike]) -> frozenset[End]:
     return frozenset(ends)
 
 
-def fatal_moment(strikes: Sequence[Strike], end: End) -> float | None:
-    """Return when the kill came that an end is due to; None if it is due to none."""
-    if end[0] == "succeeded":
+def killer_of(strikes: Sequence[Strike], status: str) -> Strike | None:
+    """Return the kill that a worker's end is due to; None if it is due to none."""
+    if status == "succeeded":
         return None
-    deadly = [strike.at for strike in strikes if _effect(strike).ends]
-    cause = cause_of(strikes)
-    return cause.at if cause else max(deadly, default=None)
+    return cause_of(strikes) or next((one for one in reversed(strikes) if _effect(one).ends), None)
 
 
 def problems_of_end(strikes: Sequence[Strike], row: dict[str, Any]) -> list[str]:
@@ -113,9 +111,9 @@ def problems_of_end(strikes: Sequence[Strike], row: dict[str, Any]) -> list[str]
         problems.append(f"oom_killed is {row['oom_killed']} for {row['code']}")
     if row["code"] and not {*row["turn_codes"]} <= {row["code"], "worker_stopped"}:
         problems.append(f"its turns ended as {row['turn_codes']}")
-    moment = fatal_moment(strikes, end)
-    if moment is not None and row["finished"] - moment > MAX_END_SECONDS:
-        problems.append(f"ended {row['finished'] - moment:.1f} s after the kill")
+    killer = killer_of(strikes, row["status"])
+    if killer is not None and row["finished"] - killer.at > MAX_END_SECONDS:
+        problems.append(f"ended {row['finished'] - killer.at:.1f} s after the kill")
     return problems
 
 

@@ -33,6 +33,9 @@ SELECT w.id::text, w.task_id::text, w.branch, w.status, w.failure->>'code', w.ex
        ARRAY(SELECT failure->>'code' FROM workers_turn WHERE worker_id = w.id AND failure IS NOT NULL),
        substring(t.spec FROM 'rehearsal: (\\w+):')
 FROM workers_worker w JOIN projects_task t ON t.id = w.task_id ORDER BY w.created_at"""
+_CHECKS: Final = """
+SELECT extract(epoch FROM created_at)::float, extract(epoch FROM finished_at)::float
+FROM workers_verification WHERE task_id = %s AND finished_at IS NOT NULL"""
 
 
 class Rows:
@@ -74,14 +77,31 @@ class Rows:
         names = ("worker", "status", "ends", "removals")
         return [dict(zip(names, row, strict=True)) for row in self._ask(query)]
 
-    def task_ends(self, ended: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Return each task's status and failure, and how many of its workers did not succeed."""
+    def task_ends(self, ended: list[dict[str, Any]], restarts: list[float]) -> list[dict[str, Any]]:
+        """Return each task's status and failure, and how many of its attempts were lost.
+
+        Args:
+            ended: the workers.
+            restarts: when the daemon was ended.
+
+        """
         query = "SELECT id::text, status, failure FROM projects_task ORDER BY created_at"
-        lost = [worker["task"] for worker in ended if worker["status"] != "succeeded"]
+        workers = [worker["task"] for worker in ended if worker["status"] != "succeeded"]
         return [
-            {"task": task, "status": status, "failure": failure, "lost": lost.count(task)}
+            {
+                "task": task,
+                "status": status,
+                "failure": failure,
+                "lost": workers.count(task),
+                "lost_checks": self._lost_checks(task, restarts),
+            }
             for task, status, failure in self._ask(query)
         ]
+
+    def _lost_checks(self, task: str, restarts: list[float]) -> int:
+        """Return how often the checks of one change were ended by a daemon."""
+        spans = self._ask(_CHECKS, task)
+        return max((sum(began <= at <= ended for at in restarts) for began, ended in spans), default=0)
 
     def _ask(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self._connection.execute(query, parameters or None).fetchall()

@@ -43,6 +43,13 @@ def test_each_kill_has_its_own_ends(strikes: list[Strike], ends: set[End]) -> No
     assert found == ends
 
 
+def test_end_is_due_to_the_last_kill_that_it_may_have_survived_before() -> None:
+    strikes = [strike("ingest"), strike("daemon-stop", Stage.STARTING, at=102.0), strike("flow", at=103.0)]
+
+    assert judge.killer_of(strikes, "crashed") == strikes[1]
+    assert judge.killer_of(strikes, "succeeded") is None
+
+
 def test_right_end_in_time_is_no_problem() -> None:
     found = judge.problems_of_end([strike("container")], row(KILLED))
 
