@@ -236,5 +236,6 @@ def bundle_names_in_use() -> Iterable[str]:
     """Return the names in the storage that rows of this app still need."""
     yield from Project.objects.exclude(workspace_name="").values_list("workspace_name", flat=True)
     unfinished = MergeRequest.objects.exclude(status__in=MergeRequest.final_statuses())
-    for names in unfinished.values_list("bundle_name", "checkout_name"):
+    # A rebase replays the commits of the worker's change, which has ended.
+    for names in unfinished.values_list("bundle_name", "checkout_name", "rebase_of__bundle_name"):
         yield from filter(None, names)

@@ -453,3 +453,38 @@ def test_merge_waits_while_another_one_of_the_project_is_at_it(bench, run_togeth
     assert answers == [None]
     assert change.reload().status == MergeRequestStatus.MERGING
     assert bench.merges() == []
+
+
+class TestRebase:
+    def test_second_of_two_changes_is_put_on_the_first_and_merged(self, bench):
+        first = bench.reconcile(bench.propose(bench.commit({"app/books.py": b"pass\n"})))
+        late_one = bench.reconcile(
+            bench.propose(bench.commit({"app/films.py": b"pass\n"}), branch="task/0a1b2c3d-2")
+        )
+        for change in (first, late_one):
+            services.request_merge(merge_request_id=change.pk)
+            bench.reconcile(change)
+        rebase_id = services.rebase_change(idempotency_key="rebase", merge_request_id=late_one.pk)
+        rebase = bench.reconcile(MergeRequest.objects.get(pk=rebase_id))
+        services.request_merge(merge_request_id=rebase_id)
+
+        bench.reconcile(rebase)
+
+        assert (late_one.failure["code"], rebase.status) == ("base_moved", "merged"), rebase.failure
+        assert (rebase.base_sha, rebase.branch) == (first.merge_sha, late_one.branch)
+        assert bench.merges() == [str(first.pk), str(rebase.pk)]
+        listing = bench.mirror().text("ls-tree", "-r", "--name-only", rebase.merge_sha).splitlines()
+        assert {"app/books.py", "app/films.py"} <= set(listing)
+
+    def test_asking_twice_is_asking_once(self, bench):
+        change = bench.opened()
+
+        twins = {
+            services.rebase_change(idempotency_key="rebase", merge_request_id=change.pk) for _ in range(2)
+        }
+
+        assert len(twins) == 1
+
+    def test_change_that_is_not_there_cannot_be_rebased(self):
+        with pytest.raises(selectors.ChangeNotFound):
+            services.rebase_change(idempotency_key="rebase", merge_request_id=uuid4())

@@ -10,11 +10,13 @@ from apps import storage
 from apps.projects import reconciler, selectors, services
 from apps.projects.forge import base, hosting
 from apps.projects.forge.hosting import CheckStatus, PullRequestState
-from apps.projects.models import MergeRequest, MergeRequestStatus
+from apps.projects.models import ForgeName, MergeRequest, MergeRequestStatus
 from apps.projects.services import hints
+from apps.projects.workspace import ensure_repository
 from tests.apps.projects.hosted import HostedBench, after, make_bench
 from tests.apps.projects.rig import Killed, KillSwitch, kills
 from tests.apps.projects.test_integration import BRANCH
+from tests.factories import make_project
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
@@ -36,6 +38,33 @@ class TestScaffold:
     def test_default_branch_is_protected_by_the_checks_of_the_manifest(self, bench):
         assert bench.host.held().protected == {"main": ("check",)}
         assert bench.host.calls.index("push") < bench.host.calls.index("protect_branch")
+
+    @pytest.mark.parametrize(("at", "after_call"), kills(9))
+    def test_death_at_any_call_leaves_one_protected_repository(self, bench, at, after_call):
+        project, tools = make_project(forge=ForgeName.GITHUB), bench.tools()
+        services.request_scaffold(project_id=project.pk)
+        switch = KillSwitch(at=at, after=after_call)
+        with pytest.raises(Killed):
+            reconciler.reconcile_project(project_id=project.pk, tools=switch.wrap(tools))
+        interrupted = project.reload().status
+
+        reconciler.reconcile_project(project_id=project.pk, tools=tools)
+
+        repository = ensure_repository(project.reload(), tools)
+        assert (interrupted, project.status) == ("scaffolding", "active"), project.failure
+        assert bench.host.held(repository).protected == {"main": ("check",)}
+        assert bench.forge.head(repository, "main") == project.scaffold_sha
+
+    def test_the_kills_above_cover_every_call(self, bench):
+        project, switch = make_project(forge=ForgeName.GITHUB), KillSwitch()
+        services.request_scaffold(project_id=project.pk)
+
+        reconciler.reconcile_project(project_id=project.pk, tools=switch.wrap(bench.tools()))
+
+        assert switch.calls == [
+            *("ensure_repository", "head", "render", "push", "head"),
+            *("read_file", "export_bundle", "save_bundle", "protect_branch"),
+        ]
 
     def test_host_that_is_away_is_waited_for_without_counting_deaths(self, bench, tmp_path):
         bench.host.down = True
@@ -546,6 +575,12 @@ class TestRebase:
         project = bench.project.reload()
         assert project.head_sha == rebase.base_sha
         assert storage.find_bundle(project.workspace_name).sha256 == project.workspace_sha256
+
+    def test_bundle_of_the_worker_is_kept_for_an_unfinished_rebase(self, bench):
+        change = self.moved(bench)
+        services.rebase_change(idempotency_key="rebase", merge_request_id=change.pk)
+
+        assert change.bundle_name in set(selectors.bundle_names_in_use())
 
     def test_textual_conflict_is_typed_and_names_the_files(self, bench):
         change = self.moved(bench, {"app/books.py": b"other\n"})
