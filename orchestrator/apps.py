@@ -30,7 +30,8 @@ class OrchestratorConfig(AppConfig):
 def _remember_secrets() -> None:
     """Mask the settings' own secrets in every later log line."""
     keys = (settings.ANTHROPIC_API_KEY, settings.OPENAI_API_KEY, settings.FACTORY_API_KEY)
-    for secret in (settings.SECRET_KEY, *settings.ENCRYPTION_KEYS, *keys):
+    githubs = (settings.GITHUB_APP_PRIVATE_KEY, settings.GITHUB_WEBHOOK_SECRET)
+    for secret in (settings.SECRET_KEY, *settings.ENCRYPTION_KEYS, *keys, *githubs):
         remember_secret(secret)
     for url in (settings.DATABASE_URL, settings.REDIS_URL, settings.CHANNEL_REDIS_URL):
         remember_password_of(url)
