@@ -15,10 +15,12 @@ START_SECONDS = 20
 
 
 @contextmanager
-def running(project: Path, data: Path, *, service: str = "backend") -> Iterator[httpx.Client]:
+def running(
+    project: Path, data: Path, *, service: str = "backend", **variables: str
+) -> Iterator[httpx.Client]:
     """Run `make run-<service>` until the block ends; gives a client once `/health` answers."""
-    port = _free_port()
-    environment = {"PATH": os.environ["PATH"], "PORT": str(port), "DATA_DIR": str(data)}
+    port = free_port()
+    environment = {"PATH": os.environ["PATH"], "PORT": str(port), "DATA_DIR": str(data), **variables}
     process = subprocess.Popen(
         ["make", "--no-print-directory", f"run-{service}"],
         cwd=project,
@@ -36,7 +38,8 @@ def running(project: Path, data: Path, *, service: str = "backend") -> Iterator[
         process.communicate(timeout=20)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a port that nobody listens at now."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

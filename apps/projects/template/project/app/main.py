@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
 
-from app import about, errors, health, resources, root
+from app import about, errors, health, migrations, resources, root
 from app.database import Base, Database
 from app.schema_upgrade import upgrade
 from app.settings import Settings
@@ -21,7 +21,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         database = Database(settings)
-        upgrade(database.writer, Base.metadata)
+        upgrade(database.writer, Base.metadata, migrations.load_steps())
         app.state.database = database
         yield
         database.close()

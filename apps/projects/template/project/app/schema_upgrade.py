@@ -2,50 +2,63 @@
 
 At every start: missing tables, columns and indexes are added. A column that is stored as
 required, but which the models no longer require or no longer know, becomes optional. Nothing
-is dropped, so the previous release keeps working on the same file.
+is dropped, so the previous release keeps working on the same database. Then the steps of
+`app.migrations` run that did not run before.
 """
 
-from sqlalchemy import Column, Connection, Engine, MetaData, Table, inspect, text
+from collections.abc import Mapping
+
+from sqlalchemy import Column, Connection, Engine, MetaData, String, Table, inspect, select, text
 from sqlalchemy.schema import CreateColumn
+
+from app.migrations import Step
+
+_APPLIED = Table("applied_migrations", MetaData(), Column("name", String(200), primary_key=True))
 
 
 class SchemaUpgradeRefused(RuntimeError):
     """The models ask for a change that stored rows cannot follow."""
 
 
-def upgrade(engine: Engine, metadata: MetaData) -> None:
+def upgrade(engine: Engine, metadata: MetaData, steps: Mapping[str, Step]) -> None:
     """Make the stored schema fit the models, all of it or nothing.
 
     Raises:
         SchemaUpgradeRefused: an added column is required and has no server default.
     """
     if engine.dialect.name == "sqlite":
-        _upgrade_sqlite(engine, metadata)
+        _upgrade_sqlite(engine, metadata, steps)
         return
     with engine.begin() as connection:
         # Two processes that start at once take turns; the second one finds nothing left to do.
         connection.execute(text("SELECT pg_advisory_xact_lock(7305917)"))
-        _bring_up(connection, metadata)
+        _bring_up(connection, metadata, steps)
 
 
-def _upgrade_sqlite(engine: Engine, metadata: MetaData) -> None:
+def _upgrade_sqlite(engine: Engine, metadata: MetaData, steps: Mapping[str, Step]) -> None:
     with engine.connect() as connection:
         driver = connection.connection
         # A table is rebuilt by copying; its references must not be acted on meanwhile.
         driver.execute("PRAGMA foreign_keys=OFF")
         try:
             with connection.begin():
-                _bring_up(connection, metadata)
+                _bring_up(connection, metadata, steps)
         finally:
             driver.execute("PRAGMA foreign_keys=ON")
 
 
-def _bring_up(connection: Connection, metadata: MetaData) -> None:
+def _bring_up(connection: Connection, metadata: MetaData, steps: Mapping[str, Step]) -> None:
     existing = set(inspect(connection).get_table_names())
     metadata.create_all(connection)
     for table in metadata.sorted_tables:
         if table.name in existing:
             _extend(connection, table)
+    _APPLIED.create(connection, checkfirst=True)
+    applied = set(connection.scalars(select(_APPLIED.columns.name)))
+    for name, step in steps.items():
+        if name not in applied:
+            step(connection)
+            connection.execute(_APPLIED.insert().values(name=name))
 
 
 def _extend(connection: Connection, table: Table) -> None:
