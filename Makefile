@@ -16,7 +16,7 @@ TESTS = $(or $(wildcard tests/$(APP) tests/apps/$(APP) tests/conformance/$(APP) 
 endif
 
 .PHONY: help setup demo up down status test test-unit test-service test-integration test-e2e \
-	lint hooks bench chaos requirements clean
+	lint hooks bench chaos modules requirements clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -60,6 +60,9 @@ bench: setup ## measure; writes var/bench/latest.json
 
 chaos: setup ## the crash matrix: every kind of process at every stage
 	@$(PY) scripts/chaos.py
+
+modules: setup ## every choice of the template's modules: own tests and, with a Docker engine, deployments
+	@TEMPLATE_MATRIX=all $(PYTEST) tests/template
 
 requirements: setup ## compile requirements/*.in again; UPGRADE=1 takes newer versions
 	@$(PY) scripts/setup.py compile $(if $(UPGRADE),--upgrade)

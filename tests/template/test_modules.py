@@ -1,6 +1,6 @@
 """Every choice of modules gives a whole project: described, set up, linted, tested and run.
 
-`make matrix` runs the own tests of all fifteen choices; every other run does it for six of them.
+`make modules` runs the own tests of all fifteen choices; every other run does it for six of them.
 """
 
 import os
