@@ -198,6 +198,17 @@ def compile_requirements(*options: str) -> None:
         output = ("--output-file", target, "--constraint", "requirements/base.txt")
         command = ("pip", "compile", *what, *output, *fixed, *quiet, "--no-emit-find-links", *options)
         step(target, partial(run_uv, uv, *command))
+    compile_template(uv, *fixed, *quiet, "--no-emit-find-links", *options)
+
+
+def compile_template(uv: Path, *options: str) -> None:
+    """Compile the lists of the template's modules, later ones at the versions of earlier ones."""
+    constraints: list[str] = []
+    for name in ("backend", "frontend", "telegram", "tests"):
+        source, target = (str(PROJECT_REQUIREMENTS / f"{name}.{suffix}") for suffix in ("in", "txt"))
+        command = ("pip", "compile", source, "--output-file", target, *constraints, *options)
+        step(f"{name}.txt of the template", partial(run_uv, uv, *command))
+        constraints += ["--constraint", target]
 
 
 def run_uv(uv: Path, *arguments: str) -> None:
