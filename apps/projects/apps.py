@@ -4,15 +4,16 @@ from django.apps import AppConfig
 
 
 class ProjectsConfig(AppConfig):
-    """Names the app and tells the storage which bundles its rows need."""
+    """Names the app, checks its settings, and tells the storage which bundles its rows need."""
 
     name = "apps.projects"
     label = "projects"
     verbose_name = "Projects"
 
     def ready(self) -> None:
-        """Register with the storage's garbage collection."""
+        """Register the checks, and with the storage's garbage collection."""
         from apps import storage
-        from apps.projects import selectors
+        from apps.projects import checks, selectors
 
+        checks.register_all()
         storage.register_references(self.label, selectors.bundle_names_in_use)

@@ -18,8 +18,7 @@ from apps.projects.forge.github.remote import network_environment
 from apps.projects.forge.hosting import Hosting
 from apps.projects.forge.local import LocalForge
 from apps.projects.models import ForgeName
-from apps.projects.template_mapping import load_mapping
-from apps.projects.template_source import TemplateSource
+from apps.projects.template_source import TemplateSource, configured_template
 from apps.projects.templating import RenderResult, TemplateAnswers
 from apps.projects.tools import Tools
 
@@ -131,17 +130,15 @@ def get_template() -> TemplateSource | None:
     """Return the template that the settings name; None for ours.
 
     Raises:
+        TemplateSourceInvalid: a ref or a table is set, but no template.
         TemplateMappingInvalid: the table of its answers cannot be used.
 
     """
-    if not settings.SCAFFOLD_TEMPLATE:
-        return None
-    table = settings.SCAFFOLD_TEMPLATE_MAPPING
-    return TemplateSource(
+    return configured_template(
         location=settings.SCAFFOLD_TEMPLATE,
         ref=settings.SCAFFOLD_TEMPLATE_REF,
-        cache=Path(settings.VAR_DIR) / "templates",
-        mapping=load_mapping(Path(table) if table else None),
+        table=settings.SCAFFOLD_TEMPLATE_MAP,
+        var_dir=Path(settings.VAR_DIR),
         network=network_environment(settings.UNITS_OUTER_ENVIRONMENT),
     )
 

@@ -67,6 +67,7 @@ def answers_of(project: Project) -> TemplateAnswers:
         project_slug=project.slug,
         project_description=project.description,
         modules=tuple(project.modules),
+        project_owner=project.owner.get_username(),
     )
 
 

@@ -1,5 +1,6 @@
 """What is put right in a project that was rendered from a template that is not ours."""
 
+import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -31,13 +32,13 @@ def finish(
         TemplateFailed: a file holds a path of this machine, so it would never be rendered alike again.
 
     """
-    answers = project / _answers_file(template)
-    if answers.is_file():
+    answers = _answers_file(project, template)
+    if answers is not None:
         rest = _OF_COPIER.sub("", answers.read_text(encoding="utf-8"))
         head = {"_commit": source.version, "_src_path": source.public_name}
         answers.write_text(yaml.safe_dump(head) + rest, encoding="utf-8")
     manifest = source.mapping.manifest_text(modules)
-    if manifest is not None and not (project / FILE_NAME).exists():
+    if manifest is not None and not os.path.lexists(project / FILE_NAME):
         (project / FILE_NAME).write_text(manifest, encoding="utf-8")
     paths = [str(place).encode() for place in (template, machine)]
     for file in (path for path in project.rglob("*") if path.is_file() and not path.is_symlink()):
@@ -47,9 +48,13 @@ def finish(
             raise TemplateFailed(f"The template writes a path of this machine into {name}")
 
 
-def _answers_file(template: Path) -> str:
-    for name in ("copier.yml", "copier.yaml"):
-        if (template / name).is_file():
-            questions = yaml.safe_load((template / name).read_text(encoding="utf-8")) or {}
-            return str(questions.get("_answers_file", ANSWERS))
-    return ANSWERS
+def _answers_file(project: Path, template: Path) -> Path | None:
+    """Find the answers that were written; their name is the template's word, so it is not trusted."""
+    name = ANSWERS
+    for questions in (template / "copier.yml", template / "copier.yaml"):
+        if questions.is_file():
+            parsed = yaml.safe_load(questions.read_text(encoding="utf-8"))
+            name = str(parsed.get("_answers_file", ANSWERS)) if isinstance(parsed, dict) else ANSWERS
+    path = project / name
+    is_inside = path.resolve().is_relative_to(project.resolve()) and not path.is_symlink()
+    return path if is_inside and path.is_file() else None

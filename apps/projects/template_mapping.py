@@ -1,21 +1,23 @@
 """How the answers of a project become the answers of a template that is not ours, and its missing manifest.
 
-A file that the settings name holds the table:
+SCAFFOLD_TEMPLATE_MAP names a YAML file that holds the table, or holds it itself as JSON:
 
     answers:
-      project_name: {from: slug}
-      modules: {from: modules, join: ",", words: {backend: backend, telegram: tg_bot}}
-      author_name: {value: Nobody}
-    manifest:            # written as project.yaml when the template brings none
+      project_name: {from: slug}     # or name, slug_underscore, description, modules, owner
+      modules: {from: modules, join: ",", rename: {backend: backend, telegram: tg_bot}}
+      author_name: Nobody            # always this
+    manifest:                        # written as project.yaml when the template brings none
       version: 1
       commands: {setup: make setup, check: make check, tests: make list-tests}
       services:
         - {module: backend, name: backend, run: make run, port: web, health: /health}
 
-Services and variables with `module` are kept when that module was chosen; `modules` is filled in.
+Modules that `rename` does not list cannot be chosen. Services and variables with `module` are kept when
+that module was chosen; the manifest's `modules` are filled in.
 """
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -23,30 +25,40 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from apps.errors import Invalid
+from apps.projects.manifest import ManifestInvalid, parse_manifest
+
+_PARTS = ("services", "environment")  # of a manifest; each entry may belong to a module
 
 
 class TemplateMappingInvalid(Invalid):
-    """The table that maps answers to the configured template cannot be used."""
+    """The table SCAFFOLD_TEMPLATE_MAP, which maps answers to the configured template, cannot be used."""
 
     code = "template_mapping_invalid"
 
 
 class Answer(BaseModel):
-    """Where one answer comes from."""
+    """Where one answer comes from; written as a plain value, it is always that value."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True, populate_by_name=True)
 
-    source: Literal["name", "slug", "description", "modules"] | None = Field(default=None, alias="from")
+    source: Literal["name", "slug", "slug_underscore", "description", "modules", "owner"] | None = Field(
+        default=None, alias="from"
+    )
     value: str | int | bool | None = None
     join: str | None = None  # of modules: one text instead of a list
-    words: dict[str, str] | None = None  # of modules: what the template calls them; no other can be chosen
+    rename: dict[str, str] | None = None  # of modules: what the template calls them; no other can be chosen
+
+    @model_validator(mode="before")
+    @classmethod
+    def _plain_value(cls, given: Any) -> Any:
+        return {"value": given} if isinstance(given, str | int | bool) else given
 
     @model_validator(mode="after")
     def _says_one_thing(self) -> Self:
         if (self.source is None) == (self.value is None):
             raise ValueError("needs either from or value")
-        if self.source != "modules" and (self.join is not None or self.words is not None):
-            raise ValueError("join and words belong to modules")
+        if self.source != "modules" and (self.join is not None or self.rename is not None):
+            raise ValueError("join and rename belong to modules")
         return self
 
 
@@ -65,14 +77,14 @@ class TemplateMapping(BaseModel):
 
     def known_modules(self) -> frozenset[str] | None:
         """Return the modules that can be chosen; None if the table does not tell."""
-        tables = [set(answer.words) for answer in self.answers.values() if answer.words is not None]
+        tables = [set(answer.rename) for answer in self.answers.values() if answer.rename is not None]
         return frozenset.intersection(*map(frozenset, tables)) if tables else None
 
     def data(self, given: Mapping[str, Any]) -> dict[str, Any]:
         """Return the template's answers.
 
         Args:
-            given: name, slug and description as texts, modules as a list of texts.
+            given: modules as a list of texts; name, slug, description and owner as texts.
 
         """
         return {key: _answer(answer, given) for key, answer in self.answers.items()}
@@ -83,36 +95,82 @@ class TemplateMapping(BaseModel):
             return None
         chosen = list(modules)
         kept = {
-            key: _chosen(value, chosen) if key in ("services", "environment") else value
-            for key, value in self.manifest.items()
+            key: _chosen(value, chosen) if key in _PARTS else value for key, value in self.manifest.items()
         }
         return yaml.safe_dump({**kept, "modules": chosen}, sort_keys=False, allow_unicode=True)
 
+    def check(self, known: Collection[str]) -> None:
+        """Make sure that every choice of one module, and of all, gives a manifest.
 
-def load_mapping(path: Path | None) -> TemplateMapping:
-    """Read a table; without a file, the one that asks our own questions.
+        Args:
+            known: the modules there are.
+
+        Raises:
+            TemplateMappingInvalid: `details["field"]` names what is wrong.
+
+        """
+        for field, name in self._named_modules():
+            if name not in known:
+                raise _wrong(field, f"there is no module {name[:50]!r}; known are {', '.join(known)}")
+        offered = self.known_modules()
+        modules = [name for name in known if offered is None or name in offered]
+        for chosen in [*([name] for name in modules), modules]:
+            self._check_manifest(chosen)
+
+    def _named_modules(self) -> Iterator[tuple[str, str]]:
+        for key, answer in self.answers.items():
+            yield from ((f"answers.{key}.rename", name) for name in answer.rename or ())
+        for part in _PARTS:
+            entries = (self.manifest or {}).get(part)
+            for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+                if isinstance(entry, dict) and "module" in entry:
+                    yield f"manifest.{part}.{number}.module", str(entry["module"])
+
+    def _check_manifest(self, modules: list[str]) -> None:
+        text = self.manifest_text(modules)
+        try:
+            if text is not None:
+                parse_manifest(text.encode())
+        except ManifestInvalid as error:
+            field = f"manifest.{error.details.get('field', '')}"
+            raise _wrong(field, f"{error.message} (with {', '.join(modules)})") from error
+
+
+def load_mapping(table: str) -> TemplateMapping:
+    """Read a table.
+
+    Args:
+        table: the path of a YAML file, or JSON; empty for the table that asks our own questions.
 
     Raises:
         TemplateMappingInvalid: the file cannot be read, or a field of it is wrong.
 
     """
-    if path is None:
+    if not table:
         return TemplateMapping()
     try:
-        return TemplateMapping.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return TemplateMapping.model_validate(_read(table))
     except OSError as error:
-        raise TemplateMappingInvalid(
-            f"The mapping of the template cannot be read: {error.strerror}"
-        ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise TemplateMappingInvalid(f"The mapping of the template is not YAML: {error}") from error
+        raise TemplateMappingInvalid(f"SCAFFOLD_TEMPLATE_MAP cannot be read: {error.strerror}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        field = ".".join(map(str, first["loc"]))
+        raise _wrong(".".join(map(str, first["loc"])), first["msg"]) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise TemplateMappingInvalid(
-            f"The mapping of the template is wrong at {field or 'its top'}: {first['msg']}",
-            details={"field": field},
-        ) from None
+            f"SCAFFOLD_TEMPLATE_MAP is neither YAML nor JSON: {type(error).__name__}"
+        ) from error
+
+
+def _read(table: str) -> Any:
+    if table.lstrip().startswith("{"):
+        return json.loads(table)
+    return yaml.safe_load(Path(table).read_text(encoding="utf-8"))
+
+
+def _wrong(field: str, problem: str) -> TemplateMappingInvalid:
+    return TemplateMappingInvalid(
+        f"SCAFFOLD_TEMPLATE_MAP is wrong at {field or 'its top'}: {problem}", details={"field": field}
+    )
 
 
 def _answer(answer: Answer, given: Mapping[str, Any]) -> Any:
@@ -121,7 +179,7 @@ def _answer(answer: Answer, given: Mapping[str, Any]) -> Any:
     value = given[answer.source]
     if answer.source != "modules":
         return value
-    named = [answer.words[name] if answer.words is not None else name for name in value]
+    named = [answer.rename[name] if answer.rename is not None else name for name in value]
     return named if answer.join is None else answer.join.join(named)
 
 

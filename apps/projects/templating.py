@@ -17,8 +17,6 @@ from typing import Any, Final
 
 import copier
 import yaml
-from copier.errors import CopierError
-from jinja2 import TemplateError
 
 from apps.errors import Conflict, Invalid, Unavailable
 from apps.projects import template_foreign as foreign
@@ -65,6 +63,7 @@ class TemplateAnswers:
     project_slug: str
     project_description: str  # the person's own words, any language, several lines
     modules: tuple[str, ...]
+    project_owner: str = ""  # name of the account; asked for by templates of others alone
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,7 +105,8 @@ def render(
         scratch = Path(tempfile.mkdtemp(prefix=f".{destination.name}-", dir=destination.parent))
         try:
             project = scratch / "project"
-            _copy(run_copy, template, project, data if source is None else source.mapping.data(_given(data)))
+            given = data if source is None else source.mapping.data(_given(answers, data))
+            _copy(run_copy, template, project, given)
             if source is not None:
                 foreign.finish(project, template, source=source, modules=data["modules"], machine=scratch)
             files = tuple(sorted(str(path.relative_to(project)) for path in _files(project)))
@@ -142,17 +142,25 @@ def _files(directory: Path) -> Iterator[Path]:
 
 
 def _copy(run_copy: Callable[..., object], template: Path, project: Path, data: dict[str, Any]) -> None:
+    options: dict[str, Any] = {"defaults": True, "quiet": True, "settings": copier.Settings()}
     try:
         # Tasks, migrations and extensions of a template would run here: it is never trusted.
-        run_copy(str(template), project, data=data, defaults=True, unsafe=False, quiet=True)
-    except (CopierError, TemplateError, ValueError, yaml.YAMLError) as error:
-        raise TemplateFailed(f"The template could not be rendered: {error}") from error
+        run_copy(str(template), project, data=data, unsafe=False, **options)
+    except OSError:
+        raise
+    except Exception as error:  # whatever an expression of the template raises is the template's failure
+        words = str(error).replace(str(template), "template") or type(error).__name__
+        raise TemplateFailed(f"The template could not be rendered: {words}") from error
 
 
-def _given(data: dict[str, Any]) -> dict[str, Any]:
+def _given(answers: TemplateAnswers, data: dict[str, Any]) -> dict[str, Any]:
     """Return checked answers under the names by which a mapping speaks of them."""
-    named = {name: data[f"project_{name}"] for name in ("name", "slug", "description")}
-    return {**named, "modules": data["modules"]}
+    return {
+        **{name: data[f"project_{name}"] for name in ("name", "slug", "description")},
+        "slug_underscore": data["project_slug"].replace("-", "_"),
+        "owner": answers.project_owner,
+        "modules": data["modules"],
+    }
 
 
 def _checked(answers: TemplateAnswers, known: tuple[str, ...]) -> dict[str, Any]:

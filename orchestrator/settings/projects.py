@@ -15,7 +15,7 @@ PROJECTS_WORKFLOW_DEADLINE_SECONDS: int = env.int("PROJECTS_WORKFLOW_DEADLINE_SE
 PROJECTS_POLL_SECONDS: int = env.int("PROJECTS_POLL_SECONDS", 15)
 
 # The template of new projects: ours unless another one is named (git address or path, tag or commit, and the
-# file that maps our answers to its questions; see apps/projects/template_mapping.py).
+# table that maps our answers to its questions: a YAML file, or JSON; see apps/projects/template_mapping.py).
 SCAFFOLD_TEMPLATE: str = env.str("SCAFFOLD_TEMPLATE", "")
 SCAFFOLD_TEMPLATE_REF: str = env.str("SCAFFOLD_TEMPLATE_REF", "")
-SCAFFOLD_TEMPLATE_MAPPING: str = env.str("SCAFFOLD_TEMPLATE_MAPPING", "")
+SCAFFOLD_TEMPLATE_MAP: str = env.str("SCAFFOLD_TEMPLATE_MAP", "")

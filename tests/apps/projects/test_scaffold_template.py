@@ -33,7 +33,7 @@ def configured(settings: Any, tmp_path: Path) -> Any:
     repository = foreign.make_repository(tmp_path / "theirs", foreign.FILES, tag="0.3.5")
     settings.SCAFFOLD_TEMPLATE = str(repository)
     settings.SCAFFOLD_TEMPLATE_REF = "0.3.5"
-    settings.SCAFFOLD_TEMPLATE_MAPPING = str(table)
+    settings.SCAFFOLD_TEMPLATE_MAP = str(table)
     settings.VAR_DIR = tmp_path / "var"
     return settings
 
@@ -64,7 +64,7 @@ def test_template_of_another_make_is_scaffolded_with_its_mapped_manifest(
         ("SCAFFOLD_TEMPLATE_REF", "9.9.9", "template_ref_missing"),
         ("SCAFFOLD_TEMPLATE_REF", "", "template_source_invalid"),
         ("SCAFFOLD_TEMPLATE", "/nonexistent/template", "template_source_invalid"),
-        ("SCAFFOLD_TEMPLATE_MAPPING", "/nonexistent/table.yaml", "template_mapping_invalid"),
+        ("SCAFFOLD_TEMPLATE_MAP", "/nonexistent/table.yaml", "template_mapping_invalid"),
     ],
 )
 def test_unusable_template_fails_the_project_by_name(

@@ -1,0 +1,25 @@
+"""System checks of this app's settings: what would only fail the next scaffold is refused at start."""
+
+from typing import Any
+
+from django.core.checks import CheckMessage, Error, register
+
+from apps.errors import OrchestratorError
+from apps.projects import composition, templating
+
+
+def check_template(**_: Any) -> list[CheckMessage]:
+    """Refuse a template that cannot be what the settings say; nothing is fetched."""
+    try:
+        source = composition.get_template()
+        if source is not None:
+            source.check()
+            source.mapping.check(templating.known_modules())
+    except OrchestratorError as error:
+        return [Error(error.message, id="projects.E001")]
+    return []
+
+
+def register_all() -> None:
+    """Register every check of this module."""
+    register(check_template)
