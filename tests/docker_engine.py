@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,9 +14,10 @@ import pytest
 from docker.errors import DockerException, ImageNotFound
 
 from apps.workers.runtime.docker import DockerRuntime
+from orchestrator.installation import BASE_IMAGE, LOCAL_BASE_IMAGE
 
 #: Any of these will do: a Debian with coreutils and a shell.
-_BASES = ("codegen-debian:bookworm", "debian:bookworm-slim")
+_BASES = (os.environ.get("WORKERS_BASE_IMAGE") or BASE_IMAGE, LOCAL_BASE_IMAGE)
 _RECIPE = """\
 FROM {base}
 RUN useradd --uid 1000 --user-group --create-home worker \\
@@ -49,23 +51,6 @@ def small_image() -> str:
         engine.close()
         return tag
     pytest.skip(f"none of these images is here: {', '.join(_BASES)}")
-
-
-def worker_image() -> str:
-    """Return an image with the wrapper in it, or skip the test where none was built."""
-    engine = client()
-    try:
-        found = [
-            tag
-            for image in engine.images.list(filters={"label": "codegen.installation"})
-            for tag in image.tags
-            if "-base:" in tag
-        ]
-    finally:
-        engine.close()
-    if not found:
-        pytest.skip("no worker image was built: manage.py build_worker_image")
-    return str(found[0])
 
 
 @contextmanager

@@ -15,6 +15,8 @@ from apps.workers.runtime import base
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SIGTERM_EXIT = 143
+#: What a container runs whose spec names no image.
+DEFAULT_IMAGE = "sha256:default"
 ALIVE = frozenset({base.Phase.RUNNING, base.Phase.PAUSED})
 
 
@@ -248,7 +250,7 @@ class FakeRuntime:
             phase=base.Phase.RUNNING,
             started_at=self._tick(),
             labels=spec.labels,
-            image=spec.image,
+            image=spec.image or DEFAULT_IMAGE,
         )
 
     def _end(

@@ -22,7 +22,7 @@ from apps.workers.runtime.base import ContainerSpec, Phase, RuntimeUnavailable
 from tests.apps.workers.conftest import Harness, MakeWorker, settle, step
 from tests.apps.workers.test_consumer import result, started
 from tests.factories import make_turn, make_user, make_worker
-from tests.fakes_runtime import FakeRuntime
+from tests.fakes_runtime import DEFAULT_IMAGE, FakeRuntime
 from worker_image.contract import DeveloperWorkerInput, input_stream, output_stream
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
@@ -288,6 +288,7 @@ def test_death_is_recorded_before_the_container_is_removed(
     assert worker.failure["code"] == code
     assert (worker.exit_code, worker.oom_killed) == (exit_code, oom)
     assert worker.log_tail == "oops *** redis://***@host/0"
+    assert worker.image_digest == DEFAULT_IMAGE
     assert runtime.inspect(worker.container_name) is None
 
 

@@ -31,6 +31,15 @@ exec 3<>/dev/tcp/$1/$2 || exit 7
 printf "$3" >&3
 timeout {SECONDS} head -n 1 <&3
 """
+#: Says whether a connection is taken; its taker need not speak.
+KNOCK = "(exec 3<>/dev/tcp/$1/$2) 2>/dev/null && echo open || echo closed"
+#: A container in which somebody listens.
+LISTENER = (
+    "perl",
+    "-MIO::Socket::INET",
+    "-e",
+    "$s = IO::Socket::INET->new(LocalPort => 8000, Listen => 5, ReuseAddr => 1) or die; sleep 120",
+)
 
 
 @pytest.fixture
@@ -65,7 +74,7 @@ async def inside(
 async def test_a_container_reaches_api_channel_and_proxy_and_nothing_else(runtime, installation):
     gateway = await asyncio.to_thread(runtime.gateway)
     await asyncio.to_thread(runtime.start, SLEEPER)
-    await asyncio.to_thread(runtime.start, replace(SLEEPER, name="worker-2"))
+    await asyncio.to_thread(runtime.start, replace(SLEEPER, name="worker-2", command=LISTENER))
     async with serving(web) as api, serving(echo) as channel:
         edge = Edge(config(installation, api=api.upstream, channel=channel.upstream))
         await edge.follow()
@@ -80,11 +89,13 @@ async def test_a_container_reaches_api_channel_and_proxy_and_nothing_else(runtim
         }
         reached = {name: await inside(runtime, TALK, gateway, *words) for name, words in asked.items()}
         peer = (await inside(runtime, "hostname -i", name="worker-2"))[1].split()[0]
-        shut = {
-            "metadata": await inside(runtime, TALK, "169.254.169.254", 80, ""),
-            "a public address": await inside(runtime, TALK, "8.8.8.8", 53, ""),
-            "a server on loopback": await inside(runtime, TALK, gateway, api.port, ""),
-            "a peer": await inside(runtime, TALK, peer, 22, ""),
+        knocked = {
+            "the api": await inside(runtime, KNOCK, gateway, ports.API),
+            "the peer at home": await inside(runtime, KNOCK, "127.0.0.1", 8000, name="worker-2"),
+            "metadata": await inside(runtime, KNOCK, "169.254.169.254", 80),
+            "a public address": await inside(runtime, KNOCK, "8.8.8.8", 53),
+            "a server on loopback": await inside(runtime, KNOCK, gateway, api.port),
+            "a peer": await inside(runtime, KNOCK, peer, 8000),
         }
         await edge.close()
 
@@ -96,7 +107,8 @@ async def test_a_container_reaches_api_channel_and_proxy_and_nothing_else(runtim
         "allowed": "HTTP/1.1 200 Connection established",
         "metadata": "HTTP/1.1 403 Forbidden",
     }
-    assert [name for name, (code, _) in shut.items() if code == 0] == []
+    taken = [name for name, (_, output) in knocked.items() if output.strip() == "open"]
+    assert taken == ["the api", "the peer at home"]
 
 
 async def test_the_edge_listens_again_after_the_network_was_made_anew(runtime, installation):
