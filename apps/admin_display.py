@@ -33,6 +33,7 @@ STATUS_COLORS: dict[str, str | None] = {
     **dict.fromkeys(["waiting_human"], "warning"),
     **dict.fromkeys(["running", "scaffolding", "building", "starting", "installing"], "info"),
     **dict.fromkeys(["merging", "open", "provisioning", "waiting", "thinking", "tool_running"], "info"),
+    **dict.fromkeys(["proposed", "dispatching"], "info"),
     **dict.fromkeys(["pending", "draft", "archived", "canceled", "stopped", "discarded"]),
     **dict.fromkeys(["discovered", "pending_setup", "decommissioned", "withdrawn"]),
 }

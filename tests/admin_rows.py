@@ -19,7 +19,7 @@ from apps.failures import Failure, FailureKind
 from apps.graph.models import Question, Run, RunStatus, Step
 from apps.infra.models import DeploymentStatus, PortAllocation, ServiceDeployment
 from apps.projects import timeline
-from apps.projects.models import MergeRequest, ProjectStatus, Task, TaskEventKind, TaskStatus
+from apps.projects.models import Dispatch, MergeRequest, ProjectStatus, Task, TaskEventKind, TaskStatus
 from apps.workers.models import (
     AgentConfig,
     DeadLetter,
@@ -138,6 +138,7 @@ class Story:
             project=self.project, type="deploy", spec="", follows=self.task, status=TaskStatus.SUCCEEDED
         )
         self.deployment: ServiceDeployment = self._deployment()
+        self.dispatch = self._dispatch()
         self.question = make_question(run=self.run)
         self.letter = make_dead_letter(worker_id=self.worker.pk)
         self.image = make_image()
@@ -166,6 +167,7 @@ class Story:
             self.image,
             self.config,
             self.deployment,
+            self.dispatch,
             self.deployment.server,
             self.secret,
             self.periodic,
@@ -251,6 +253,24 @@ class Story:
             deployment=deployment,
         )
         return deployment
+
+    def _dispatch(self) -> Dispatch:
+        return Dispatch.objects.create(
+            idempotency_key=self._key("dispatch-1"),
+            project=self.project,
+            task=self.follower,
+            deployment_id=self.deployment.pk,
+            status="failed",
+            workflow="main.yml",
+            environment="production",
+            ref="main",
+            sha=make_sha(),
+            inputs={"words": MARKUP},
+            access=json.dumps({"DEPLOY_SSH_KEY": SECRET_VALUE}),
+            log={"job": MARKUP, "step": "Build", "excerpt": MARKUP},
+            failure=failure(),
+            deadline_at=self.now + timedelta(minutes=30),
+        )
 
     def _steps(self) -> None:
         waits = ("", f"worker:{self.worker.pk}", f"turn:{self.turn.pk}", "unavailable:forge")

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils.translation import get_language
 from rest_framework import serializers
 
 from apps.graph.models import Question, Run, Step
@@ -54,9 +55,10 @@ class RunDetailSerializer(RunSerializer):
 
 
 class QuestionSerializer(serializers.ModelSerializer[Question]):
-    """Something only a person can tell."""
+    """Something only a person can tell; the text is in the language of ``Accept-Language``."""
 
     run_id = serializers.UUIDField(read_only=True)
+    text = serializers.SerializerMethodField()
 
     class Meta:
         model = Question
@@ -75,10 +77,16 @@ class QuestionSerializer(serializers.ModelSerializer[Question]):
         read_only_fields = fields
 
 
+    def get_text(self, question: Question) -> str:
+        """Return the question in the reader's language, so far as it was put so."""
+        language = (get_language() or "en").partition("-")[0]
+        return str(question.texts.get(language) or question.text)
+
+
 class AnswerSerializer(StrictSerializer):
     """A person's answer."""
 
-    text = serializers.CharField(max_length=10_000, trim_whitespace=False)
+    text = serializers.CharField(max_length=65_536, trim_whitespace=False)
 
 
 class CardLineSerializer(serializers.Serializer[Any]):

@@ -12,7 +12,7 @@ from rest_framework.response import Response
 from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
-from apps.graph import selectors, services
+from apps.graph import rollbacks, selectors, services
 from apps.graph.models import Question, Run
 from apps.graph.serializers import (
     AnswerSerializer,
@@ -22,6 +22,8 @@ from apps.graph.serializers import (
     RunSerializer,
     VerificationSerializer,
 )
+from apps.infra.models import ServiceDeployment
+from apps.infra.serializers import ServiceDeploymentSerializer
 from apps.projects.idempotency import idempotent
 from apps.projects.models import Project, Task
 from apps.projects.selectors import get_task
@@ -79,6 +81,27 @@ class TaskActionViewSet(GenericViewSet[Task]):
         """Return the live card in the language of ``Accept-Language``."""
         card = selectors.get_card(task_id=self.get_object().pk, language=get_language() or "en")
         return Response(CardSerializer(card).data)
+
+
+class DeploymentActionViewSet(GenericViewSet[ServiceDeployment]):
+    """What one may do with a release beyond stopping it."""
+
+    queryset = ServiceDeployment.objects.all()
+    serializer_class = ServiceDeploymentSerializer
+    commands: ClassVar = {"rollback": "deploy.start"}
+
+    def get_queryset(self) -> QuerySet[ServiceDeployment]:
+        """Return the deployments of the requester's projects."""
+        return owned(self.request, super().get_queryset(), by="owner_id")
+
+    @extend_schema(request=None, responses={201: TaskSerializer})
+    @action(detail=True, methods=["post"])
+    @idempotent
+    def rollback(self, request: Request, **_: str) -> Response:
+        """Go back from a live release to the one before it, or to this earlier one; returns the task."""
+        release = self.get_object()
+        task_id = rollbacks.request_rollback(deployment_id=release.pk, requested_by_id=user_id(request))
+        return Response(TaskSerializer(get_task(task_id)).data, status=status.HTTP_201_CREATED)
 
 
 class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Run]):

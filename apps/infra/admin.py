@@ -1,70 +1,21 @@
-"""Pages of servers and of what was deployed to them."""
+"""Pages of what was deployed, and where it answers; those of servers are in a module of their own."""
 
-from collections.abc import Iterable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Count, Q, QuerySet
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
 from apps import admin_display as display
-from apps.admin_base import HistoryAdmin, Section, list_operation, operation, shown
+from apps.admin_base import HistoryAdmin, list_operation, operation, shown
 from apps.infra import services
-from apps.infra.models import DeploymentStatus, PortAllocation, Server, ServiceDeployment
+from apps.infra.admin_servers import ServerAdmin
+from apps.infra.models import DeploymentStatus, ServiceDeployment
 
-MAX_ALLOCATIONS_SHOWN = 200
-
-
-@admin.register(Server)
-class ServerAdmin(HistoryAdmin):
-    """Servers, the room on them, and the ports given out."""
-
-    list_display = ("name", "shown_status", "kind", "host", "shown_ports", "live_count", "created_at")
-    list_filter = ("status", "kind")
-    search_fields = ("name", "host")
-    ordering = ("name",)
-    fieldsets = (
-        (None, {"fields": (("name", "status_label", "kind"), ("host", "shown_ports", "live_count"))}),
-        (_("Times"), {"fields": (("created_at", "status_changed_at"),)}),
-    )
-
-    @override
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Count the ports and the live releases in the same query."""
-        live = Count("deployments", filter=Q(deployments__status=DeploymentStatus.LIVE), distinct=True)
-        used = Count("allocations", distinct=True)
-        rows: QuerySet[Any] = super().get_queryset(request).annotate(live_total=live, used_total=used)
-        return rows
-
-    @shown(_("Live releases"), ordering="live_total")
-    def live_count(self, server: Any) -> int:
-        """Show how many releases answer on it."""
-        return int(server.live_total)
-
-    @shown(_("Ports in use"), ordering="used_total")
-    def shown_ports(self, server: Any) -> str:
-        """Show how many ports are given out, and of which range."""
-        return f"{server.used_total} ({server.port_range_start}–{server.port_range_end})"
-
-    @override
-    def sections(self, row: Server) -> Iterable[Section]:
-        """Show the ports that are given out."""
-        rows = row.allocations.select_related("deployment").order_by("port")[:MAX_ALLOCATIONS_SHOWN]
-        yield Section(
-            title=_("Ports"),
-            headers=(_("Port"), _("Deployment"), _("Status"), _("URL"), _("Allocated")),
-            rows=[
-                (
-                    str(allocation.port),
-                    *_holder(allocation),
-                    display.moment(allocation.allocated_at),
-                )
-                for allocation in rows
-            ],
-        )
+__all__ = ["ServerAdmin", "ServiceDeploymentAdmin"]
 
 
 @admin.register(ServiceDeployment)
@@ -81,7 +32,7 @@ class ServiceDeploymentAdmin(HistoryAdmin):
         "created_at",
     )
     list_select_related = ("server",)
-    list_filter = ("status", "server", "created_at")
+    list_filter = ("status", "target", "kind", "server", "created_at")
     search_fields = (
         "id__startswith",
         "project_slug",
@@ -116,8 +67,10 @@ class ServiceDeploymentAdmin(HistoryAdmin):
             _("Release"),
             {
                 "fields": (
-                    ("server", "shown_commit", "data_directory"),
+                    ("server", "target", "kind"),
+                    ("shown_commit", "contract_version", "environment_digest"),
                     ("shown_setup", "shown_run", "health_path"),
+                    ("shown_images", "rollback_of", "data_directory"),
                     ("installs", "starts"),
                 )
             },
@@ -165,6 +118,11 @@ class ServiceDeploymentAdmin(HistoryAdmin):
     def shown_commit(self, deployment: ServiceDeployment) -> str:
         """Show the commit that was released."""
         return display.sha(deployment.commit_sha)
+
+    @shown(_("Images"))
+    def shown_images(self, deployment: ServiceDeployment) -> str:
+        """Show the digests of the images."""
+        return display.facts(deployment.images or None)
 
     @shown(_("Set-up command"))
     def shown_setup(self, deployment: ServiceDeployment) -> str:
@@ -226,16 +184,6 @@ class ServiceDeploymentAdmin(HistoryAdmin):
     def stop_selected(self, request: HttpRequest, queryset: QuerySet[ServiceDeployment]) -> None:
         """Ask that every ticked release stops."""
         self.operate_on_each(request, queryset, act=_stop, done=_("The deployment is being stopped."))
-
-
-def _holder(allocation: PortAllocation) -> tuple[Any, Any, Any]:
-    """Tell who has a port: a release, or a project for good."""
-    release = allocation.deployment
-    if release is None:
-        project = display.link("projects_project", allocation.project_id, allocation.role or None)
-        return project, display.NOTHING, display.NOTHING
-    link = display.link("infra_servicedeployment", release.pk, str(release))
-    return link, display.status(release), display.outside_link(release.url)
 
 
 def _stop(deployment: ServiceDeployment) -> None:

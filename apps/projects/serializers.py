@@ -11,6 +11,7 @@ from apps.projects.models import (
     MergeRequest,
     Module,
     Project,
+    ProjectSecret,
     Task,
     TaskEvent,
     TaskEventKind,
@@ -94,13 +95,16 @@ class SecretSerializer(StrictSerializer):
     """A secret on its way in; values are never given out."""
 
     key = serializers.RegexField(r"^[A-Z][A-Z0-9_]{0,99}$")
-    value = serializers.CharField(write_only=True, max_length=10_000, trim_whitespace=False)
+    value = serializers.CharField(write_only=True, max_length=65_536, trim_whitespace=False)
 
 
-class SecretKeySerializer(serializers.Serializer[Any]):
-    """That a secret exists."""
+class SecretKeySerializer(serializers.ModelSerializer[ProjectSecret]):
+    """That a secret exists, where it came from, and since when only the git host has its value."""
 
-    key = serializers.CharField()
+    class Meta:
+        model = ProjectSecret
+        fields = ("key", "source", "stored_at", "updated_at")
+        read_only_fields = fields
 
 
 class TaskSerializer(serializers.ModelSerializer[Task]):
@@ -109,6 +113,7 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
     project_id = serializers.UUIDField(read_only=True)
     follows_id = serializers.UUIDField(read_only=True, allow_null=True)
     retry_of_id = serializers.UUIDField(read_only=True, allow_null=True)
+    rollback_to = serializers.UUIDField(read_only=True, allow_null=True)
     status = serializers.SerializerMethodField()
     failure = FailureSerializer(read_only=True, allow_null=True)
 
@@ -124,6 +129,7 @@ class TaskSerializer(serializers.ModelSerializer[Task]):
             "allow_protected",
             "follows_id",
             "retry_of_id",
+            "rollback_to",
             "result",
             "failure",
             "created_at",

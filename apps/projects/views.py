@@ -91,11 +91,14 @@ class ProjectViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVi
         """List which secrets are set, or set one. Values are never given out."""
         project = self.get_object()
         if request.method == "GET":
-            return Response([{"key": key} for key in selectors.list_secret_keys(project_id=project.pk)])
+            listed = SecretKeySerializer(selectors.list_secrets(project_id=project.pk), many=True)
+            return Response(listed.data)
         body = SecretSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         services.set_secret(project_id=project.pk, **body.validated_data)
-        return Response({"key": body.validated_data["key"]}, status=status.HTTP_201_CREATED)
+        rows = {row.key: row for row in selectors.list_secrets(project_id=project.pk)}
+        written = SecretKeySerializer(rows[body.validated_data["key"]])
+        return Response(written.data, status=status.HTTP_201_CREATED)
 
 
 class TaskViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Task]):

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
-from worker_image.cli.api import Api
+from worker_image.cli.api import Api, ApiError
 from worker_image.cli.context import Session, session
 from worker_image.cli.waiting import report, wait_for
 
@@ -73,6 +73,19 @@ def start_deploy(context: typer.Context, project: ProjectOption) -> None:
     """Begin a release of what is in the default branch."""
     with session(context, "deploy.start") as current:
         _show_started(current, begin(current.api, project_id=project, type="deploy"))
+
+
+@deploy.command("rollback")
+def rollback(context: typer.Context, project: ProjectOption) -> None:
+    """Go back to the release before the one that is live."""
+    with session(context, "deploy.start") as current:
+        listed = current.api.get(f"/api/service_deployments/?project_id={project}&status=live")
+        live = listed["results"]
+        if not live:
+            raise ApiError("not_found", "The project has no live release to go back from.")
+        newest = max(live, key=lambda release: release["live_at"] or "")
+        answer = current.api.post(f"/api/service_deployments/{newest['id']}/rollback/", create=True)
+        _show_started(current, answer)
 
 
 @engineering.command("status")
