@@ -64,7 +64,7 @@ def _remove(worker: Worker, hands: Hands, now: datetime, stop: Failure | None) -
     if is_alive and not at_once and not _has_had_its_time(worker, hands, now):
         return False
     if state is not None:
-        _capture(worker, state, hands)
+        capture(worker, state, hands)
     try:
         may_go = rescue.secure(worker, state, hands, now)
     except ContainerNotFound:
@@ -95,7 +95,7 @@ def _has_had_its_time(worker: Worker, hands: Hands, now: datetime) -> bool:
     return False
 
 
-def _capture(worker: Worker, state: ContainerState, hands: Hands) -> None:
+def capture(worker: Worker, state: ContainerState, hands: Hands) -> None:
     """Write down what will be destroyed with the container."""
     try:
         text = hands.runtime.logs(worker.container_name, tail_bytes=LOG_TAIL_BYTES)

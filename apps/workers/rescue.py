@@ -65,6 +65,12 @@ def secure(worker: Worker, state: ContainerState | None, hands: Hands, now: date
     return True
 
 
+def note_unstored(worker: Worker, now: datetime) -> None:
+    """Write down that a worker's container goes without a look at what it has."""
+    if worker.workspace_name and worker.turns.exists():
+        _note_loss(worker, _last_snapshot_at(worker), now)
+
+
 def _secure(worker: Worker, runtime: ContainerRuntime, now: datetime) -> bool:
     head, note = _head_of(worker, runtime), _note_of(worker, runtime)
     if not head and not note and not worker.snapshots.exists():

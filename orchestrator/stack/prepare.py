@@ -61,7 +61,9 @@ def stop_units(env: Mapping[str, str], *, var_dir: Path, root: Path) -> None:
         run_module("apps.units", "stop-all", "--root", str(units), env=env, root=root)
 
 
-def run_module(module: str, *arguments: str, env: Mapping[str, str], root: Path) -> str:
+def run_module(
+    module: str, *arguments: str, env: Mapping[str, str], root: Path, seconds: float = COMMAND_SECONDS
+) -> str:
     """Run ``python -m module`` at the root of the checkout and return what it printed.
 
     Raises:
@@ -71,10 +73,10 @@ def run_module(module: str, *arguments: str, env: Mapping[str, str], root: Path)
     argv = [sys.executable, "-m", module, *arguments]
     try:
         result = subprocess.run(
-            argv, env=dict(env), cwd=root, capture_output=True, text=True, timeout=COMMAND_SECONDS
+            argv, env=dict(env), cwd=root, capture_output=True, text=True, timeout=seconds
         )
     except subprocess.TimeoutExpired as error:
-        raise CommandFailed(f"{module} did not end within {COMMAND_SECONDS} s") from error
+        raise CommandFailed(f"{module} did not end within {seconds:g} s") from error
     if result.returncode != 0:
         output = (result.stdout + result.stderr).strip()[-2_000:]
         raise CommandFailed(f"{module} exited {result.returncode}:\n{output}")

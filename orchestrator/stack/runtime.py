@@ -17,6 +17,9 @@ from orchestrator.stack.prepare import CommandFailed, run_module
 logger = logging.getLogger(__name__)
 
 CONTAINERS = "orchestrator.stack.containers"
+FAREWELL = "orchestrator.stack.farewell"
+#: Of the whole farewell, its imports included.
+FAREWELL_SECONDS = 40
 #: Read by ``orchestrator.envfile`` like the other files that the stack writes.
 FILE = "runtime.env"
 
@@ -82,6 +85,25 @@ def choose_runtime(env: Mapping[str, str], *, var_dir: Path, root: Path) -> Runt
     lines = (f"{name}={value}\n" for name, value in words.items() if value)
     write_private(var_dir / FILE, "".join(lines))
     return runtime
+
+
+def part_with_workers(env: Mapping[str, str], *, var_dir: Path, root: Path) -> None:
+    """Let every worker hand in its work and end; whoever cannot is left to those that stop the rest.
+
+    Args:
+        env: environment of the stack's processes.
+        var_dir: state directory.
+        root: the checkout.
+    """
+    known = read_runtime(var_dir)
+    has_containers = known is not None and known.has_containers
+    if not has_containers and not any((var_dir / "units" / "units").glob("worker-*")):
+        return
+    try:
+        run_module(FAREWELL, env=env, root=root, seconds=FAREWELL_SECONDS)
+    except CommandFailed as error:
+        # What is not said here is said at the next start: work of a container that is gone may be lost.
+        logger.warning("workers may not have handed in their work: %s", error)
 
 
 def dissolve(env: Mapping[str, str], *, var_dir: Path, root: Path, keep_homes: bool) -> None:

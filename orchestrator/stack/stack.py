@@ -17,17 +17,17 @@ from orchestrator.embedded.processes import log_tail, spawn
 from orchestrator.envfile import find_var_dir, read_env_file
 from orchestrator.stack.ports import HeldPort, choose_ports, hold_web
 from orchestrator.stack.prepare import prepare_database, stop_units
-from orchestrator.stack.runtime import Runtime, choose_runtime, dissolve, read_runtime
+from orchestrator.stack.runtime import Runtime, choose_runtime, dissolve, part_with_workers, read_runtime
 from orchestrator.stack.state import StackFailed, StackState
 from orchestrator.stack.supervisor import TOKEN_VARIABLE, Supervisor, end_group, stop_children, sweep
-from orchestrator.stack.table import FLOWER, ChildSpec, Ports, default_table, edge
+from orchestrator.stack.table import DISPATCHERS, FLOWER, ChildSpec, Ports, default_table, edge
 
 logger = logging.getLogger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
 WATCH_SECONDS = 0.1
 READY_POLL_SECONDS = 0.1
-SUPERVISOR_STOP_SECONDS = 75.0
+SUPERVISOR_STOP_SECONDS = 120.0
 HAND_OVER_SECONDS = 15.0
 
 Table = Callable[[Ports], Sequence[ChildSpec]]
@@ -218,6 +218,7 @@ class Stack:
         if not self._state.is_locked:
             return
         if self._supervisor is not None:
+            self._let_workers_end(self._supervisor.stop_some)
             self._supervisor.stop()
         self._end_keepers()
         try:
@@ -228,6 +229,11 @@ class Stack:
             self.embedded.stop()
             self._web_port.close()
             self._state.unlock()
+
+    def _let_workers_end(self, stop: Callable[[Collection[str]], None]) -> None:
+        if self._table is None:
+            stop(DISPATCHERS)  # nobody starts others, and the web still takes what they hand in
+            part_with_workers(self.child_env(), var_dir=self.var_dir, root=ROOT)
 
     def _end_keepers(self) -> None:
         self._stopping.set()
@@ -273,13 +279,18 @@ class Stack:
                 time.sleep(0.05)
             end_group(supervisor)
         self._state.lock()
+        if self._state.children():
+            self._let_workers_end(self._stop_children)
         self._stop_leftovers()
         self.stop()
 
-    def _stop_leftovers(self) -> None:
-        left = self._state.children()
+    def _stop_children(self, names: Collection[str]) -> None:
+        left = {name: one for name, one in self._state.children().items() if name in names}
         known = {spec.name: spec for spec in self._specs()}
         stop_children([known.get(name, ChildSpec(name=name, argv=())) for name in left], left)
+
+    def _stop_leftovers(self) -> None:
+        self._stop_children(self._state.children())
         sweep(self._state.read().token)
         self._state.children_file.unlink(missing_ok=True)
 

@@ -9,7 +9,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL, SIGTERM
@@ -184,6 +184,14 @@ class Supervisor:
         self._stopping.set()
         if self._watcher is not None:
             self._watcher.join()
+
+    def stop_some(self, names: Collection[str]) -> None:
+        """Stop some children for good; the others are no longer watched."""
+        self.release()
+        with self._guard:
+            chosen = [child for name, child in self._children.items() if name in names and child.identity]
+            running = {child.spec.name: child.identity for child in chosen if child.identity}
+            stop_children([child.spec for child in chosen], running)
 
     def stop(self) -> None:
         """Stop every child, stage by stage, and whatever they left behind."""

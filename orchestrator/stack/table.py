@@ -16,6 +16,8 @@ QUEUES = {
     "flow": ("graph", "workers", "periodic"),
     "ingest": ("ingest",),
 }
+# Who takes steps for rows, and starts workers; the third process of Celery only reads what they report.
+DISPATCHERS = frozenset({BEAT, "work", "flow"})
 # The edge talks to strangers, so it is not handed the keys of the house.
 EDGE_INHERITS = frozenset(
     {

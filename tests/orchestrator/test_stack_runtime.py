@@ -10,7 +10,14 @@ from apps.workers.runtime import choice
 from apps.workers.runtime.docker import DockerRuntime
 from orchestrator.envfile import read_values
 from orchestrator.stack import CommandFailed
-from orchestrator.stack.runtime import FILE, Runtime, choose_runtime, dissolve, read_runtime
+from orchestrator.stack.runtime import (
+    FILE,
+    Runtime,
+    choose_runtime,
+    dissolve,
+    part_with_workers,
+    read_runtime,
+)
 from orchestrator.stack.table import edge
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,6 +97,34 @@ def test_a_stop_of_processes_asks_no_daemon(tmp_path):
     dissolve(env(tmp_path), var_dir=tmp_path, root=ROOT, keep_homes=True)
 
     assert read_runtime(tmp_path) is None
+
+
+def checkout_with_a_farewell(tmp_path: Path, code: str) -> Path:
+    package = tmp_path / "checkout" / "orchestrator" / "stack"
+    package.mkdir(parents=True)
+    (package / "farewell.py").write_text(code)
+    return tmp_path / "checkout"
+
+
+def test_who_has_no_workers_is_not_asked_to_wait_for_any(tmp_path):
+    root = checkout_with_a_farewell(tmp_path, "open('asked', 'w').close()")
+    (tmp_path / FILE).write_text("WORKERS_RUNTIME=process\nWORKERS_RUNTIME_REASON=x\n")
+
+    part_with_workers(env(tmp_path), var_dir=tmp_path, root=root)
+
+    assert not (root / "asked").exists()
+
+
+@pytest.mark.parametrize("runtime", ["docker", "process"])
+def test_workers_are_let_go_before_the_rest_and_a_failure_of_it_stops_no_stop(tmp_path, runtime):
+    root = checkout_with_a_farewell(tmp_path, "open('asked', 'w').close(); raise SystemExit(1)")
+    (tmp_path / FILE).write_text(f"WORKERS_RUNTIME={runtime}\nWORKERS_RUNTIME_REASON=x\n")
+    if runtime == "process":
+        (tmp_path / "units" / "units" / "worker-1").mkdir(parents=True)
+
+    part_with_workers(env(tmp_path), var_dir=tmp_path, root=root)
+
+    assert (root / "asked").exists()
 
 
 def test_containers_and_their_reason_are_told_in_one_line():
