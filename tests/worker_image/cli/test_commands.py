@@ -323,6 +323,29 @@ class TestWait:
         assert (result.exit_code, said(result)["error"]) == (1, "timeout")
 
 
+class TestRollback:
+    def test_the_newest_live_release_is_gone_back_from(self, table, person):
+        releases = [{"id": f"r{day}", "live_at": f"2026-01-0{day}T00:00:00Z"} for day in (1, 3, 2)]
+        table.on("GET", "/api/service_deployments/", page(*releases))
+        table.on("POST", "/api/service_deployments/r3/rollback/", (201, {**TASK, "type": "deploy"}))
+
+        result = person("deploy", "rollback", "--project", "p1")
+
+        assert (result.exit_code, said(result)["data"]["id"]) == (0, "t1")
+
+    def test_a_project_without_a_live_release_is_told_so(self, table, person):
+        table.on("GET", "/api/service_deployments/", page())
+
+        result = person("deploy", "rollback", "--project", "p1")
+
+        assert (result.exit_code, said(result)["error"]) == (1, "not_found")
+
+    def test_who_may_not_deploy_may_not_go_back_either(self, table, worker):
+        result = worker("deploy", "rollback", "--project", "p1", allowed='["deploy.status"]')
+
+        assert (result.exit_code, table.heard) == (3, [])
+
+
 class TestRun:
     def test_sentence_becomes_one_project_and_one_task_that_deploys(self, table, person):
         result = person("run", "an inventory of books with title, author and year")
