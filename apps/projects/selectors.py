@@ -207,11 +207,6 @@ def get_dispatch_outcome(*, dispatch_id: UUID) -> DispatchOutcome:
     )
 
 
-def get_secrets_for_deployment(*, project_id: UUID) -> dict[str, str]:
-    """Return a project's secrets with their values, for the environment of its services only."""
-    return dict(ProjectSecret.objects.filter(project_id=project_id).values_list("key", "value"))
-
-
 def known_secrets(*, project_id: UUID) -> dict[str, KnownSecret]:
     """Return a project's secrets by name, for the environment of its services only.
 

@@ -412,7 +412,7 @@ class TestSecrets:
         with connection.cursor() as cursor:
             cursor.execute("SELECT value FROM projects_projectsecret")
             stored = cursor.fetchall()
-        assert selectors.get_secrets_for_deployment(project_id=project.pk) == {"API_KEY": "second-value"}
+        assert selectors.known_secrets(project_id=project.pk)["API_KEY"].value == "second-value"
         assert len(stored) == 1
         assert "value" not in stored[0][0]
 
@@ -453,7 +453,7 @@ class TestSecrets:
             services.set_secret(project_id=project.pk, key="ONE_MORE", value="x")
         services.set_secret(project_id=project.pk, key="KEY_1", value="changed")
 
-        assert selectors.get_secrets_for_deployment(project_id=project.pk)["KEY_1"] == "changed"
+        assert selectors.known_secrets(project_id=project.pk)["KEY_1"].value == "changed"
 
     def test_deleting_twice_is_deleting_once(self):
         secret = make_secret()
