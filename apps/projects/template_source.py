@@ -175,6 +175,8 @@ def _refuse_links_outside(files: Path) -> None:
     for path in files.rglob("*"):
         if path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(root):
             raise TemplateSourceInvalid(f"The template has a link that leads out of it: {path.name}")
+        if path.is_symlink() and not path.exists():
+            raise TemplateSourceInvalid(f"The template has a link that leads nowhere: {path.name}")
 
 
 def configured_template(

@@ -1,5 +1,8 @@
 """A template of another make serves as well: pinned, its answers and manifest mapped, nothing leaked."""
 
+import base64
+import json
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -101,10 +104,42 @@ def test_answers_file_names_the_source_and_ref_but_no_path(source: TemplateSourc
     assert str(tmp_path) not in text
 
 
-def test_address_is_recorded_without_its_credentials(tmp_path: Path) -> None:
-    source = TemplateSource(location="https://name:pass@git.example/t.git", ref="1", cache=tmp_path)
+@pytest.mark.parametrize(
+    "location",
+    [
+        "https://user@git.example/t.git",
+        "https://us%40er:p@ss@git.example/t.git",
+        "https://git.example/t.git?token=secret#x",
+    ],
+)
+def test_no_part_of_a_credential_is_recorded_or_shown(location: str, tmp_path: Path) -> None:
+    source = TemplateSource(location=location, ref="1", cache=tmp_path)
 
     assert source.public_name == "https://git.example/t.git"
+    assert location not in repr(source)
+
+
+def test_name_and_password_reach_git_by_its_environment_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, fake = shutil.which("git"), tmp_path / "bin" / "git"
+    fake.parent.mkdir()
+    fake.write_text(
+        "#!/bin/sh\n"
+        f'case "$*" in *" fetch "*) echo "$@" > {tmp_path}/words; env > {tmp_path}/env; exit 1;; esac\n'
+        f'exec {real} "$@"\n'
+    )
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{fake.parent}:/usr/bin:/bin")
+    source = TemplateSource(location="https://ann:p%40ss@git.example/t.git", ref="1", cache=tmp_path / "c")
+
+    with pytest.raises(TemplateSourceUnavailable):
+        source.files()
+
+    assert "https://git.example/t.git" in (tmp_path / "words").read_text()
+    assert "p%40ss" not in (tmp_path / "words").read_text()
+    header = f"Authorization: Basic {base64.b64encode(b'ann:p@ss').decode()}"
+    assert f"GIT_CONFIG_VALUE_0={header}" in (tmp_path / "env").read_text()
 
 
 def test_two_renderings_are_identical(source: TemplateSource, tmp_path: Path) -> None:
@@ -204,11 +239,20 @@ def test_module_without_a_word_of_the_template_is_refused(source: TemplateSource
     ("name", "text", "message"),
     [
         ("template/zz.md.jinja", "{{ nothing.at.all }}", "could not be rendered"),
+        ("template/zz.md.jinja", "{{ 1 / 0 }}", "could not be rendered: division by zero"),
         ("template/where.md.jinja", "{{ _copier_conf.src_path }}", r"path of this machine into where\.md"),
         ("template/here.md.jinja", "{{ _copier_conf.dst_path }}", r"path of this machine into here\.md"),
         ("copier.yml", foreign.QUESTIONS + "\n_tasks: [touch owned]\n", "could not be rendered"),
+        ("copier.yml", foreign.QUESTIONS.replace(": .copier-", ": /tmp/"), "could not be rendered"),
     ],
-    ids=["fails in the middle", "writes its source", "writes its destination", "wants to run commands"],
+    ids=[
+        "fails in the middle",
+        "divides by zero",
+        "writes its source",
+        "writes its destination",
+        "wants to run commands",
+        "writes its answers elsewhere",
+    ],
 )
 def test_faulty_template_is_a_typed_failure_and_leaves_nothing(
     source: TemplateSource, repository: Path, tmp_path: Path, name: str, text: str, message: str
@@ -265,3 +309,22 @@ def test_without_a_table_our_own_questions_are_asked(tmp_path: Path) -> None:
     rendered = templating.render(tmp_path / "p", answers=ANSWERS, source=ours)
 
     assert {"app/main.py", "bot/handlers.py"} <= set(rendered.files)
+
+
+def test_table_may_be_given_as_json() -> None:
+    table = {"answers": {"slug": {"from": "slug_underscore"}, "year": 2026, "is_open": True}}
+
+    mapping = load_mapping(json.dumps(table))
+
+    assert mapping.data({"slug_underscore": "a_b"}) == {"slug": "a_b", "year": 2026, "is_open": True}
+
+
+def test_links_that_lead_in_a_circle_are_refused(
+    source: TemplateSource, repository: Path, tmp_path: Path
+) -> None:
+    (repository / "template" / "a").symlink_to("b")
+    (repository / "template" / "b").symlink_to("a")
+    foreign.commit(repository, {}, tag="0.8.0")
+
+    with pytest.raises(TemplateSourceInvalid, match="leads nowhere"):
+        templating.render(tmp_path / "p", answers=ANSWERS, source=_with(source, ref="0.8.0"))
