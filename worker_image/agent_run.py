@@ -12,7 +12,7 @@ from typing import Self
 
 from worker_image import processes
 from worker_image.capture import Capture
-from worker_image.runners.base import COMMON_ENVIRONMENT, AgentRunner
+from worker_image.runners.base import COMMON_ENVIRONMENT, PACKAGE_ENVIRONMENT, AgentRunner
 
 READ_BYTES = 64 * 1024
 DRAIN_SECONDS = 2.0
@@ -60,7 +60,11 @@ def agent_environment(
     """
     names = (COMMON_ENVIRONMENT | runner.environment | granted) - {"REDIS_URL"}
     chosen = {name: variables[name] for name in sorted(names) if name in variables}
-    return {**chosen, **FIXED_ENVIRONMENT, **runner.extra_environment()}
+    # A registry with a password in its address is the wrapper's business at most.
+    packages = {
+        name: value for name, value in variables.items() if name in PACKAGE_ENVIRONMENT and "@" not in value
+    }
+    return {**packages, **chosen, **FIXED_ENVIRONMENT, **runner.extra_environment()}
 
 
 async def run_agent(

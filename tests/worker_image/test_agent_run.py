@@ -44,6 +44,28 @@ def test_each_agent_gets_only_its_own_provider() -> None:
     assert "ANTHROPIC_API_KEY" not in environment
 
 
+PACKAGES = {
+    "PIP_INDEX_URL": "https://mirror.corp/simple",
+    "UV_INDEX": "https://mirror.corp/simple",
+    "UV_LINK_MODE": "copy",
+    "NPM_CONFIG_REGISTRY": "https://mirror.corp/npm",
+    "PIP_CERT": "/etc/ssl/certs/ca-certificates.crt",
+    "GIT_SSL_CAINFO": "/etc/ssl/certs/ca-certificates.crt",
+}
+
+
+def test_agent_installs_from_where_the_worker_was_told_to() -> None:
+    environment = agent_environment(WRAPPER | PACKAGES, ClaudeRunner())
+
+    assert environment.items() >= PACKAGES.items()
+
+
+def test_agent_is_not_handed_a_registry_s_password() -> None:
+    outer = WRAPPER | {"PIP_EXTRA_INDEX_URL": "https://me:secret@mirror.corp/simple"}
+
+    assert "PIP_EXTRA_INDEX_URL" not in agent_environment(outer, ClaudeRunner())
+
+
 def test_operator_grants_variables_but_never_the_channel() -> None:
     environment = agent_environment(WRAPPER, ClaudeRunner(), granted=frozenset({"FEATURE_FLAG", "REDIS_URL"}))
 

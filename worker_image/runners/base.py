@@ -22,6 +22,17 @@ COMMON_ENVIRONMENT = frozenset(
 )
 """What every agent gets: the machine's basics, and what the `orchestrator` command needs inside a worker."""
 
+PACKAGE_ENVIRONMENT = frozenset(
+    {"PIP_INDEX_URL", "PIP_EXTRA_INDEX_URL", "PIP_FIND_LINKS", "PIP_NO_INDEX", "PIP_TRUSTED_HOST"}
+    | {"PIP_DEFAULT_TIMEOUT", "PIP_CERT", "PIP_DISABLE_PIP_VERSION_CHECK"}
+    | {"UV_DEFAULT_INDEX", "UV_INDEX", "UV_INDEX_URL", "UV_EXTRA_INDEX_URL", "UV_INDEX_STRATEGY"}
+    | {"UV_FIND_LINKS", "UV_NO_INDEX", "UV_INSECURE_HOST", "UV_HTTP_TIMEOUT", "UV_SYSTEM_CERTS"}
+    | {"UV_NATIVE_TLS", "UV_OFFLINE", "UV_LINK_MODE", "UV_PYTHON_DOWNLOADS"}
+    | {"NPM_CONFIG_REGISTRY", "NPM_CONFIG_FUND", "NPM_CONFIG_AUDIT", "NPM_CONFIG_UPDATE_NOTIFIER"}
+    | {"GIT_SSL_CAINFO"}
+)
+"""What installs packages for an agent: where they come from and who vouches for it. Never with a password."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgentAnswer:
@@ -48,7 +59,7 @@ class AgentRunner(Protocol):
     """One kind of coding agent. Pure: starts nothing itself."""
 
     environment: frozenset[str]
-    """Names of provider variables the agent gets besides `COMMON_ENVIRONMENT`."""
+    """Names of provider variables the agent gets besides what every agent gets."""
 
     def build_command(self, prompt: str) -> list[str]:
         """Return the command line of one headless turn."""

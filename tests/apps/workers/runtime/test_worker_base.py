@@ -216,6 +216,22 @@ def test_extra_certificates_are_trusted_by_everything(engine, builder: ImageBuil
     assert int(words[-1]) == count
 
 
+def test_the_agent_s_shell_sees_certificates_and_registries(engine, base_tag: str) -> None:
+    """What the image and the runtime give the container reaches what the agent starts."""
+    code = (
+        "import os, subprocess; from worker_image.agent_run import agent_environment; "
+        "from worker_image.runners.claude import ClaudeRunner; "
+        "subprocess.run(['env'], env=agent_environment(os.environ, ClaudeRunner()))"
+    )
+    script = f'NPM_CONFIG_REGISTRY=https://mirror.corp/npm /opt/worker/bin/python3 -P -c "{code}"'
+
+    words = output_of(engine, base_tag, script).splitlines()
+
+    assert "NPM_CONFIG_REGISTRY=https://mirror.corp/npm" in words
+    for name in ("PIP_CERT", "NODE_EXTRA_CA_CERTS", "GIT_SSL_CAINFO"):
+        assert f"{name}=/etc/ssl/certs/ca-certificates.crt" in words
+
+
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "agent_type", [agent for agent, row in AGENTS.items() if row.program is not None], ids=str
