@@ -1,8 +1,8 @@
-"""A project of the previous template takes over this one and keeps what was built in it."""
+"""A project of a previous template takes over this one and keeps what was built in it."""
 
 import re
 import shutil
-import tarfile
+import subprocess
 from pathlib import Path
 
 import copier
@@ -17,8 +17,10 @@ from worker_image.rehearsal import agent
 
 pytestmark = pytest.mark.integration
 
-PREVIOUS = "1.1.0"
-ARCHIVE = Path(__file__).parent.parent / "data" / f"template-{PREVIOUS}.tar.xz"
+#: The releases in the file, oldest first; a new release of the template is added by `git fast-export`.
+PREVIOUS = ("1.0.0", "1.1.0")
+RELEASES = foreign.DATA / "template-releases.export"
+OURS = "# Written by a person\n\n"
 ANSWERS = {"project_name": "Books", "project_slug": "books", "project_description": "an inventory of books"}
 
 
@@ -28,12 +30,8 @@ def releases(tmp_path: Path) -> Path:
     repository = tmp_path / "template"
     repository.mkdir()
     foreign.git(repository, "init", "-q", "-b", "main")
-    with tarfile.open(ARCHIVE) as archive:
-        archive.extractall(repository)
-    foreign.commit(repository, {}, tag=PREVIOUS)
-    for path in repository.iterdir():
-        if path.name != ".git":
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    with RELEASES.open("rb") as stream:
+        subprocess.run(["git", "fast-import", "--quiet"], cwd=repository, stdin=stream, check=True)
     shutil.copytree(
         templating.TEMPLATE_DIRECTORY,
         repository,
@@ -43,11 +41,13 @@ def releases(tmp_path: Path) -> Path:
     return foreign.commit(repository, {}, tag=templating.template_version())
 
 
-@pytest.fixture
-def project(releases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """A project of the previous version with a resource that an agent built."""
+@pytest.fixture(params=PREVIOUS)
+def project(
+    request: pytest.FixtureRequest, releases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Path:
+    """A project of a previous version with a resource that an agent built, and files that people changed."""
     project = tmp_path / "project"
-    copier.run_copy(str(releases), project, data=ANSWERS, vcs_ref=PREVIOUS, defaults=True, quiet=True)
+    copier.run_copy(str(releases), project, data=ANSWERS, vcs_ref=request.param, defaults=True, quiet=True)
     # How a project is told where newer templates are; ours names no place.
     answers = project / ".copier-answers.yml"
     answers.write_text(re.sub("^_src_path: .*$", f"_src_path: {releases}", answers.read_text(), flags=re.M))
@@ -56,6 +56,10 @@ def project(releases: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     foreign.git(project, "commit", "-q", "-m", "Start")
     agent.run("an inventory of books with title, author and year", project)
     assert '"status": "success"' in capsys.readouterr().out
+    (project / "README.md").write_text(OURS + (project / "README.md").read_text())
+    (project / "NOTES.md").write_text(OURS)
+    foreign.git(project, "add", "--all")
+    foreign.git(project, "commit", "-q", "-m", "Notes of people")
     return project
 
 
@@ -63,7 +67,7 @@ def test_version_of_the_template_rose() -> None:
     def number(version: str) -> tuple[int, ...]:
         return tuple(map(int, version.split(".")))
 
-    assert number(templating.template_version()) > number(PREVIOUS)
+    assert number(templating.template_version()) > number(PREVIOUS[-1])
 
 
 def test_project_of_the_previous_version_is_updated(project: Path) -> None:
@@ -79,9 +83,12 @@ def test_project_of_the_previous_version_is_updated(project: Path) -> None:
     )
     manifest = parse_manifest((project / "project.yaml").read_bytes())
     assert [service.run for service in manifest.services] == ["make run-backend"]
+    assert (project / "README.md").read_text().startswith(OURS)
+    assert (project / "NOTES.md").read_text() == OURS
+    assert (project / ".github" / "workflows" / "main.yml").is_file()
     assert not list(project.rglob("*.rej"))
-    conflicts = foreign.git(project, "diff", "--name-only", "--diff-filter=U")
-    assert conflicts == ""
+    assert foreign.git(project, "diff", "--name-only", "--diff-filter=U") == ""
+    assert foreign.git(project, "grep", "--untracked", "-lE", "^(<<<<<<<|>>>>>>>)", "--", ".", ok=(1,)) == ""
     assert not (project / "requirements.txt").exists()
 
 
