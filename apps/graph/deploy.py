@@ -6,7 +6,7 @@ from apps.graph.nodes import deployment, finish, question, rollout
 #: As processes of ours.
 DEPLOY = Flow(
     name="deploy",
-    version=2,
+    version=1,
     start="load",
     stops={
         "load": Stop(node=deployment.load, ok="resolve_secrets"),

@@ -8,6 +8,8 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.errors import NotFound
+from apps.graph.deploy import DEPLOY_WORKFLOW
+from apps.graph.flow import Flow
 from apps.graph.flows import flow_of
 from apps.graph.models import UNFINISHED, Run
 from apps.projects import services as projects
@@ -68,9 +70,17 @@ def _create(task: Task) -> Run:
         task=task,
         flow=flow.name,
         flow_version=flow.version,
-        deadline_at=timezone.now() + timedelta(seconds=settings.GRAPH_WORKFLOW_DEADLINE_SECONDS),
+        deadline_at=timezone.now() + timedelta(seconds=_seconds_for(flow)),
     )
     timeline.record(
         task_id=task.pk, key="acknowledged", kind=TaskEventKind.ACKNOWLEDGED, data={"type": task.type}
     )
     return run
+
+
+def _seconds_for(flow: Flow) -> int:
+    """Return how long a run may take; one that follows a workflow outlives it, to tell its end."""
+    seconds: int = settings.GRAPH_WORKFLOW_DEADLINE_SECONDS
+    if flow is DEPLOY_WORKFLOW:
+        seconds += 2 * settings.PROJECTS_WORKFLOW_DEADLINE_SECONDS
+    return seconds
