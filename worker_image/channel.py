@@ -39,6 +39,7 @@ from worker_image.contract import (
     input_stream,
     output_stream,
 )
+from worker_image.masking import mask
 
 BLOCK_MS = 5_000
 SOCKET_TIMEOUT_SECONDS = BLOCK_MS / 1000 + 10
@@ -77,6 +78,7 @@ class WorkerChannel:
         *,
         block_ms: int = BLOCK_MS,
         refused_deadline_seconds: float = REFUSED_DEADLINE_SECONDS,
+        secrets: tuple[str, ...] = (),
     ) -> None:
         self.boot = uuid4().hex
         self._client = client
@@ -85,6 +87,7 @@ class WorkerChannel:
         self._block_ms = block_ms
         self._refused_deadline = refused_deadline_seconds
         self._refused_since: float | None = None
+        self._secrets = secrets
         self._seq = 0
         self._waiting: deque[OutputEnvelope] = deque()
         self._sending = asyncio.Lock()
@@ -122,10 +125,13 @@ class WorkerChannel:
         await self._persist(acknowledge_once, "channel_acknowledge_failed")
 
     def post(self, body: OutputBody) -> OutputEnvelope:
-        """Queue a numbered report without waiting; `flush` sends what is queued."""
+        """Queue a numbered report without waiting and without our secrets; `flush` sends what is queued."""
         self._seq += 1
         entry = envelope(boot=self.boot, seq=self._seq, body=body)
-        if len(entry.model_dump_json().encode()) > MAX_ENTRY_BYTES:
+        said = entry.model_dump_json()
+        if (masked := mask(said, self._secrets)) is not said:
+            entry = OutputEnvelope.model_validate_json(masked)
+        if len(masked.encode()) > MAX_ENTRY_BYTES:
             entry = envelope(boot=self.boot, seq=self._seq, body=_too_large(body))
         self._waiting.append(entry)
         if len(self._waiting) > MAX_WAITING:

@@ -33,6 +33,7 @@ from worker_image.environment import Environment
 from worker_image.inputs import Unreadable, read_input
 from worker_image.instructions import Instructions
 from worker_image.journal import Journal, TurnResult
+from worker_image.masking import secrets_of
 from worker_image.outcome import failure
 from worker_image.runners import RUNNERS, RunnerSpec
 from worker_image.runners.base import AgentRunner, PlainRunner
@@ -78,7 +79,8 @@ class WorkerWrapper:
         variables: Mapping[str, str] | None = None,
         instructions: Instructions | None = None,
     ) -> None:
-        self.channel = WorkerChannel(redis, worker_id)
+        variables = os.environ if variables is None else variables
+        self.channel = WorkerChannel(redis, worker_id, secrets=secrets_of(variables))
         self._worker_id = worker_id
         self._worker_type = WorkerType(worker_type)
         self._agent_command = shlex.split(agent_command) if agent_command else None
@@ -86,7 +88,7 @@ class WorkerWrapper:
         self._instructions = instructions
         state_dir = environment.state_dir if environment else None
         self._journal = Journal(state_dir)
-        self._turns = self._make_turn_runner(api, os.environ if variables is None else variables)
+        self._turns = self._make_turn_runner(api, variables)
         self._stopping = asyncio.Event()
         self._current: Current | None = None
         self._reaper = processes.Reaper()

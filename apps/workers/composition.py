@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
+from uuid import UUID
 
 from django.conf import settings
 
@@ -21,6 +22,7 @@ from apps.workers.models import Worker
 from apps.workers.runtime.base import ContainerRuntime, ContainerSpec
 from apps.workers.runtime.choice import DOCKER
 from apps.workers.runtime.process import ProcessRuntime
+from worker_image import masking
 from worker_image.contract import AgentType, AuthMode
 
 #: Words on every container of ours: whose it is and what for.
@@ -194,6 +196,14 @@ def labels_of(worker: Worker) -> dict[str, str]:
     words = {"project": worker.project_id, "task": worker.task_id, "run": worker.run_id}
     known = {name: str(value) for name, value in words.items() if value is not None}
     return {"owner": OWNER_LABEL, "worker": str(worker.pk), **known}
+
+
+@lru_cache(maxsize=1_000)
+def masked_words(worker_id: UUID) -> tuple[str, ...]:
+    """Return what may stand in nothing that a worker says: its own secrets, and every provider's key."""
+    credentials = credentials_of(worker_id)
+    keys = (_provider(agent_type)[0] or "" for agent_type in AGENTS)
+    return masking.needles([credentials.token, credentials.password, *keys])
 
 
 def known_secrets(worker: Worker) -> list[str]:

@@ -1,10 +1,9 @@
 """Reads every active worker's output with one consumer group and stores what was said.
 
-At least once: an entry is acknowledged only after the transaction that stored
-it. One thread reads, stores and claims in turn, so no entry is ever handled
-twice at once in a process; between processes the unique (worker, boot, seq)
-makes a second handling harmless. Nothing is lost while PostgreSQL or the
-channel is away: what was read stays pending and is read again first.
+At least once: an entry is acknowledged only after the transaction that stored it. One thread reads, stores
+and claims in turn, so no entry is ever handled twice at once in a process; between processes the unique
+(worker, boot, seq) makes a second handling harmless. Nothing is lost while PostgreSQL or the channel is away:
+what was read stays pending and is read again first.
 """
 
 import logging
@@ -20,12 +19,13 @@ from django.db import InterfaceError, OperationalError, close_old_connections
 from redis import Redis
 from redis.exceptions import RedisError
 
-from apps.workers import consumer_apply, outcomes
+from apps.workers import composition, consumer_apply, outcomes
 from apps.workers.channel import Channel, ChannelUnavailable, answering
 from apps.workers.consumer_apply import Facts
 from apps.workers.consumer_flood import FloodGuard
 from apps.workers.consumer_parse import Report, Unreadable, parse, payload_of
 from apps.workers.models import ACTIVE, DeadLetter, Worker
+from apps.workers.redaction import mask_entry
 from worker_image import streams
 from worker_image.contract import OUTPUT_GROUP, WAKEUP_STREAM, output_stream
 from worker_image.streams import Entry
@@ -202,13 +202,16 @@ class ResultConsumer:
             self._tell(facts)
 
     def _handle(self, entries: Sequence[Entry]) -> int:
-        spoken = [entry for entry in entries if entry.stream != WAKEUP_STREAM]
+        spoken = [self._masked(entry) for entry in entries if entry.stream != WAKEUP_STREAM]
         if len(spoken) < len(entries):
             self._refresh_at = 0.0
             self._acknowledge(entry for entry in entries if entry.stream == WAKEUP_STREAM)
         for start in range(0, len(spoken), self._pace.batch):
             self._handle_batch(spoken[start : start + self._pace.batch])
         return len(spoken)
+
+    def _masked(self, entry: Entry) -> Entry:
+        return mask_entry(entry, composition.masked_words(self._workers[entry.stream]))
 
     def _handle_batch(self, entries: Sequence[Entry]) -> None:
         reports, dead = self._parse(entries)
@@ -223,7 +226,6 @@ class ResultConsumer:
         dead: list[tuple[Entry, str]] = []
         for entry in entries:
             if entry.data is None:
-                # Its author trimmed it after we were given it: there is nothing to keep.
                 self.trimmed_count += 1
                 logger.warning("Entry %s of %s is empty", entry.id, entry.stream)
                 continue

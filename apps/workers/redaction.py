@@ -2,12 +2,23 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Final
+
+from worker_image.streams import Entry
 
 MASK: Final = "***"
 _USERINFO: Final = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*://)[^/\s:@]*:[^/\s@]+@", re.IGNORECASE)
 _AUTHORIZATION: Final = re.compile(r"(?i)\b(bearer|token|worker|basic)\s+[A-Za-z0-9._~+/=-]{16,}")
 _SHORTEST_SECRET: Final = 8
+
+
+def mask_entry(entry: Entry, secrets: Iterable[str]) -> Entry:
+    """Return an entry of a worker's output without the given secrets; the same one if none occurs in it."""
+    for secret in secrets:
+        if entry.data is not None and (found := secret.encode()) in entry.data:
+            entry = replace(entry, data=entry.data.replace(found, MASK.encode()))
+    return entry
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

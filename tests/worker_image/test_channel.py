@@ -21,6 +21,7 @@ from worker_image.contract import (
     input_stream,
     output_stream,
 )
+from worker_image.masking import secrets_of
 
 pytestmark = pytest.mark.unit
 
@@ -159,3 +160,25 @@ async def test_pump_sends_without_anybody_waiting() -> None:
     pump.cancel()
 
     assert len(await _outputs(redis)) == 1
+
+
+async def test_our_own_secrets_are_taken_out_of_what_is_said() -> None:
+    redis = FakeAsyncRedis()
+    variables = {
+        "WORKER_TOKEN": "token-0123456789",
+        "ANTHROPIC_API_KEY": 'key-"quoted"-0123',
+        "REDIS_URL": "redis://worker:password-01234@127.0.0.1:1/0",
+        "SHORT_TOKEN": "a",
+        "PATH": "/usr/bin:/bin",
+    }
+    channel = WorkerChannel(redis, "w", secrets=secrets_of(variables))
+    channel.post(ProgressEvent(request_id="r", type=ProgressType.PROGRESS, message="a token-0123456789"))
+    channel.post(
+        _result().model_copy(update={"summary": 'key-"quoted"-0123', "error": "password-01234 /usr/bin:/bin"})
+    )
+
+    await channel.flush()
+
+    first, second = [entry.body for entry in await _outputs(redis)]
+    assert first["message"] == "a ***"
+    assert (second["summary"], second["error"]) == ("***", "*** /usr/bin:/bin")

@@ -14,6 +14,7 @@ from apps.workers import consumer_apply, outcomes
 from apps.workers.channel import Channel
 from apps.workers.consumer_apply import Facts
 from apps.workers.consumer_parse import Report
+from apps.workers.credentials import credentials_of
 from apps.workers.models import (
     DeadLetter,
     Snapshot,
@@ -471,3 +472,26 @@ def test_batches_are_stored_faster_than_two_thousand_entries_a_second(
     assert WorkerEvent.objects.count() == 2_000
     # The bar is 2,000/s; tests share two cores with others.
     assert 2_000 / seconds > 500, f"{2_000 / seconds:.0f} entries/s"
+
+
+def test_no_row_keeps_a_worker_s_token_or_a_provider_s_key(
+    harness: Harness, admitted: MakeWorker, settings: Any
+) -> None:
+    settings.ANTHROPIC_API_KEY = key = "sk-ant-0123456789abcdef"
+    turn = make_turn(worker=admitted(agent_type="claude"), status=TurnStatus.RUNNING)
+    token = credentials_of(turn.worker.pk).token
+    words = f"token {token} and key {key}"
+    harness.say(turn.worker, progress(turn, words), seq=1)
+    failed = {"status": ResultStatus.FAILED, "error": words, "error_code": "agent_exit"}
+    harness.say(turn.worker, result(turn, summary=words, **failed), seq=2)
+    harness.say_raw(turn.worker, f"no JSON: {words}")
+
+    harness.consumer.step()
+
+    turn.refresh_from_db()
+    bodies = list(WorkerEvent.objects.values_list("body", flat=True))
+    kept = [*bodies, turn.result, turn.summary, turn.failure, DeadLetter.objects.get().payload]
+    assert turn.summary == "token *** and key ***"
+    assert len(bodies) == 2
+    for secret in (token, key):
+        assert secret not in json.dumps(kept)
