@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from apps.errors import Invalid
 from apps.workers.agents import AGENTS
+from apps.workers.image_recipe import normalize
 from apps.workers.runtime.base import ContainerSpec, HostMount, Network
 from apps.workers.runtime.docker_convert import Place, run_keywords
 from worker_image import contract
@@ -71,12 +72,14 @@ class WorkerContainerConfig:
     home: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse a session that is to be mounted from nowhere.
+        """Write capabilities as the contract does, and refuse a session that is to be mounted from nowhere.
 
         Raises:
             ContainerConfigInvalid: naming the field.
+            UnknownCapability: there is none of that name.
 
         """
+        object.__setattr__(self, "capabilities", normalize(self.capabilities))
         if self.auth_mode == AuthMode.HOST_SESSION and not self.host_claude_dir:
             raise ContainerConfigInvalid("host_session needs host_claude_dir")
         if taken := sorted(contract.RESERVED_ENV & self.env_vars.keys()):

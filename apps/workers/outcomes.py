@@ -70,6 +70,8 @@ _CRASHES: Final = frozenset(
         ErrorCode.INPUT_UNREADABLE,
     }
 )
+#: 128 and the number of SIGKILL: nobody ends by itself like this.
+_KILLED: Final = 137
 #: Code of the failure of a worker that says too much.
 FLOOD_CODE: Final = "output_flood"
 #: Code of the failure of an agent that shows no sign of life.
@@ -154,6 +156,8 @@ def _death(end: ContainerEnd) -> Failure:
         code, message = "worker_misconfigured", "The worker's environment lacks something it needs."
     elif end.exit_code == WrapperExit.UNINSTRUCTED:
         code, message = "instructions_missing", "The worker's instructions could not be put in place."
+    elif end.exit_code == _KILLED:
+        code, message = "worker_exited", "The worker was killed (SIGKILL, exit code 137)."
     else:
         code, message = "worker_exited", f"The worker ended by itself with exit code {end.exit_code}."
     return platform_failure(code, message, details={"exit_code": end.exit_code})

@@ -64,8 +64,9 @@ def test_host_session_mounts_its_directory() -> None:
     assert mounts == {"/home/me/.claude": {"bind": "/home/worker/.claude", "mode": "rw"}}
 
 
-def test_docker_capability_mounts_the_socket() -> None:
-    mounts = config(capabilities=("docker",)).to_volume_mounts()
+@pytest.mark.parametrize("word", ["docker", "DOCKER", " Docker"])
+def test_docker_capability_mounts_the_socket_however_it_is_written(word: str) -> None:
+    mounts = config(capabilities=[word]).to_volume_mounts()
 
     assert "/var/run/docker.sock" in mounts
 

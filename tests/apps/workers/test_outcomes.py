@@ -132,6 +132,20 @@ def test_out_of_memory_is_told_from_other_deaths() -> None:
     assert ending.failure.code == "out_of_memory"
 
 
+@pytest.mark.parametrize(
+    ("exit_code", "said"),
+    [(137, "The worker was killed (SIGKILL, exit code 137)."), (1, "ended by itself with exit code 1.")],
+)
+def test_who_was_killed_is_not_said_to_have_ended_by_itself(exit_code: int, said: str) -> None:
+    end = ContainerEnd(exit_code=exit_code)
+
+    ending = outcomes.worker_ending(is_canceling=False, is_released=False, stop_failure=None, end=end)
+
+    assert ending.failure is not None
+    assert said in ending.failure.message
+    assert ending.failure.details == {"exit_code": exit_code}
+
+
 def test_turn_left_by_a_canceled_worker_is_canceled() -> None:
     canceled = outcomes.turn_of_dead_worker(WorkerEnding(status=outcomes.WorkerStatus.CANCELED))
     crashed = outcomes.turn_of_dead_worker(WorkerEnding(status=outcomes.WorkerStatus.CRASHED, failure=SPAWN))
