@@ -67,6 +67,7 @@ def examine() -> Iterator[Finding]:
     yield from _agents(values)
     yield from _workers(values)
     yield from _github(values)
+    yield from _template(values, var_dir)
 
 
 def _python() -> Finding:
@@ -267,6 +268,20 @@ def _github(values: Mapping[str, str]) -> Iterator[Finding]:
         else "off: polling alone tells",
         repair="set GITHUB_WEBHOOK_SECRET here and in the app, whose webhook goes to /webhooks/github",
     )
+
+
+def _template(values: Mapping[str, str], var_dir: Path) -> Iterator[Finding]:
+    """Fetch the template that the settings name, as the next new project would."""
+    from apps.errors import OrchestratorError
+    from apps.projects.template_check import examine_template
+
+    try:
+        text = examine_template(values, var_dir=var_dir, outer=os.environ)
+    except OrchestratorError as error:
+        repair = "correct SCAFFOLD_TEMPLATE, SCAFFOLD_TEMPLATE_REF or SCAFFOLD_TEMPLATE_MAP in .env"
+        yield Finding(name="template", is_ok=False, text=error.message, repair=repair)
+    else:
+        yield Finding(name="template", is_ok=True, text=text)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,56 @@
+"""An operator is told what new projects are made from, or what is wrong with it."""
+
+from pathlib import Path
+
+import pytest
+
+from apps.errors import OrchestratorError
+from apps.projects import templating
+from apps.projects.template_check import examine_template
+from orchestrator import doctor
+from tests.template import foreign
+
+pytestmark = pytest.mark.unit
+
+
+@pytest.fixture
+def values(tmp_path: Path) -> dict[str, str]:
+    return {
+        "SCAFFOLD_TEMPLATE": str(foreign.make_repository(tmp_path / "theirs", foreign.FILES, tag="0.3.5")),
+        "SCAFFOLD_TEMPLATE_REF": "0.3.5",
+        "SCAFFOLD_TEMPLATE_MAP": str(foreign.MAPPING_FILE),
+    }
+
+
+def test_our_own_template_is_named_with_its_version(tmp_path: Path) -> None:
+    text = examine_template({}, var_dir=tmp_path, outer={})
+
+    assert text == f"ours, version {templating.template_version()}"
+
+
+def test_foreign_template_is_fetched_and_named(values: dict[str, str], tmp_path: Path) -> None:
+    text = examine_template(values, var_dir=tmp_path / "var", outer={})
+
+    assert text == "template:theirs, version 0.3.5"
+    assert any((tmp_path / "var" / "templates").iterdir())
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("SCAFFOLD_TEMPLATE_REF", "main", "no tag or commit main"),
+        ("SCAFFOLD_TEMPLATE", "", "SCAFFOLD_TEMPLATE_REF is set without SCAFFOLD_TEMPLATE"),
+        ("SCAFFOLD_TEMPLATE_MAP", '{"answers": {"a": {"form": "name"}}}', "answers.a.form"),
+    ],
+)
+def test_what_is_wrong_is_told(
+    values: dict[str, str], tmp_path: Path, name: str, value: str, words: str
+) -> None:
+    with pytest.raises(OrchestratorError, match=words):
+        examine_template(values | {name: value}, var_dir=tmp_path / "var", outer={})
+
+
+def test_doctor_has_a_line_about_the_template() -> None:
+    lines = [finding.line() for finding in doctor.examine() if finding.name == "template"]
+
+    assert lines == [f"ok   template: ours, version {templating.template_version()}"]
