@@ -57,7 +57,11 @@ _ENVIRONMENT: Final = """\
 
 #: Commands of the CLI by the permission they need.
 _COMMANDS: Final = (
-    ("project.create", "orchestrator project create --name NAME --description TEXT [--modules backend]"),
+    (
+        "project.create",
+        "orchestrator project create --name NAME --description TEXT"
+        " [--modules MODULE,...]  (backend, telegram, worker, frontend; backend if none)",
+    ),
     ("project.list", "orchestrator project list"),
     ("project.get", "orchestrator project get ID"),
     ("engineering.start", "orchestrator engineering start --project ID --spec TEXT [--deploy]"),

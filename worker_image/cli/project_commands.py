@@ -9,6 +9,7 @@ from worker_image.cli.output import table
 
 app = typer.Typer(help="Projects.", no_args_is_help=True)
 
+MODULES_HELP = "Parts of the template, by commas: backend, telegram, worker, frontend."
 _COLUMNS = ("id", "name", "status", "modules", "created_at")
 _TASK_COLUMNS = ("id", "type", "status", "spec", "created_at")
 
@@ -18,7 +19,7 @@ def create(
     context: typer.Context,
     name: Annotated[str, typer.Option(help="Shown to people; the repository's name derives from it.")],
     description: Annotated[str, typer.Option(help="What it should be.")] = "",
-    modules: Annotated[str, typer.Option(help="Comma-separated parts of the template.")] = "backend",
+    modules: Annotated[str, typer.Option(help=MODULES_HELP)] = "backend",
     scaffold: Annotated[bool, typer.Option(help="Make the repository at once.")] = True,
 ) -> None:
     """Create a project, and its repository unless told otherwise."""

@@ -10,6 +10,7 @@ from rich.live import Live
 from worker_image.cli.api import Api, ApiError
 from worker_image.cli.card_view import draw
 from worker_image.cli.context import Session, session
+from worker_image.cli.project_commands import MODULES_HELP
 from worker_image.cli.task_commands import TaskArgument, begin
 from worker_image.cli.waiting import FINAL, report
 
@@ -29,7 +30,7 @@ def run(
     context: typer.Context,
     description: Annotated[str, typer.Argument(metavar="DESCRIPTION", help="One sentence is enough.")],
     name: Annotated[str, typer.Option(help="Name of the project; by default the first words.")] = "",
-    modules: Annotated[str, typer.Option(help="Comma-separated parts of the template.")] = "backend",
+    modules: Annotated[str, typer.Option(help=MODULES_HELP)] = "backend",
     watching: Annotated[bool, typer.Option("--watch/--no-watch", help="Stay and show the card.")] = True,
 ) -> None:
     """Create a project from a sentence, have it built, tested and deployed."""
