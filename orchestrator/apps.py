@@ -33,5 +33,6 @@ def _remember_secrets() -> None:
     githubs = (settings.GITHUB_APP_PRIVATE_KEY, settings.GITHUB_WEBHOOK_SECRET)
     for secret in (settings.SECRET_KEY, *settings.ENCRYPTION_KEYS, *keys, *githubs):
         remember_secret(secret)
-    for url in (settings.DATABASE_URL, settings.REDIS_URL, settings.CHANNEL_REDIS_URL):
+    servers = (settings.DATABASE_URL, settings.REDIS_URL, settings.CHANNEL_REDIS_URL)
+    for url in (*servers, settings.SCAFFOLD_TEMPLATE):
         remember_password_of(url)

@@ -15,6 +15,7 @@ from apps.projects.forge.hosting import (
 )
 from apps.projects.proposal_errors import ProposalEnded
 from apps.projects.rebase import RebaseConflict
+from apps.projects.template_errors import TemplateUnusable
 
 #: The git host says no to us; what the agent made has no part in it.
 HOST_REFUSALS: Final = (
@@ -65,6 +66,8 @@ def _kind_of(error: OrchestratorError) -> FailureKind:
         return FailureKind.USER
     if isinstance(error, HOST_REFUSALS):
         return FailureKind.PROVIDER
+    if isinstance(error, TemplateUnusable):
+        return FailureKind.PLATFORM
     product = isinstance(error, Invalid | MergeConflict | RebaseConflict)
     return FailureKind.PRODUCT if product else FailureKind.PLATFORM
 

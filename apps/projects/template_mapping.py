@@ -24,13 +24,13 @@ from typing import Any, Literal, Self
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from apps.errors import Invalid
 from apps.projects.manifest import ManifestInvalid, parse_manifest
+from apps.projects.template_errors import TemplateUnusable
 
 _PARTS = ("services", "environment")  # of a manifest; each entry may belong to a module
 
 
-class TemplateMappingInvalid(Invalid):
+class TemplateMappingInvalid(TemplateUnusable):
     """The table SCAFFOLD_TEMPLATE_MAP, which maps answers to the configured template, cannot be used."""
 
     code = "template_mapping_invalid"

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from apps.errors import Invalid, OrchestratorError, Unavailable
+from apps.errors import OrchestratorError, Unavailable
 from apps.projects.git import Git, GitFailed, GitLimits
 from apps.projects.objects import create_bare
+from apps.projects.template_errors import TemplateUnusable
 from apps.projects.template_mapping import TemplateMapping, load_mapping
 
 REF_LENGTH: Final = 40
@@ -27,13 +28,13 @@ _LIMITS: Final = GitLimits(timeout_seconds=60, cpu_seconds=60)
 _SETTINGS: Final = ("protocol.https.allow=always", "http.lowSpeedLimit=1000", "http.lowSpeedTime=30")
 
 
-class TemplateSourceInvalid(Invalid):
+class TemplateSourceInvalid(TemplateUnusable):
     """SCAFFOLD_TEMPLATE names nothing that can be used."""
 
     code = "template_source_invalid"
 
 
-class TemplateRefMissing(Invalid):
+class TemplateRefMissing(TemplateUnusable):
     """The template has no tag or commit of the configured name."""
 
     code = "template_ref_missing"

@@ -201,7 +201,7 @@ def test_template_that_fails_to_render_is_a_product_failure_and_can_be_asked_aga
     services.request_scaffold(project_id=project.pk)
     reconcile(project.reload(), forge, scratch)
 
-    assert (failure["kind"], failure["code"]) == ("product", "template_failed")
+    assert (failure["kind"], failure["code"]) == ("platform", "template_failed")
     assert failure["details"]["step"] == "render template"
     assert project.status == ProjectStatus.ACTIVE
     assert project.failure is None

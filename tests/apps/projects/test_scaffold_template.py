@@ -82,7 +82,7 @@ def test_unusable_template_fails_the_project_by_name(
 
     assert project.status == ProjectStatus.FAILED
     assert project.failure is not None
-    assert project.failure["code"] == code
+    assert (project.failure["kind"], project.failure["code"]) == ("platform", code)
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # Copier's open scandir
