@@ -33,11 +33,12 @@ from apps.workers.followups import again
 from apps.workers.liveness import Liveness
 from apps.workers.models import TurnStatus, Worker, WorkerStatus
 from apps.workers.reconciler_end import ALIVE, end, end_turn
-from apps.workers.runtime.base import ContainerState, ImageMissing
+from apps.workers.runtime.base import ContainerState, ImageMissing, RuntimeUnavailable
 
 logger = logging.getLogger(__name__)
 
 _FINAL: Final = Worker.final_statuses()
+_TROUBLE_CHARACTERS: Final = 500
 
 
 def reconcile_worker(*, worker_id: UUID, hands: Hands) -> FollowUps:
@@ -58,6 +59,14 @@ def reconcile_worker(*, worker_id: UUID, hands: Hands) -> FollowUps:
     now = timezone.now()
     if worker.status == WorkerStatus.CANCELING or worker.stop_failure or worker.released_at:
         return end(worker, hands, now)
+    try:
+        return _go_on(worker, hands, now)
+    except RuntimeUnavailable as error:
+        _note_trouble(worker, error)
+        raise
+
+
+def _go_on(worker: Worker, hands: Hands, now: datetime) -> FollowUps:
     if worker.status == WorkerStatus.PENDING:
         return _wait_for_place(worker, hands, now)
     if worker.status == WorkerStatus.BUILDING:
@@ -74,6 +83,22 @@ def reconcile_worker(*, worker_id: UUID, hands: Hands) -> FollowUps:
         or reconciler_idle.rest(worker, state, hands, now)
         or _watch(worker, hands, now)
     )
+
+
+def _note_trouble(worker: Worker, error: RuntimeUnavailable) -> None:
+    """Keep why a worker has no container yet, for whoever asks after its deadline."""
+    if worker.status == WorkerStatus.STARTING and worker.observed_at is None:
+        trouble = {"code": error.error_code, "message": error.message[:_TROUBLE_CHARACTERS]}
+        Worker.objects.filter(pk=worker.pk).update(trouble=trouble)
+
+
+def _too_late(worker: Worker) -> Failure:
+    """Return why a worker that could not be started in time ends, with what the runtime said last."""
+    message = "The worker's container could not be started in time."
+    if not worker.trouble:
+        return outcomes.platform_failure("spawn_timeout", message)
+    words = f"{message} The runtime said last: {worker.trouble['message']}"
+    return outcomes.platform_failure("spawn_timeout", words, details={"cause": worker.trouble})
 
 
 def _is_start_unproven(worker: Worker, state: ContainerState | None) -> bool:
@@ -105,8 +130,7 @@ def _wait_for_place(worker: Worker, hands: Hands, now: datetime) -> FollowUps:
 
 def _start(worker: Worker, hands: Hands, now: datetime) -> FollowUps:
     if worker.deadline_at <= now:
-        message = "The worker's container could not be started in time."
-        return _decide(worker, outcomes.platform_failure("spawn_timeout", message))
+        return _decide(worker, _too_late(worker))
     # The user first: a container that starts without one would be refused by the channel.
     hands.channel.admit(worker.pk, worker.password_sha256)
     try:
@@ -118,7 +142,7 @@ def _start(worker: Worker, hands: Hands, now: datetime) -> FollowUps:
         may_retry = hands.images is not None and isinstance(error, ImageMissing)
         failure = outcomes.platform_failure(error.error_code, error.message, retryable=may_retry)
         return _decide(worker, failure)
-    Worker.objects.filter(pk=worker.pk).update(observed_at=now)
+    Worker.objects.filter(pk=worker.pk).update(observed_at=now, trouble=None)
     return [
         FollowUp(kind="turn", id=turn_id)
         for turn_id in worker.turns.filter(status=TurnStatus.PENDING).values_list("pk", flat=True)

@@ -106,6 +106,9 @@ class Worker(Lifecycle):
     heartbeat = models.JSONField(null=True, blank=True)
     observed_at = models.DateTimeField(null=True, blank=True, help_text="Last look at the container.")
     paused_at = models.DateTimeField(null=True, blank=True, help_text="It has stood still since then.")
+    trouble = models.JSONField(
+        null=True, blank=True, help_text="Why the runtime could not start it at the last try."
+    )
     ended_at = models.DateTimeField(null=True, blank=True, help_text="Its container was seen to have ended.")
     work_lost_since = models.DateTimeField(
         null=True, blank=True, help_text="Edits after this moment were not saved before it was removed."

@@ -77,3 +77,36 @@ def test_worker_that_cannot_be_started_ends_with_its_turn(
     assert turn.failure is not None
     assert turn.failure["code"] == code
     assert runtime.attempts == 1
+
+
+@pytest.mark.parametrize(
+    ("refusal", "code", "said"),
+    [
+        (RuntimeFull, "runtime_disk_full", "no space left on device"),
+        (RuntimeUnavailable, "runtime_unavailable", "the daemon is down"),
+    ],
+)
+def test_late_start_says_what_the_runtime_said_last(
+    hands: Hands, refusal: type[RuntimeUnavailable], code: str, said: str
+) -> None:
+    worker = make_worker(status=WorkerStatus.STARTING, deadline_at=timezone.now() + timedelta(seconds=60))
+
+    settle(worker, replace(hands, runtime=Refusing(lambda: refusal(said))))
+
+    assert worker.failure is not None
+    assert worker.failure["details"]["cause"] == {"code": code, "message": said}
+    assert said in worker.failure["message"]
+
+
+def test_daemon_that_was_down_until_the_deadline_is_the_cause(hands: Hands, runtime: FakeRuntime) -> None:
+    worker = make_worker(status=WorkerStatus.STARTING, deadline_at=timezone.now() - timedelta(seconds=1))
+    runtime.is_down = True
+    with pytest.raises(RuntimeUnavailable):
+        reconcile_worker(worker_id=worker.pk, hands=hands)
+    runtime.is_down = False
+
+    settle(worker, hands)
+
+    assert worker.failure is not None
+    assert worker.failure["code"] == "spawn_timeout"
+    assert worker.failure["details"]["cause"]["code"] == "runtime_unavailable"
