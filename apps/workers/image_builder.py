@@ -24,7 +24,8 @@ def compute_image_hash(capabilities: Iterable[str], agent_type: str, *, base_has
     Args:
         capabilities: in any order, in any case.
         agent_type: which agent.
-        base_hash: identity of the base image; None takes that of this installation.
+        base_hash: identity of the base image; None takes that of this installation's sources, whatever the
+            daemon has.
 
     Raises:
         UnknownCapability, UnknownAgent: there is none of that name.
@@ -98,10 +99,21 @@ class ImageBuilder:
 
     @property
     def sources(self) -> Sources:
-        """What the base image is made of, as this process found it."""
+        """What the base image is made of, as this process found it.
+
+        A local base made anew under its old name, with another certificate say, is another base, which the next
+        start finds. One that has still to be pulled is known by its name alone.
+
+        Raises:
+            CertificateRefused: an extra certificate is not one.
+            RuntimeUnavailable: the daemon cannot be asked for the base image.
+
+        """
         with self._lock:
             if self._sources is None:
-                self._sources = self._read()
+                found = self._read()
+                base = self.store.find(found.base_image)
+                self._sources = replace(found, base_id=base.id if base else "")
             return self._sources
 
     @property

@@ -31,18 +31,21 @@ class Sources:
 
     Attributes:
         base_image: what it is built on.
+        base_id: the daemon's identity of it; empty if the daemon does not have it yet.
         files: path in the build's context → content.
 
     """
 
     base_image: str
     files: Mapping[str, bytes]
+    base_id: str = ""
 
     @property
     def common_hash(self) -> str:
         """The hash of what is installed."""
         names = [name for name in self.files if name in _COMMON or name.startswith(_CERTIFICATES)]
-        return digest([self.base_image, self._digests(names)])
+        base = [self.base_image, self.base_id] if self.base_id else [self.base_image]
+        return digest([*base, self._digests(names)])
 
     @property
     def base_hash(self) -> str:

@@ -1,5 +1,6 @@
 """Which image a worker needs, and how it is described (seed: test_image_builder)."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from apps.workers.image_builder import ImageBuilder, compute_image_hash, mirrors
 from apps.workers.image_recipe import UnknownAgent, UnknownCapability
 from apps.workers.image_sources import CertificateRefused, Sources, read_sources
+from apps.workers.runtime.base import RuntimeUnavailable
 from apps.workers.runtime.image_build import build_missing
 from tests.fakes_images import FakeImages
 
@@ -49,6 +51,30 @@ class TestImageHashWithAgentType:
         hashes = {compute_image_hash([], "claude", base_hash=base) for base in ("a", "b")}
 
         assert len(hashes) == 2
+
+    def test_base_made_anew_under_its_old_name_makes_other_images(self) -> None:
+        store = FakeImages()
+        found = []
+        for name in (None, "sha256:old", "sha256:new", "sha256:new"):
+            if name:
+                store.put("debian")
+                store.states["debian"] = replace(store.states["debian"], id=name)
+            made = ImageBuilder(store, prefix="p", sources=sources)
+            found.append((made.common_tag, made.base_tag, made.recipe("claude").tag))
+
+        assert len({tag for tags in found for tag in tags}) == 9
+        assert found[2] == found[3]
+
+    def test_base_of_a_daemon_that_does_not_answer_is_asked_for_again(self) -> None:
+        store = FakeImages()
+        store.put("debian")
+        made = ImageBuilder(store, prefix="p", sources=sources)
+        store.is_down = True
+        with pytest.raises(RuntimeUnavailable):
+            made.recipe("claude")
+        store.is_down = False
+
+        assert made.sources.base_id == store.states["debian"].id
 
     def test_unknown_words_are_refused(self) -> None:
         with pytest.raises(UnknownCapability):
