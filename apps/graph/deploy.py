@@ -35,8 +35,8 @@ DEPLOY_WORKFLOW = Flow(
         "await_answer": Stop(node=question.await_answer, ok="resolve_secrets"),
         "request_rollout": Stop(node=rollout.request_rollout, ok="request_dispatch"),
         "request_dispatch": Stop(node=rollout.request_dispatch, ok="await_dispatch"),
-        # What was neither the code's fault nor a person's is tried once more.
-        "await_dispatch": Stop(node=rollout.await_dispatch, ok="smoke", again="request_dispatch"),
+        # What was neither the code's fault nor a person's is tried once more, with what was merged since.
+        "await_dispatch": Stop(node=rollout.await_dispatch, ok="smoke", again="resolve_secrets"),
         "smoke": Stop(node=rollout.smoke, ok="finish"),
         "finish": Stop(node=finish.finish),
     },

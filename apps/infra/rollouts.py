@@ -17,12 +17,19 @@ from django.utils import timezone
 from apps.enqueue import enqueue
 from apps.failures import Failure, FailureKind
 from apps.infra import allocation, settling, tasks
-from apps.infra.models import DeploymentStatus, DeploymentTarget, PortAllocation, ServiceDeployment
+from apps.infra.models import (
+    DeploymentStatus,
+    DeploymentTarget,
+    PortAllocation,
+    Server,
+    ServiceDeployment,
+)
 from apps.infra.requests import RolloutRequest
 from apps.infra.selectors import COMING, get_deployment
 from apps.infra.services import DeploymentUnderWay
 
 URL_CHARACTERS = 500
+_NOT_THERE = (DeploymentStatus.PENDING, DeploymentStatus.INSTALLING)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +84,32 @@ def request_rollout(*, idempotency_key: str, request: RolloutRequest) -> UUID:
     except IntegrityError as error:
         raise DeploymentUnderWay() from error
     return row.pk
+
+
+@transaction.atomic
+def retarget(*, deployment_id: UUID, request: RolloutRequest) -> None:
+    """Let a release whose workflow has not put anything live be one of another commit.
+
+    Raises:
+        NoCapacity: it needs another port, and the server has none.
+        NotFound: there is no such deployment.
+    """
+    row = get_deployment(deployment_id=deployment_id)
+    if row.commit_sha == request.commit_sha:
+        return
+    server = Server.objects.select_for_update().get(pk=row.server_id)
+    allocation.standing_ports(
+        server=server, project_id=row.project_id, owner_id=row.owner_id, roles=request.roles
+    )
+    coming = ServiceDeployment.objects.filter(pk=row.pk, status__in=_NOT_THERE)
+    coming.update(
+        commit_sha=request.commit_sha,
+        kind=request.kind,
+        health_path=request.health_path,
+        environment_digest=request.facts.environment_digest,
+        contract_version=request.facts.contract_version,
+        contract=request.facts.contract,
+    )
 
 
 def get_access(*, deployment_id: UUID) -> Access:

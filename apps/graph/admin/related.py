@@ -13,7 +13,7 @@ from apps import admin_display as display
 from apps.admin_base import Words
 from apps.graph.card import Card, Line
 from apps.infra.models import ServiceDeployment
-from apps.projects.models import MergeRequest, TaskEvent, TaskEventKind
+from apps.projects.models import Dispatch, MergeRequest, TaskEvent, TaskEventKind
 from apps.workers.models import Turn, Verification, Worker
 
 K = TaskEventKind
@@ -27,6 +27,7 @@ _EFFECT_OF: Mapping[str, str] = {
     **dict.fromkeys([K.CHECKS_STARTED, K.CHECKS_PASSED, K.CHECKS_FAILED], "verification"),
     **dict.fromkeys([K.PORT_ALLOCATED, K.INSTALLING, K.STARTING], "deployment"),
     **dict.fromkeys([K.SMOKE_PASSED, K.DEPLOYED], "deployment"),
+    **dict.fromkeys([K.WORKFLOW_STARTED, K.WORKFLOW_FINISHED, K.WORKFLOW_FAILED], "dispatch"),
 }
 _MARKS = {"done": "✓", "active": "●", "failed": "✕"}
 
@@ -36,7 +37,7 @@ class Related:
     """One row that was made for a task."""
 
     task_id: UUID
-    effect: str  # worker, turn, change, verification, deployment
+    effect: str  # worker, turn, change, verification, deployment, dispatch
     round: str  # which of the task's rounds asked for it
     title: Words
     page: str
@@ -72,6 +73,7 @@ def load(task_ids: Collection[UUID]) -> list[Related]:
         ("change", _("Merge request"), "projects_mergerequest", MergeRequest.objects),
         ("verification", _("Verification"), "workers_verification", Verification.objects),
         ("deployment", _("Deployment"), "infra_servicedeployment", ServiceDeployment.objects),
+        ("dispatch", _("Workflow"), "projects_dispatch", Dispatch.objects),
     )
     found = [
         Related(

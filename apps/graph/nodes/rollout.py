@@ -4,6 +4,7 @@ import json
 from uuid import UUID
 
 from apps.errors import OrchestratorError
+from apps.failures import Failure
 from apps.graph import admission, deploy_faults, judgement, progress
 from apps.graph.deploy_faults import Fault
 from apps.graph.nodes import deployment, facts
@@ -38,11 +39,12 @@ def request_rollout(state: RunState) -> RunState:
         deployment_id = rollouts.request_rollout(
             idempotency_key=f"run-{state['run_id']}-rollout", request=request
         )
+        rollouts.retarget(deployment_id=deployment_id, request=request)
     except OrchestratorError as error:
         return facts.refused(admission.refusal(error), Verdict.STOP)
     outcome = selectors.get_deployment_outcome(deployment_id=deployment_id)
     facts.tell(state, TaskEventKind.PORT_ALLOCATED, "", {"server": outcome.server})
-    return {"deployment_id": str(deployment_id), "dispatch_try": 1}
+    return {"deployment_id": str(deployment_id), "dispatch_try": state.get("dispatch_try", 1)}
 
 
 def request_dispatch(state: RunState) -> RunState:
@@ -91,14 +93,29 @@ def await_dispatch(state: RunState) -> RunState | Wait:
         )
         return {"failure": None}
     failure, fault = deploy_faults.failure_of_workflow(outcome)
-    again = fault is Fault.ELSEWHERE and state["dispatch_try"] < MAX_DISPATCHES
+    newer = _newer_commit(state, failure)
+    may_try = state["dispatch_try"] < MAX_DISPATCHES
+    again = may_try and (fault is Fault.ELSEWHERE or bool(newer))
     where = {name: (outcome.log or {}).get(name, "") for name in ("job", "step")}
     told = {"code": failure.code, "url": outcome.run_url, "again": again, **where}
     facts.tell(state, TaskEventKind.WORKFLOW_FAILED, number, told)
     if again:
-        return {"verdict": Verdict.AGAIN, "dispatch_try": state["dispatch_try"] + 1}
+        commit_sha = newer or state["commit_sha"]
+        return {
+            "verdict": Verdict.AGAIN,
+            "dispatch_try": state["dispatch_try"] + 1,
+            "commit_sha": commit_sha,
+        }
     rollouts.report_failure(deployment_id=deployment_id, failure=failure)
     return facts.refused(failure, Verdict.STOP)
+
+
+def _newer_commit(state: RunState, failure: Failure) -> str:
+    """Return what the branch holds now if a merge was what moved it; empty for any other failure."""
+    if failure.code != "deploy_branch_moved" or state.get("rollback_to"):
+        return ""
+    head_sha = facts.project_of(state).head_sha
+    return head_sha if head_sha != state["commit_sha"] else ""
 
 
 def smoke(state: RunState) -> RunState | Wait:

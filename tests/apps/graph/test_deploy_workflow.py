@@ -15,7 +15,7 @@ from apps.infra.models import DeploymentStatus, Server, ServerKind, ServiceDeplo
 from apps.infra.rollouts import get_access
 from apps.projects.models import Dispatch, DispatchStatus, Project, ProjectSecret, Task, TaskEvent
 from tests.apps.graph.world import World
-from tests.factories import MANIFEST, make_server
+from tests.factories import MANIFEST, make_server, make_sha
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db, pytest.mark.usefixtures("memory", "broker")]
 
@@ -285,6 +285,32 @@ class TestFaults:
         site.advance()
 
         assert (site.code, Dispatch.objects.count(), Task.objects.count()) == (code, 1, 1)
+
+
+class TestMovedBranch:
+    def test_a_merge_in_between_is_released_instead(self) -> None:
+        make_ssh()
+        site = Site()
+        site.play(until="dispatch")
+        sha = make_sha()
+        Project.objects.filter(pk=site.project.pk).update(head_sha=sha)
+        site.fail("deploy_branch_moved")
+
+        site.play()
+
+        assert site.task.reload().status == "succeeded"
+        assert (site.deployment.commit_sha, site.dispatch.sha) == (sha, sha)
+        assert ServiceDeployment.objects.count() == 1
+
+    def test_a_person_who_moved_the_branch_is_told(self) -> None:
+        make_ssh()
+        site = Site()
+        site.play(until="dispatch")
+        site.fail("deploy_branch_moved")
+
+        site.advance()
+
+        assert (site.code, Dispatch.objects.count()) == ("deploy_branch_moved", 1)
 
 
 class TestFence:
