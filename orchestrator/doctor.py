@@ -272,6 +272,8 @@ def _github(values: Mapping[str, str]) -> Iterator[Finding]:
 
 def _template(values: Mapping[str, str], var_dir: Path) -> Iterator[Finding]:
     """Fetch the template that the settings name, as the next new project would."""
+    if not any(values.get(f"SCAFFOLD_TEMPLATE{end}") for end in ("", "_REF", "_MAP")):
+        return
     from apps.errors import OrchestratorError
     from apps.projects.template_check import examine_template
 

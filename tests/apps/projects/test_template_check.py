@@ -50,7 +50,23 @@ def test_what_is_wrong_is_told(
         examine_template(values | {name: value}, var_dir=tmp_path / "var", outer={})
 
 
-def test_doctor_has_a_line_about_the_template() -> None:
-    lines = [finding.line() for finding in doctor.examine() if finding.name == "template"]
+def _lines_of_the_doctor() -> list[str]:
+    return [finding.line() for finding in doctor.examine() if finding.name == "template"]
 
-    assert lines == [f"ok   template: ours, version {templating.template_version()}"]
+
+def test_doctor_tells_of_a_template_that_the_settings_name(
+    values: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("VAR_DIR", str(tmp_path / "var"))
+    good = _lines_of_the_doctor()
+    monkeypatch.setenv("SCAFFOLD_TEMPLATE_REF", "main")
+
+    bad = _lines_of_the_doctor()
+
+    assert good == ["ok   template: template:theirs, version 0.3.5"]
+    assert len(bad) == 1
+    assert bad[0].startswith(
+        "RED  template: The template has no tag or commit main; a branch is not taken → "
+    )
