@@ -101,8 +101,8 @@ class ImageBuilder:
     def sources(self) -> Sources:
         """What the base image is made of, as this process found it.
 
-        A local base made anew under its old name, with another certificate say, is another base, which the next
-        start finds. One that has still to be pulled is known by its name alone.
+        A local base made anew under its old name, with another certificate say, is another base, which the
+        next start finds. One that has still to be pulled is known by its name alone.
 
         Raises:
             CertificateRefused: an extra certificate is not one.
