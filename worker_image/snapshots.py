@@ -6,6 +6,7 @@ configured (filters, hooks, monitors) runs here.
 
 import asyncio
 import shutil
+import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +20,12 @@ from worker_image.gitcli import Git, GitFailed
 from worker_image.transfer import ApiClient, TransferRefused, TransferUnavailable
 from worker_image.workspace import Workspace
 
-PERIOD_SECONDS = 20.0
+PERIOD_SECONDS = 15.0
+"""From one look to the next. With the time an upload may take it is the most that a death costs: 30 s."""
 MAX_DIRTY_BYTES = 50 * 1024 * 1024
 """Bytes of changed and new files that a snapshot of the uncommitted tree may take."""
 MAX_DIRTY_FILES = 20_000
-DEADLINES = {SnapshotReason.RESULT: 300.0, SnapshotReason.PERIODIC: 30.0, SnapshotReason.STOP: 6.0}
+DEADLINES = {SnapshotReason.RESULT: 300.0, SnapshotReason.PERIODIC: 15.0, SnapshotReason.STOP: 6.0}
 """Seconds an upload may take."""
 
 logger = structlog.get_logger(__name__)
@@ -96,11 +98,14 @@ class Snapshots:
             words = {"saved_at": looked_at.isoformat(), "is_saved": True, "is_final": is_final}
             write_json(self._workspace.directory / SAVED_NOTE, words)
 
-    async def run_periodically(self, refs: TurnRefs) -> None:
-        """Upload changes every `PERIOD_SECONDS` until cancelled."""
+    async def run_periodically(self, refs: TurnRefs, *, period_seconds: float = PERIOD_SECONDS) -> None:
+        """Look for changes once per period and upload them, until cancelled; a slow upload delays no look."""
+        pause = period_seconds
         while True:
-            await asyncio.sleep(PERIOD_SECONDS)
+            await asyncio.sleep(pause)
+            began = time.monotonic()
             await self.upload_changes(refs, SnapshotReason.PERIODIC)
+            pause = max(0.0, period_seconds - (time.monotonic() - began))
 
     async def _upload_changes(self, refs: TurnRefs, reason: SnapshotReason) -> bool:
         await self._open_shadow()

@@ -1,14 +1,15 @@
 """Snapshots: complete, bounded, and invisible to the agent's own repository."""
 
+import asyncio
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from worker_image import snapshots as module
-from worker_image.contract import DIRTY_REF, SnapshotReason
+from worker_image.contract import DIRTY_REF, SAVED_NOTE, SnapshotReason
 from worker_image.snapshots import SnapshotRefused, Snapshots, TurnRefs
 from worker_image.transfer import ApiClient
 from worker_image.workspace import Workspace, WorkspaceUnavailable
@@ -86,6 +87,42 @@ async def test_uncommitted_work_is_carried_without_touching_index_or_branch(
     )
     assert before == after
     assert listing.stdout.split() == ["README.md", "new.py"]
+
+
+async def _until(condition: Callable[[], bool], *, seconds: float = 30) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def test_a_snapshot_is_sent_while_files_change_and_none_when_nothing_does(
+    checkout: Checkout, plane: Any, scratch: Path
+) -> None:
+    note = checkout.directory / SAVED_NOTE
+    periodic = asyncio.create_task(checkout.snapshots.run_periodically(checkout.refs, period_seconds=0.05))
+    try:
+        await _until(note.exists)
+        assert plane.uploads == []
+
+        for count in (1, 2):
+            (checkout.directory / "new.py").write_text(f"x = {count}\n")
+            await _until(lambda wanted=count: len(plane.uploads) == wanted)
+
+        looked_at = note.read_text()
+        await _until(lambda: note.read_text() != looked_at)
+        looked_at = note.read_text()
+        await _until(lambda: note.read_text() != looked_at)
+    finally:
+        periodic.cancel()
+
+    assert [upload.reason for upload in plane.uploads] == ["periodic", "periodic"]
+    clone = _unpack(plane.bundle, plane.uploads[1].path, scratch)
+    show = ["git", "-C", str(clone), "show", "dirty:new.py"]
+    assert subprocess.run(show, check=True, capture_output=True, text=True).stdout == "x = 2\n"
+
+
+def test_a_death_costs_no_more_than_30_seconds_of_edits() -> None:
+    assert module.PERIOD_SECONDS + module.DEADLINES[SnapshotReason.PERIODIC] <= 30
 
 
 async def test_same_state_is_uploaded_once(checkout: Checkout, plane: Any) -> None:
