@@ -20,6 +20,7 @@ from apps.projects.manifest import Manifest, parse_manifest
 from apps.projects.templating import known_modules
 from tests.template.projects import COMBINATIONS, create_project, make
 from tests.template.service import running
+from worker_image.rehearsal import agent
 
 KINDS = {"backend": "web", "frontend": "web", "telegram": "bot", "worker": "worker"}
 ALL = known_modules()
@@ -109,6 +110,18 @@ def test_modules_that_were_not_chosen_leave_nothing_behind(rendered: dict[tuple[
 
         assert there == set(modules)
         assert lists == set(modules) - {"worker"}  # which needs no package
+
+
+@pytest.mark.unit
+def test_rehearsal_agent_says_that_it_needs_a_backend(
+    rendered: dict[tuple[str, ...], Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    project = rendered[("telegram", "worker")]
+
+    agent.run("an inventory of books with title and author", project)
+
+    assert '"reason": "backend_missing"' in capsys.readouterr().out
+    assert not (project / "app").exists()
 
 
 @pytest.mark.unit

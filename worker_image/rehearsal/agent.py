@@ -63,6 +63,8 @@ def _print(line: str) -> None:
 
 
 def _work(prompt: Prompt, checkout: Path) -> Outcome:
+    if reading.lacks_backend(checkout):
+        raise Refusal("backend_missing", "This project has no backend; resources are all that I can build")
     known = reading.list_resources(checkout)
     meaning = sentences.understand(prompt.task, known)
     say("Understood the sentence", "plan", 25)

@@ -10,6 +10,11 @@ from worker_image.rehearsal.spec import Field, Kind, Refusal, Resource
 RESOURCES = Path("app/resources")
 
 
+def lacks_backend(checkout: Path) -> bool:
+    """Tell whether this is a project without the module that resources belong to."""
+    return (checkout / "project.yaml").is_file() and not (checkout / RESOURCES / "__init__.py").is_file()
+
+
 def list_resources(checkout: Path) -> frozenset[str]:
     """Return the plurals of the resources of a project."""
     return frozenset(path.parent.name for path in (checkout / RESOURCES).glob("*/router.py"))

@@ -49,6 +49,7 @@ def _open_postgresql(url: str, timeout_seconds: float) -> Engine:
         pool_timeout=timeout_seconds,
         connect_args={
             "connect_timeout": max(2, int(timeout_seconds)),
+            "client_encoding": "utf8",
             "options": f"-c timezone=UTC -c lock_timeout={milliseconds} -c statement_timeout=30000",
         },
     )

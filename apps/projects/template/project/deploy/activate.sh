@@ -10,6 +10,8 @@ home=${DEPLOY_ROOT:-$HOME/projects}/$project
 health_seconds=${DEPLOY_HEALTH_SECONDS:-180}
 settle_seconds=${DEPLOY_SETTLE_SECONDS:-15}
 keep=3
+# A release says by its own .env which it is; the environment would win over that.
+unset PROJECT RELEASE
 
 if docker compose version >/dev/null 2>&1; then
     compose() { docker compose "$@"; }
