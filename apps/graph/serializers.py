@@ -76,7 +76,6 @@ class QuestionSerializer(serializers.ModelSerializer[Question]):
         )
         read_only_fields = fields
 
-
     def get_text(self, question: Question) -> str:
         """Return the question in the reader's language, so far as it was put so."""
         language = (get_language() or "en").partition("-")[0]
