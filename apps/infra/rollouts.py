@@ -158,7 +158,7 @@ def report_success(
     if ServiceDeployment.try_transition(
         deployment_id,
         to=DeploymentStatus.STARTING,
-        url=url[:URL_CHARACTERS],
+        url=_with_path(url)[:URL_CHARACTERS],
         images=dict(images),
         evidence=dict(evidence),
         installed_at=now,
@@ -197,6 +197,11 @@ def report_end(*, deployment_id: UUID) -> None:
         deployment_id, to=DeploymentStatus.CANCELED, finished_at=now, removed_at=now
     ):
         _announce(deployment_id)
+
+
+def _with_path(url: str) -> str:
+    """Return an address as users reach it, with a slash after the host."""
+    return f"{url}/" if url and url.count("/") == 2 else url
 
 
 def _announce(deployment_id: UUID) -> None:

@@ -158,7 +158,7 @@ def failure(kind: FailureKind = FailureKind.PRODUCT) -> Failure:
 
 def live(port: int, key: str = "run-1") -> UUID:
     deployment_id = ask(key, roles=("web",))
-    succeed(deployment_id, f"http://127.0.0.1:{port}/")
+    succeed(deployment_id, f"http://127.0.0.1:{port}")
     assert not step(deployment_id)
     return deployment_id
 
