@@ -32,7 +32,8 @@ data=/var/lib/postgresql/data
 if [ ! -s $data/PG_VERSION ]; then
     umask 077
     printf '%s' "$POSTGRES_PASSWORD" >/tmp/password
-    initdb --pgdata=$data --username="$POSTGRES_USER" --pwfile=/tmp/password --auth=scram-sha-256 >/dev/null
+    initdb --pgdata=$data --username="$POSTGRES_USER" --pwfile=/tmp/password --auth=scram-sha-256 \\
+        --encoding=UTF8 >/dev/null
     echo 'host all all all scram-sha-256' >>$data/pg_hba.conf
     pg_ctl --pgdata=$data --wait --options="-c listen_addresses=" start >/dev/null
     PGPASSWORD=$POSTGRES_PASSWORD createdb --username="$POSTGRES_USER" "$POSTGRES_DB"
@@ -57,6 +58,7 @@ grep -q '^StrictHostKeyChecking yes' <<CHECK || exit 255
 $(sed 's/^ *//' "$2")
 CHECK
 shift 3
+unset RELEASE PORTS WEB_PORT POSTGRES_PASSWORD TELEGRAM_BOT_TOKEN TOKEN
 exec sh -c "$*"
 """
 
