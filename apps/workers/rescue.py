@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 #: How long a container is kept because its work cannot be stored, for example while our disk is full.
 PATIENCE_SECONDS: Final = 600
+#: From the wrapper's look to the row of the snapshot with what it saw: it is bundled and uploaded first.
+LOOK_SECONDS: Final = 60
+_WITHOUT_A_LOOK: Final = (TurnStatus.PENDING, TurnStatus.RUNNING, TurnStatus.CRASHED)
 _MAX_NOTE_BYTES: Final = 10_000
 _MAX_REFS_BYTES: Final = 1_000_000
 
@@ -61,14 +64,14 @@ def secure(worker: Worker, state: ContainerState | None, hands: Hands, now: date
             return False
     except (Invalid, NotFound) as error:
         logger.warning("The commits of worker %s cannot be stored: %s", worker.pk, error)
-    _note_loss(worker, _last_snapshot_at(worker), now)
+    _note_loss(worker, _last_look(worker), now)
     return True
 
 
 def note_unstored(worker: Worker, now: datetime) -> None:
     """Write down that a worker's container goes without a look at what it has."""
     if worker.workspace_name and worker.turns.exists():
-        _note_loss(worker, _last_snapshot_at(worker), now)
+        _note_loss(worker, _last_look(worker), now)
 
 
 def _secure(worker: Worker, runtime: ContainerRuntime, now: datetime) -> bool:
@@ -97,11 +100,11 @@ def _edits_lost_since(worker: Worker, note: Mapping[str, object]) -> datetime | 
     """Return the time of the wrapper's last look, if edits may have been made after it."""
     if note.get("is_final") is True:
         return None
-    # Between two turns nobody edits, and a turn ends with a look.
-    is_working = worker.turns.filter(status__in=[TurnStatus.PENDING, TurnStatus.RUNNING]).exists()
+    # Between two turns nobody edits, and a turn ends with a look, unless it was cut off.
+    is_working = worker.turns.filter(status__in=_WITHOUT_A_LOOK).exists()
     if not is_working and note.get("is_saved") is True:
         return None
-    return _moment(note.get("saved_at")) or _last_snapshot_at(worker)
+    return _moment(note.get("saved_at")) or _last_look(worker)
 
 
 def _note_loss(worker: Worker, since: datetime, now: datetime) -> None:
@@ -110,9 +113,11 @@ def _note_loss(worker: Worker, since: datetime, now: datetime) -> None:
     logger.warning("Edits of worker %s after %s may be lost", worker.pk, since.isoformat())
 
 
-def _last_snapshot_at(worker: Worker) -> datetime:
+def _last_look(worker: Worker) -> datetime:
+    """Return a moment that is not later than the wrapper's last look, which nobody has noted."""
+    began = worker.started_at or worker.created_at
     latest = worker.snapshots.exclude(reason=snapshots.RESCUE).order_by("-created_at").first()
-    return latest.created_at if latest is not None else worker.started_at or worker.created_at
+    return began if latest is None else max(began, latest.created_at - timedelta(seconds=LOOK_SECONDS))
 
 
 def _note_of(worker: Worker, runtime: ContainerRuntime) -> dict[str, object]:

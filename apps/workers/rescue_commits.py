@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from apps import storage
-from apps.errors import Invalid
+from apps.errors import Invalid, Unavailable
 from apps.workers import snapshots
 from apps.workers.git import Git
 from apps.workers.models import Snapshot, Worker
@@ -25,7 +25,7 @@ from worker_image.contract import MAX_BUNDLE_BYTES
 
 SHA: Final = re.compile(r"[0-9a-f]{40}")
 MAX_OBJECTS: Final = 5_000
-MAX_SECONDS: Final = 30.0
+MAX_SECONDS: Final = 60.0
 _MAX_BYTES: Final = 200 * 2**20
 _MAX_OBJECT_BYTES: Final = 64 * 2**20
 #: Some 200,000 entries; each is kept in memory for a while.
@@ -34,6 +34,12 @@ _KINDS: Final = frozenset({b"commit", b"tree", b"blob"})
 _PARENTS: Final = re.compile(rb"^(?:tree|parent) ([0-9a-f]{40})$", re.MULTILINE)
 _SHA_BYTES: Final = 20
 _SUBMODULE: Final = b"160000 "
+
+
+class CommitsNotInTime(Unavailable):
+    """Taking the commits out of the container took too long."""
+
+    code = "commits_not_in_time"
 
 
 class CommitsUnreachable(Invalid):
@@ -52,6 +58,7 @@ def store(worker: Worker, head: str, runtime: ContainerRuntime) -> Snapshot:
 
     Raises:
         CommitsUnreachable: an object is missing, damaged or beyond the bounds.
+        CommitsNotInTime: the machine is busy; try again.
         RuntimeUnavailable: nothing is known of the container; ask again.
         GitFailed, storage.DiskFull, storage.StorageUnavailable: it could not be stored here; try again.
         snapshots.SnapshotQuota, snapshots.BundleTooLarge: this worker may not store it.
@@ -104,7 +111,9 @@ def _objects(
         sha = waiting.pop()
         content = _fetch(worker, sha, runtime, limit_bytes=_MAX_BYTES - total)
         total += len(content)
-        if len(seen) > MAX_OBJECTS or time.monotonic() > deadline:
+        if time.monotonic() > deadline:
+            raise CommitsNotInTime(details={"objects": len(seen)})
+        if len(seen) > MAX_OBJECTS:
             raise CommitsUnreachable("There is too much of it.", details={"objects": len(seen)})
         # What the base has is neither fetched nor counted.
         new = _children(sha, content, limit_bytes=_MAX_OBJECT_BYTES) - seen - known

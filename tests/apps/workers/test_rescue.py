@@ -17,7 +17,7 @@ from django.utils import timezone
 from apps import storage
 from apps.workers import rescue, rescue_commits
 from apps.workers.composition import Hands, container_spec
-from apps.workers.models import Snapshot, TurnStatus, Worker, WorkerStatus
+from apps.workers.models import Snapshot, Turn, TurnStatus, Worker, WorkerStatus
 from apps.workers.runtime.base import ContainerSpec, Network
 from tests import docker_engine
 from tests.apps.workers.conftest import MakeWorker, settle, step
@@ -181,6 +181,37 @@ def test_nothing_is_lost_of_a_worker_that_stopped_in_order(
     assert checkout.worker.work_lost_since is None
 
 
+def test_turn_that_was_cut_off_without_a_last_look_has_lost_edits(
+    checkout: Checkout, hands: Hands, runtime: FakeRuntime
+) -> None:
+    saved_at = timezone.now() - timedelta(seconds=12)
+    checkout.publish()
+    checkout.note(saved_at=f'"{saved_at.isoformat()}"', is_saved="true", is_final="false")
+    Turn.objects.filter(worker=checkout.worker).update(status=TurnStatus.CRASHED)
+    runtime.finish(checkout.worker.container_name, 0)
+
+    settle(checkout.worker, hands)
+
+    assert checkout.worker.work_lost_since == saved_at
+
+
+def test_rescue_that_takes_too_long_is_tried_again(
+    checkout: Checkout, hands: Hands, runtime: FakeRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = checkout.commit("a.py")
+    checkout.publish()
+    runtime.finish(checkout.worker.container_name, 137)
+    with monkeypatch.context() as patched:
+        patched.setattr(rescue_commits, "MAX_SECONDS", -1.0)
+        settle(checkout.worker, hands)
+    kept = runtime.inspect(checkout.worker.container_name)
+
+    settle(checkout.worker, hands)
+
+    assert kept is not None
+    assert Snapshot.objects.get().head_sha == head
+
+
 def test_worker_that_never_had_a_checkout_has_nothing_to_lose(
     checkout: Checkout, hands: Hands, runtime: FakeRuntime
 ) -> None:
@@ -194,12 +225,16 @@ def test_worker_that_never_had_a_checkout_has_nothing_to_lose(
 def test_container_that_vanished_has_lost_what_came_after_the_last_snapshot(
     checkout: Checkout, hands: Hands, runtime: FakeRuntime
 ) -> None:
+    long_ago = timezone.now() - timedelta(hours=1)
+    Worker.objects.filter(pk=checkout.worker.pk).update(started_at=long_ago)
     snapshot = checkout.snapshot(checkout.commit("a.py"))
     runtime.vanish(checkout.worker.container_name)
 
     settle(checkout.worker, hands)
 
-    assert checkout.worker.work_lost_since == snapshot.created_at
+    # What is in it was seen before it was stored.
+    looked_at = snapshot.created_at - timedelta(seconds=rescue.LOOK_SECONDS)
+    assert checkout.worker.work_lost_since == looked_at
     assert checkout.worker.status == WorkerStatus.CRASHED
 
 
