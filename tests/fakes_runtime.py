@@ -12,6 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 
 from apps.workers.runtime import base
+from apps.workers.runtime.ends import LOST
 
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 SIGTERM_EXIT = 143
@@ -40,6 +41,7 @@ class FakeRuntime:
         is_down: every verb answers RuntimeUnavailable and does nothing.
         fails_after: verbs that do their work and then answer RuntimeUnavailable once,
             as if the answer had been lost.
+        is_unstartable: the daemon died as it started a container, and cannot take it again.
         is_cut_off: the next start makes a container that it does not get to start, and nobody comes back.
         images: what exists; None means that any image does.
         ignores_sigterm: whether containers survive being asked to stop.
@@ -55,6 +57,7 @@ class FakeRuntime:
     def __init__(self) -> None:
         self.is_down = False
         self.fails_after: set[str] = set()
+        self.is_unstartable = False
         self.is_cut_off = False
         self.images: set[str] | None = None
         self.ignores_sigterm = False
@@ -215,6 +218,8 @@ class FakeRuntime:
     def _adopt(self, existing: _Container, spec: base.ContainerSpec) -> None:
         if _identity(existing.spec) != _identity(spec):
             raise ForbiddenCall(f"{spec.name} was started with two different specs; names are derived")
+        if self.is_unstartable:
+            raise base.ContainerRefused("the daemon died as it started it", code=LOST)
         if existing.state.phase is base.Phase.CREATED:
             existing.state = self._running(spec)
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from signal import SIGKILL, SIGTERM
 
 import docker
+import psutil
 import pytest
 
 _START_SECONDS = 60.0
@@ -46,6 +47,7 @@ class OwnDaemon:
     def remove(self) -> None:
         """Delete what a stopped daemon leaves on this machine."""
         self._end_containerd()
+        self._end_shims()
         subprocess.run(["ip", "link", "delete", self._bridge], capture_output=True)
 
     def start(self) -> None:
@@ -108,6 +110,17 @@ class OwnDaemon:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(file.read_text()), SIGKILL)
             file.unlink()
+
+    def _end_shims(self) -> None:
+        """End the containers that a killed daemon has forgotten, and what looks after each of them."""
+        for process in psutil.process_iter(["cmdline"]):
+            words = process.info["cmdline"] or []
+            if any("containerd-shim" in word for word in words[:1]) and any(
+                word.startswith(f"{self._directory}/") for word in words
+            ):
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    for one in [*process.children(recursive=True), process]:
+                        one.kill()
 
     def log(self) -> str:
         """Return what it said last."""

@@ -5,6 +5,7 @@ from typing import Final
 
 from apps.failures import Failure, FailureKind
 from apps.workers.models import TurnStatus, WorkerStatus
+from apps.workers.runtime.ends import LOST
 from worker_image.contract import DeveloperWorkerOutput, ErrorCode, POWorkerOutput, ResultStatus, WrapperExit
 
 MAX_COUNT: Final = 2**31 - 1
@@ -77,7 +78,7 @@ FLOOD_CODE: Final = "output_flood"
 #: Code of the failure of an agent that shows no sign of life.
 STALL_CODE: Final = "agent_stalled"
 #: Reasons of ours to end a worker that are nobody's work.
-_CRASH_REASONS: Final = frozenset({"spawn_timeout", STALL_CODE})
+_CRASH_REASONS: Final = frozenset({"spawn_timeout", LOST, STALL_CODE})
 
 
 def turn_ending(result: DeveloperWorkerOutput | POWorkerOutput, *, has_bundle: bool) -> TurnEnding:
@@ -151,7 +152,7 @@ def _death(end: ContainerEnd) -> Failure:
     if end.oom_killed:
         code, message = "out_of_memory", "The worker used more memory than it may."
     elif end.exit_code is None:
-        code, message = "container_lost", "The worker's container is gone and nobody recorded how it ended."
+        code, message = LOST, "The worker's container is gone and nobody recorded how it ended."
     elif end.exit_code == WrapperExit.MISCONFIGURED:
         code, message = "worker_misconfigured", "The worker's environment lacks something it needs."
     elif end.exit_code == WrapperExit.UNINSTRUCTED:

@@ -34,6 +34,7 @@ from apps.workers.liveness import Liveness
 from apps.workers.models import TurnStatus, Worker, WorkerStatus
 from apps.workers.reconciler_end import ALIVE, end, end_turn
 from apps.workers.runtime.base import ContainerState, ImageMissing, RuntimeUnavailable
+from apps.workers.runtime.ends import LOST
 
 logger = logging.getLogger(__name__)
 
@@ -139,7 +140,7 @@ def _start(worker: Worker, hands: Hands, now: datetime) -> FollowUps:
             hands.runtime.start(replace(spec, inputs={**spec.inputs, **inputs}))
     except Invalid as error:
         # An image that somebody has just removed is built again for the next attempt.
-        may_retry = hands.images is not None and isinstance(error, ImageMissing)
+        may_retry = error.error_code == LOST or (hands.images is not None and isinstance(error, ImageMissing))
         failure = outcomes.platform_failure(error.error_code, error.message, retryable=may_retry)
         return _decide(worker, failure)
     Worker.objects.filter(pk=worker.pk).update(observed_at=now, trouble=None)

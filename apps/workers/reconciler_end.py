@@ -19,6 +19,7 @@ from apps.workers.followups import FollowUps
 from apps.workers.models import Turn, TurnStatus, Worker, WorkerStatus
 from apps.workers.redaction import redact
 from apps.workers.runtime.base import ContainerNotFound, ContainerState, Phase
+from apps.workers.runtime.ends import LOST
 from worker_image.contract import ErrorCode
 
 LOG_TAIL_BYTES: Final = 20_000
@@ -27,7 +28,7 @@ UNFINISHED_TURN: Final = (TurnStatus.PENDING, TurnStatus.RUNNING)
 _DRAIN_SECONDS: Final = 1.0
 _DRAIN_POLL_SECONDS: Final = 0.02
 #: These are not asked to stop: they never worked, or work against us.
-_AT_ONCE: Final = frozenset({outcomes.FLOOD_CODE, "spawn_timeout"})
+_AT_ONCE: Final = frozenset({outcomes.FLOOD_CODE, LOST, "spawn_timeout"})
 
 
 def end(worker: Worker, hands: Hands, now: datetime) -> FollowUps:

@@ -31,6 +31,7 @@ from apps.workers.runtime.base import (
     ContainerState,
     Phase,
 )
+from apps.workers.runtime.ends import LOST
 from apps.workers.verification_judgement import Outcome
 from worker_image.verify.report import MAX_REPORT_BYTES, REPORT_NAME
 
@@ -101,7 +102,7 @@ def _start(row: Verification, hands: Hands, now: datetime) -> FollowUps:
             )
             hands.runtime.start(spec)
         except (Invalid, NotFound, storage.BundleDamaged) as error:
-            return _crash(row, hands, now, error.error_code, error.message, retry=False)
+            return _crash(row, hands, now, error.error_code, error.message, retry=error.error_code == LOST)
     Verification.objects.filter(pk=row.pk).update(observed_at=now)
     return []
 

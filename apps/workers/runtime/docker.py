@@ -33,6 +33,7 @@ from apps.workers.runtime.docker_containers import (
     freeze,
     is_left,
     name_of,
+    start,
     summaries,
 )
 from apps.workers.runtime.docker_convert import CONTAINER, POOL, Place
@@ -280,14 +281,14 @@ class DockerRuntime:
 
     def _run(self, client: docker.DockerClient, spec: base.ContainerSpec) -> None:
         try:
-            client.api.start(spec.name)
+            start(client, spec.name)
         except NotFound as error:
             # Not the container, as a rule, but its network: somebody tidied up.
             self._bridge.forget()
             if spec.network is base.Network.NONE:
                 raise base.RuntimeUnavailable("The container is gone; start it again.") from error
             self._bridge.gateway(client)
-            client.api.start(spec.name)
+            start(client, spec.name)
 
     def _freeze(self, name: str, *, is_wanted: bool) -> None:
         with asking():

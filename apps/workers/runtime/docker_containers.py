@@ -11,8 +11,11 @@ from docker.errors import APIError, NotFound
 from apps.workers.runtime import base
 from apps.workers.runtime.docker_client import code_of
 from apps.workers.runtime.docker_convert import INSTALLATION, final_name
+from apps.workers.runtime.ends import LOST
 
 CONFLICT: Final = 409
+_SERVER_ERROR: Final = 500
+_KNOWN_ALREADY: Final = ("already exists", "already in use")
 _REMOVAL_SECONDS: Final = 20.0
 #: How long somebody else's half-made start is given before it is finished for him.
 _OTHER_STARTER_SECONDS: Final = 2.0
@@ -105,6 +108,23 @@ def is_left(look: Callable[[], dict[str, Any] | None]) -> bool:
             return True
         time.sleep(_POLL_SECONDS)
     return False
+
+
+def start(client: docker.DockerClient, name: str) -> None:
+    """Start a container that was made.
+
+    Raises:
+        ContainerRefused: the daemon died as it started it before. What runs the containers knows more of it
+            than the daemon then, and neither takes it again.
+
+    """
+    try:
+        client.api.start(name)
+    except APIError as error:
+        words = str(error.explanation)
+        if code_of(error) < _SERVER_ERROR or not any(known in words for known in _KNOWN_ALREADY):
+            raise
+        raise base.ContainerRefused("The daemon died as it started this container.", code=LOST) from error
 
 
 def freeze(client: docker.DockerClient, look: Callable[[], dict[str, Any]], *, is_wanted: bool) -> None:

@@ -20,7 +20,14 @@ from docker.errors import APIError, NotFound
 
 from apps.workers.runtime import base, docker_files
 from apps.workers.runtime.docker_client import code_of
-from apps.workers.runtime.docker_containers import CONFLICT, create, current_name, destroy, summaries
+from apps.workers.runtime.docker_containers import (
+    CONFLICT,
+    create,
+    current_name,
+    destroy,
+    start,
+    summaries,
+)
 from apps.workers.runtime.docker_convert import (
     CONTAINER,
     ON_EXIT,
@@ -127,10 +134,12 @@ def _start(client: docker.DockerClient, keywords: dict[str, Any] | None, name: s
     try:
         if keywords is not None:
             create(client, keywords)
-        client.api.start(name)
+        start(client, name)
     except NotFound:
         # Its network is gone: the next container that is started makes it again.
         return
+    except base.ContainerRefused:
+        destroy(client, name)
     except APIError as error:
         if code_of(error) != CONFLICT:
             raise

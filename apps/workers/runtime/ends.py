@@ -3,7 +3,10 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+#: Code of a container that is gone, or that nobody can start any more, without a record of why.
+LOST: Final = "container_lost"
 
 
 class EndKind(StrEnum):

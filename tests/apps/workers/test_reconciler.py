@@ -132,6 +132,23 @@ def test_container_that_was_made_but_never_started_is_started(hands: Hands, runt
     assert worker.observed_at is not None
 
 
+def test_container_that_can_never_be_started_again_is_lost_at_once(
+    hands: Hands, runtime: FakeRuntime
+) -> None:
+    worker = make_worker(status=WorkerStatus.STARTING)
+    runtime.is_cut_off = True
+    with pytest.raises(RuntimeUnavailable):
+        step(worker, hands)
+    runtime.is_unstartable = True
+
+    settle(worker, hands, times=3)
+
+    assert worker.failure is not None
+    assert (worker.status, worker.failure["code"]) == (WorkerStatus.CRASHED, "container_lost")
+    assert worker.failure["retryable"]
+    assert runtime.inspect(worker.container_name) is None
+
+
 def test_start_that_is_proven_is_not_repeated(
     running: MakeWorker, hands: Hands, runtime: FakeRuntime
 ) -> None:

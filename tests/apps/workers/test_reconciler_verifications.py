@@ -216,6 +216,24 @@ def test_unit_that_was_made_but_never_started_is_started(place: Path) -> None:
     assert (state.phase, row.attempts) == (Phase.RUNNING, 1)
 
 
+def test_unit_that_can_never_be_started_again_is_replaced(place: Path) -> None:
+    runtime = FakeRuntime()
+    hands = Hands(runtime=runtime, channel=get_channel(), limits=LIMITS, describe=container_spec)
+    row = row_of(make_change(place, {"tests/test_more.py": "def test_more():\n    pass\n"}))
+    reconcile_verification(verification_id=row.pk, hands=hands)
+    runtime.is_cut_off = True
+    with pytest.raises(RuntimeUnavailable):
+        reconcile_verification(verification_id=row.pk, hands=hands)
+    runtime.is_unstartable = True
+
+    reconcile_verification(verification_id=row.pk, hands=hands)
+    reconcile_verification(verification_id=row.pk, hands=hands)
+
+    row.refresh_from_db()
+    assert row.attempts == 2
+    assert [state.name for state in runtime.list_owned()] == [row.container_name]
+
+
 def test_damaged_bundle_is_refused_before_anything_runs(place: Path, hands: Hands) -> None:
     row = row_of(make_change(place, {"a": "b"}), bundle_sha256="0" * 64)
 
