@@ -13,6 +13,8 @@ KILLED: Final[End] = ("crashed", "worker_exited", 137)
 OUT_OF_MEMORY: Final[End] = ("crashed", "out_of_memory", 137)
 #: It obeyed a SIGTERM that was not ours.
 STOPPED: Final[End] = ("failed", "worker_stopped", 0)
+#: Its daemon died as it started it, and cannot take it again.
+LOST: Final[End] = ("crashed", "container_lost", None)
 
 MAX_LOST_SECONDS: Final = 30.0
 #: From the kill to the row's end, on a machine that does all this at once and with a daemon to be restarted.
@@ -61,6 +63,8 @@ _DAEMON: Final = {
     Stage.DONE: Effect(ends=frozenset({STOPPED, KILLED, SUCCEEDED}), may_live=False),
     Stage.LEAVING: _NONE,
 }
+#: A daemon that is killed may have made a container, and begun to start it.
+_DAEMON_KILLED: Final = {**_DAEMON, Stage.STARTING: Effect(ends=frozenset({STOPPED, KILLED, LOST}))}
 
 
 def _personal(end: End) -> dict[Stage, Effect]:
@@ -74,7 +78,7 @@ EFFECTS: Final = {
     "container": _personal(KILLED),
     "oom": _personal(OUT_OF_MEMORY),
     "daemon-stop": _DAEMON,
-    "daemon-kill": _DAEMON,
+    "daemon-kill": _DAEMON_KILLED,
 }
 
 

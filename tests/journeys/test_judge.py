@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from tests.journeys import judge
-from tests.journeys.judge import KILLED, OUT_OF_MEMORY, STOPPED, SUCCEEDED, End, Stage, Strike
+from tests.journeys.judge import KILLED, LOST, OUT_OF_MEMORY, STOPPED, SUCCEEDED, End, Stage, Strike
 
 pytestmark = pytest.mark.unit
 
@@ -30,7 +30,8 @@ def row(end: End, **fields: Any) -> dict[str, Any]:
         ([strike("oom")], {OUT_OF_MEMORY}),
         ([strike("flow"), strike("oom", at=101.0)], {OUT_OF_MEMORY}),
         ([strike("daemon-stop", Stage.WAITING)], {SUCCEEDED}),
-        ([strike("daemon-kill", Stage.STARTING)], {SUCCEEDED, STOPPED, KILLED}),
+        ([strike("daemon-kill", Stage.STARTING)], {SUCCEEDED, STOPPED, KILLED, LOST}),
+        ([strike("daemon-stop", Stage.STARTING)], {SUCCEEDED, STOPPED, KILLED}),
         ([strike("daemon-kill")], {STOPPED, KILLED}),
         ([strike("daemon-stop", Stage.LEAVING)], {SUCCEEDED}),
         ([strike("oom"), strike("daemon-stop", at=104.0)], {OUT_OF_MEMORY, STOPPED, KILLED}),
