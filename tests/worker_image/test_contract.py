@@ -98,6 +98,15 @@ def test_reader_refuses_what_is_not_the_message(words: str) -> None:
         contract.DeveloperWorkerInput.read(words)
 
 
+def test_input_that_names_only_its_turn_gets_the_defaults() -> None:
+    words = '{"request_id": "r", "task_id": "t", "project_id": "p", "prompt": "x"}'
+
+    turn = contract.DeveloperWorkerInput.read(words)
+
+    assert turn.timeout == contract.DEFAULT_TURN_TIMEOUT_SECONDS
+    assert (turn.branch, turn.base_sha) == (None, None)
+
+
 def test_messages_are_frozen() -> None:
     turn = _turn()
 

@@ -75,7 +75,7 @@ class TestWrapperFullCycle:
         result = await _run_one(tmp_path, code, _turn())
 
         assert result.status == "success"
-        assert result.request_id == "req-1"
+        assert (result.request_id, result.task_id) == ("req-1", "task-1")
         assert result.summary == "Task completed"
         assert result.exit_code == 0
 

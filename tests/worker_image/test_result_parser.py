@@ -42,6 +42,11 @@ class TestResultParser:
         assert result is not None
         assert result["status"] == "success"
 
+    def test_whitespace_around_and_inside_the_block_does_not_matter(self) -> None:
+        stdout = '\r\n\t <result> \r\n\t {"a":\t1} \n\n</result>\n \n'
+
+        assert ResultParser.parse(stdout) == {"a": 1}
+
     def test_extracts_first_result_block(self) -> None:
         stdout = '<result>{"a": 1}</result> text <result>{"b": 2}</result>'
 
