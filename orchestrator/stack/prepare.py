@@ -6,11 +6,32 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from orchestrator.envfile import read_values
+
 COMMAND_SECONDS = 180
 
 
 class CommandFailed(RuntimeError):
     """A command of the set-up failed; the message ends with what it printed."""
+
+
+def check_settings(env: Mapping[str, str], *, var_dir: Path, root: Path) -> None:
+    """Refuse what would only fail the next new project; free where no template of others is named.
+
+    Raises:
+        CommandFailed: naming the setting.
+
+    """
+    values = read_values(env, root)
+    if not any(values.get(f"SCAFFOLD_TEMPLATE{end}") for end in ("", "_REF", "_MAP")):
+        return
+    from apps.errors import OrchestratorError
+    from apps.projects.template_check import check_template
+
+    try:
+        check_template(values, var_dir=var_dir, outer=env)
+    except OrchestratorError as error:
+        raise CommandFailed(error.message) from error
 
 
 def prepare_database(env: Mapping[str, str], *, var_dir: Path, root: Path, remember: bool) -> str:

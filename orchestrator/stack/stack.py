@@ -16,7 +16,7 @@ from orchestrator.embedded.places import private_dir, write_private
 from orchestrator.embedded.processes import log_tail, spawn
 from orchestrator.envfile import find_var_dir, read_env_file
 from orchestrator.stack.ports import HeldPort, choose_ports, hold_web
-from orchestrator.stack.prepare import prepare_database, stop_units
+from orchestrator.stack.prepare import check_settings, prepare_database, stop_units
 from orchestrator.stack.runtime import Runtime, choose_runtime, dissolve, part_with_workers, read_runtime
 from orchestrator.stack.state import StackFailed, StackState
 from orchestrator.stack.supervisor import TOKEN_VARIABLE, Supervisor, end_group, stop_children, sweep
@@ -94,8 +94,7 @@ class Stack:
 
         Raises:
             StackFailed: another supervisor runs.
-            ServerFailed: an embedded server did not start.
-            CommandFailed: the database could not be prepared.
+            ServerFailed, CommandFailed: a setting is wrong, or a server or the database was not made ready.
 
         """
         self._state.lock()
@@ -104,6 +103,7 @@ class Stack:
             self._stop_leftovers()
             self._hold_ports(earlier.ports)
         private_dir(self.var_dir / "static")
+        check_settings(self.child_env(), var_dir=self.var_dir, root=ROOT)
         if self._table is None and not (adopt and self.runtime):
             self.runtime = None  # what was chosen last time is not handed to this choice
             self.runtime = choose_runtime(self.child_env(), var_dir=self.var_dir, root=ROOT)

@@ -8,6 +8,8 @@ from apps.errors import OrchestratorError
 from apps.projects import templating
 from apps.projects.template_check import examine_template
 from orchestrator import doctor
+from orchestrator.stack import CommandFailed
+from orchestrator.stack.prepare import check_settings
 from tests.template import foreign
 
 pytestmark = pytest.mark.unit
@@ -70,3 +72,11 @@ def test_doctor_tells_of_a_template_that_the_settings_name(
     assert bad[0].startswith(
         "RED  template: The template has no tag or commit main; a branch is not taken → "
     )
+
+
+def test_stack_does_not_start_with_a_wrong_table(values: dict[str, str], tmp_path: Path) -> None:
+    check_settings(values, var_dir=tmp_path, root=tmp_path)
+    wrong = values | {"SCAFFOLD_TEMPLATE_MAP": '{"answers": {"a": {"form": "name"}}}'}
+
+    with pytest.raises(CommandFailed, match=r"SCAFFOLD_TEMPLATE_MAP is wrong at answers\.a\.form"):
+        check_settings(wrong, var_dir=tmp_path, root=tmp_path)
