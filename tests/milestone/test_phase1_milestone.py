@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.milestone.site import Site
+from tests.milestone.site import CREATE, Site
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.timeout(900)]
 
@@ -90,10 +90,8 @@ def test_worker_crash_publishes_failure_to_output(building: Site) -> None:
 def test_permissions_enforced_by_cli(building: Site) -> None:
     worker = building.worker("pia", agent_type="claude", allowed_commands=["project.get"])
 
-    turn = building.turn(worker, "create what you may not")
+    told = building.run_by_agent(worker, f"{CREATE}; echo exit=$?")
 
-    asked = [item for item in building.model.asked if "create what you may not" in item.conversation.text]
-    told = asked[-1].conversation.tool_results[-1]
-    assert turn["status"] == "succeeded", turn
     assert "permission" in told.lower()
+    assert "exit=3" in told
     assert building.projects_of("pia") == []
