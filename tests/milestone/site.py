@@ -13,6 +13,7 @@ from typing import Any
 from apps.workers.runtime.base import ExecResult
 from apps.workers.runtime.docker import DockerRuntime
 from orchestrator.installation import bridge_name
+from tests.journeys.greetings import GREETINGS
 from tests.journeys.world import World, running
 from tests.milestone.foreman import Foreman
 from tests.model_server import KEY, ModelServer, Run, Say, Scenario, Stall, model_server
@@ -24,6 +25,7 @@ ENDED = ("succeeded", "failed", "crashed", "canceled")
 CREATE = "orchestrator project create --name milestone --description 'made by an agent' --no-scaffold"
 DONE = Say('It is there.\n<result>{"status": "success", "summary": "created"}</result>')
 SCENARIOS = (
+    GREETINGS,
     Scenario("create the milestone project", (Run(CREATE), DONE)),
     Scenario("create what you may not", (Run(CREATE + "; true"), Say("I was not allowed to."))),
     Scenario("stall for ever", (Stall(with_pings=True),)),
@@ -146,6 +148,8 @@ def site(
         }
         given = {
             "WORKERS_RUNTIME": "docker",
+            "WORKERS_DEFAULT_AGENT": "claude",
+            "WORKERS_TURN_TIMEOUT_SECONDS": "240",
             "WORKERS_INSTALLATION": installation,
             "WORKERS_HOST_SESSION_DIRS": lent,
             **{name: value for name, value in scripted.items() if name not in without_model},

@@ -1,6 +1,6 @@
 """Series 1 and 2 of the plan's agent tests (P1.10): Claude Code and Factory Droid as their workers find them.
 
-What both series ask of the `orchestrator` command is asked of both agents here.
+What both series ask of the `orchestrator` command is asked of Codex, too.
 """
 
 import pytest
@@ -10,7 +10,7 @@ from tests.real_clis import PACKAGES
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.timeout(900)]
 
-AGENTS = {"claude": "dan", "factory": "fay"}
+AGENTS = {"claude": "dan", "factory": "fay", "codex": "cody"}
 ORDERS = "Answer as a friend would."
 
 
@@ -33,10 +33,8 @@ def test_factory_droid_installed(building: Site, workers: dict[str, str]) -> Non
     assert PACKAGES["@factory/cli-linux-x64"] in building.shell(workers["factory"], "droid --version")
 
 
-def test_codex_installed(building: Site) -> None:
-    worker = building.worker("cody", agent_type="codex")
-
-    assert PACKAGES["@openai/codex"] in building.shell(worker, "codex --version")
+def test_codex_installed(building: Site, workers: dict[str, str]) -> None:
+    assert PACKAGES["@openai/codex"] in building.shell(workers["codex"], "codex --version")
 
 
 def test_claude_session_mounted(building: Site) -> None:

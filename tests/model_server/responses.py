@@ -30,7 +30,7 @@ def read(body: dict[str, Any]) -> Conversation:
         if kind == "message" and role == "user":
             prompts.append((_words(item.get("content")), answers))
         elif kind.endswith("_call_output"):
-            results.append(_words(item.get("output")))
+            results.append(_printed(_words(item.get("output"))))
         elif role == "assistant" or kind.endswith("_call"):
             answers += 1
     return Conversation(
@@ -163,6 +163,16 @@ def _response(conversation: Conversation, *, status: str, output: list[dict[str,
         "output": output,
         "usage": usage if status == "completed" else None,
     }
+
+
+def _printed(told: str) -> str:
+    """Return what a command printed: the client may put it, with how it ended, into JSON on the last line."""
+    try:
+        wrapped = json.loads(told.rstrip().rsplit("\n", 1)[-1])
+    except ValueError:
+        return told
+    output = wrapped.get("output") if isinstance(wrapped, dict) else None
+    return output if isinstance(output, str) else told
 
 
 def _words(content: object) -> str:
