@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from apps.workers.runtime.docker import DockerRuntime
 from orchestrator.env import ROOT
+from orchestrator.installation import bridge_name
 from orchestrator.stack.prepare import run_module
 from tests.journeys.world import World, eventually, running
 
@@ -76,3 +78,31 @@ def test_a_stop_keeps_the_commit_and_the_edits_of_a_running_worker() -> None:
         assert (restored / "last.py").read_text() == "commit = 1\n"
         assert (restored / "half.py").read_text() == "edit = 1\n"
         assert seconds < 120
+
+
+@pytest.mark.docker
+def test_a_stop_keeps_the_commit_and_the_edits_of_a_running_container() -> None:
+    script = """
+        set -e; export GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@example.invalid
+        export GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@example.invalid
+        echo commit > last.py; git add last.py; git commit --quiet -m Last
+        echo edit > half.py; git rev-parse HEAD"""
+    settings = {**PATIENT, "WORKERS_RUNTIME": "docker"}
+    with running(settings=settings) as world, tempfile.TemporaryDirectory(dir="/tmp") as place:
+        task = world.begin("an inventory of books with title\nrehearsal: hang")
+        assert eventually(lambda: bool(_hanging_worker(world, task["id"])), seconds=300), world.logs()
+        worker_id = _hanging_worker(world, task["id"])
+        chosen = world.stack.runtime
+        assert chosen is not None
+        docker = DockerRuntime(installation=chosen.installation, interface=bridge_name(chosen.installation))
+        made = docker.exec(f"worker-{worker_id}", ("sh", "-c", script))
+        docker.connection.client().close()
+        assert made.exit_code == 0, made
+
+        world.stack.stop()
+        printed = _restore(world, worker_id, restored := Path(place) / "restored")
+
+        assert f"at {made.output.strip()[-40:][:12]} into" in printed
+        assert "were not saved" not in printed
+        assert (restored / "last.py").read_text() == "commit\n"
+        assert (restored / "half.py").read_text() == "edit\n"
