@@ -154,7 +154,7 @@ def test_secret_gets_a_new_value_under_its_old_name(client: Client) -> None:
 
 @pytest.mark.parametrize(
     ("field", "words"),
-    [("key", {"key": "PATH"}), ("key", {"key": "lower"}), ("new_value", {"new_value": "x" * 40_000})],
+    [("key", {"key": "PATH"}), ("key", {"key": "lower"}), ("new_value", {"new_value": "x" * 70_000})],
 )
 def test_bad_secret_is_refused_beside_its_field_without_its_value(
     client: Client, field: str, words: dict[str, str]
