@@ -1,7 +1,7 @@
 """Repositories on GitHub: made once, ours by id and mark, protected, deleted."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -139,14 +139,16 @@ def test_branch_that_the_api_has_not_noticed_yet_is_waited_for(github, forge, re
 
 
 @pytest.mark.parametrize(
-    ("created_at", "kind"),
+    ("age", "kind"),
     [
-        (datetime.now(UTC).isoformat(), base.ForgeUnavailable),
-        ("2020-01-02T03:04:05Z", hosting.ForgeForbidden),
+        (timedelta(), base.ForgeUnavailable),
+        (timedelta(days=400), hosting.ForgeForbidden),
         (None, hosting.ForgeForbidden),
     ],
 )
-def test_repository_out_of_reach_is_waited_for_only_while_it_is_new(created_at, kind):
+def test_repository_out_of_reach_is_waited_for_only_while_it_is_new(age, kind):
+    created_at = None if age is None else (datetime.now(UTC) - age).isoformat()
+
     class NoToken:
         def get(self, scope: Scope) -> str:
             if scope.repository_id is not None:
