@@ -27,8 +27,8 @@ DONE = Say('It is there.\n<result>{"status": "success", "summary": "created"}</r
 SCENARIOS = (
     GREETINGS,
     Scenario("create the milestone project", (Run(CREATE), DONE)),
-    Scenario("create what you may not", (Run(CREATE + "; true"), Say("I was not allowed to."))),
     Scenario("stall for ever", (Stall(with_pings=True),)),
+    Scenario("fall silent for good", (Stall(),)),
     Scenario("my number is 41", (Say("I keep it in mind."),)),
     Scenario("what did I say", (Recall(),)),
 )

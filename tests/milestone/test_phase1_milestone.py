@@ -84,7 +84,9 @@ def test_worker_crash_publishes_failure_to_output(building: Site) -> None:
     assert turn["status"] == "crashed"
     assert turn["failure"]["kind"] == "platform"
     assert building.wait_for_worker(worker, seconds=60) == "crashed"
-    assert building.row("workers_worker", worker)["failure"]["code"] == turn["failure"]["code"]
+    failure = building.row("workers_worker", worker)["failure"]
+    assert failure["code"] == turn["failure"]["code"]
+    assert "killed" in failure["message"]
 
 
 def test_permissions_enforced_by_cli(building: Site) -> None:
