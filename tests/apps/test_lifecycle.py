@@ -16,13 +16,14 @@ from apps.errors import NotFound
 from apps.graph.models import Question, Run
 from apps.infra.models import Server, ServiceDeployment
 from apps.lifecycle import IllegalTransition, Lifecycle
-from apps.projects.models import MergeRequest, Project, Task, User
+from apps.projects.models import Dispatch, MergeRequest, Project, Task, User
 from apps.workers.models import DeadLetter, Turn, Verification, Worker, WorkerImage
 
 MODELS: list[type[Lifecycle]] = [
     Project,
     Task,
     MergeRequest,
+    Dispatch,
     Worker,
     Turn,
     Verification,
