@@ -1,18 +1,24 @@
 """Reads resources back out of the code of a checkout, in the style in which `code` writes them."""
 
 import ast
+import re
 from pathlib import Path
+from typing import Final
 
 from worker_image.rehearsal import naming
 from worker_image.rehearsal.code_types import KIND_OF_SCHEMA
 from worker_image.rehearsal.spec import Field, Kind, Refusal, Resource
 
 RESOURCES = Path("app/resources")
+_MODULES: Final = re.compile(r"^modules: \[(.*)\]$", re.MULTILINE)
 
 
 def lacks_backend(checkout: Path) -> bool:
     """Tell whether this is a project without the module that resources belong to."""
-    return (checkout / "project.yaml").is_file() and not (checkout / RESOURCES / "__init__.py").is_file()
+    manifest = checkout / "project.yaml"
+    # As our template writes it; a project of another make may keep its resources wherever it likes.
+    listed = _MODULES.search(manifest.read_text(encoding="utf-8")) if manifest.is_file() else None
+    return listed is not None and "backend" not in re.findall(r"[a-z]+", listed[1])
 
 
 def list_resources(checkout: Path) -> frozenset[str]:
