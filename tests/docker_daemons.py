@@ -29,7 +29,7 @@ def deaf() -> Iterator[str]:
     with tempfile.TemporaryDirectory(dir="/tmp") as directory, socket.socket(socket.AF_UNIX) as server:
         path = f"{directory}/deaf.sock"
         server.bind(path)
-        server.listen(16)
+        server.listen(128)
         yield f"unix://{path}"
 
 
@@ -75,6 +75,8 @@ def scripted(
 
     class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
         daemon_threads = True
+        # Everybody asks at once: who finds no place would be told that there is no daemon.
+        request_queue_size = 128
 
     with tempfile.TemporaryDirectory(dir="/tmp") as directory:
         path = Path(directory, "scripted.sock")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -63,7 +63,11 @@ def ours(name: str, *, is_paused: bool = False) -> dict[str, Any]:
         "Id": name,
         "Name": f"/{name}",
         "State": {"Status": "running", "Running": True, "Paused": is_paused},
-        "Config": {"Labels": {"codegen.installation": "i", "codegen.container": name}, "Env": []},
+        "Config": {
+            "Labels": {"codegen.installation": "i", "codegen.container": name},
+            "Env": [],
+            "Tty": False,
+        },
     }
 
 
@@ -82,6 +86,15 @@ DAEMONS: dict[str, Callable[[], AbstractContextManager[str]]] = {
     "broken": lambda: docker_daemons.scripted({("GET", "/version"): BROKEN}, otherwise=BROKEN),
     "broken later": lambda: docker_daemons.scripted(FOUND, otherwise=BROKEN),
 }
+#: What a verb says of each, so that none of them passes for another.
+WORDS = {
+    "absent": "No such file or directory",
+    "deaf": "timed out",
+    "mute": "timed out",
+    "mute later": "timed out",
+    "broken": "500",
+    "broken later": "500",
+}
 FULL = {"message": "mkdir /var/lib/docker/x: no space left on device"}
 
 
@@ -97,19 +110,26 @@ def runtime_at(address: str) -> Iterator[DockerRuntime]:
     gc.collect()
 
 
-def provoke(address: str) -> dict[str, tuple[type[Exception] | None, float]]:
-    """Ask for everything at once; returns by verb which error came of it, and after how many seconds."""
+class Outcome(NamedTuple):
+    """What came of a verb: the error and what it says, without its frames, which hold on to sockets."""
 
-    def ask(verb: str) -> tuple[type[Exception] | None, float]:
+    error: type[Exception] | None
+    message: str
+    seconds: float
+
+
+def provoke(address: str) -> dict[str, Outcome]:
+    """Ask for everything at once; returns by verb what came of it."""
+
+    def ask(verb: str) -> Outcome:
         began = time.monotonic()
         runtime = DockerRuntime(installation="i", timeout_seconds=1, address=address)
-        error = None
+        error, message = None, ""
         try:
             VERBS[verb](runtime)
         except Exception as raised:
-            # Without its frames, which hold on to sockets.
-            error = type(raised)
-        return error, time.monotonic() - began
+            error, message = type(raised), str(raised)
+        return Outcome(error, message, time.monotonic() - began)
 
     with ThreadPoolExecutor(len(VERBS)) as threads:
         found = dict(zip(VERBS, threads.map(ask, VERBS), strict=True))
@@ -118,20 +138,22 @@ def provoke(address: str) -> dict[str, tuple[type[Exception] | None, float]]:
 
 
 @pytest.fixture(scope="module", params=DAEMONS)
-def outcomes(request: pytest.FixtureRequest) -> dict[str, tuple[type[Exception] | None, float]]:
-    """What every verb says of a daemon that is of no use."""
+def outcomes(request: pytest.FixtureRequest) -> tuple[str, dict[str, Outcome]]:
+    """A daemon that is of no use, and what every verb says of it."""
     with DAEMONS[request.param]() as address:
-        return provoke(address)
+        return request.param, provoke(address)
 
 
 @pytest.mark.parametrize("verb", VERBS)
 def test_daemon_that_is_down_is_unavailable_in_time(
-    outcomes: dict[str, tuple[type[Exception] | None, float]], verb: str
+    outcomes: tuple[str, dict[str, Outcome]], verb: str
 ) -> None:
-    error, seconds = outcomes[verb]
+    daemon, by_verb = outcomes
+    outcome = by_verb[verb]
 
-    assert error is base.RuntimeUnavailable
-    assert seconds < 15
+    assert outcome.error is base.RuntimeUnavailable, outcome.message
+    assert WORDS[daemon] in outcome.message
+    assert outcome.seconds < 15
 
 
 def test_every_verb_of_the_ports_is_provoked() -> None:
