@@ -1,7 +1,7 @@
 """A forge in memory for tests, and a small real repository to push from."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -136,7 +136,7 @@ class FakeForge:
         current = hosted.branches.get(check_branch(spec.into))
         if current is None:
             raise base.BranchNotFound
-        done = _find(_merges(hosted, spec.into), spec.request_id)
+        done = base.merge_of(_merges(hosted, spec.into), spec.request_id)
         if done is not None:
             if done.source_sha != spec.source_sha:
                 raise base.MergeRequestReused
@@ -147,12 +147,13 @@ class FakeForge:
         sha = hashlib.sha1(repr((merged.parents, message, spec.authored_at)).encode()).hexdigest()
         hosted.commits[sha] = merged
         hosted.branches[spec.into] = sha
-        return _find(_merges(hosted, spec.into), spec.request_id) or _unreachable()
+        return base.merge_of(_merges(hosted, spec.into), spec.request_id) or _unreachable()
 
     def find_merge(
         self, repository: base.Repository, request_id: str, *, branch: str | None = None
     ) -> base.MergeResult | None:
-        return _find(self.list_merges(repository, branch=branch), base.check_request_id(request_id))
+        base.check_request_id(request_id)
+        return base.merge_of(self.list_merges(repository, branch=branch), request_id)
 
     def list_merges(
         self, repository: base.Repository, *, branch: str | None = None
@@ -245,10 +246,6 @@ def _merges(hosted: _Hosted, branch: str) -> list[base.MergeResult]:
             found.append(base.MergeResult(request_id=request_id, sha=sha, base_sha=first, source_sha=second))
         sha = commit.parents[0] if commit.parents else None
     return found[::-1]
-
-
-def _find(merges: Sequence[base.MergeResult], request_id: str) -> base.MergeResult | None:
-    return next((merge for merge in merges if merge.request_id == request_id), None)
 
 
 def _check_mergeable(hosted: _Hosted, spec: base.MergeSpec, current: str) -> None:

@@ -1,6 +1,7 @@
 """The port to the git host: what the control plane asks of it, and the ways it can fail."""
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -278,3 +279,8 @@ def request_of(message: str) -> str | None:
     last = message.rstrip().rsplit("\n", 1)[-1]
     name, _, value = last.partition(": ")
     return value if name == MERGE_TRAILER and _REQUEST_ID.fullmatch(value) else None
+
+
+def merge_of(merges: Iterable[MergeResult], request_id: str) -> MergeResult | None:
+    """Return the merge of a request among those of a branch, or None."""
+    return next((merge for merge in merges if merge.request_id == request_id), None)

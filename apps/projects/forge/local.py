@@ -6,17 +6,19 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from typing_extensions import override
+
 from apps.errors import Invalid
 from apps.projects import objects
-from apps.projects.bundle_write import BundleInfo, write_bundle
 from apps.projects.forge import base, local_store
+from apps.projects.forge.reading import ReadingVerbs
 from apps.projects.git import DiskFull, Git, GitFailed, GitLimits
 from apps.projects.git_names import check_branch, check_sha
 
 _TRANSFER_LIMITS: Final = GitLimits(timeout_seconds=120, cpu_seconds=120)
 
 
-class LocalForge:
+class LocalForge(ReadingVerbs):
     """Bare repositories below one directory, each recording whose it is.
 
     Args:
@@ -80,55 +82,18 @@ class LocalForge:
             current = objects.branch_head(git, check_branch(spec.into))
             if current is None:
                 raise base.BranchNotFound(details={"branch": spec.into})
-            done = _find(local_store.merges(git, current), spec.request_id)
+            done = base.merge_of(local_store.merges(git, current), spec.request_id)
             if done is None:
                 local_store.check_mergeable(git, spec, current)
                 sha = local_store.make_merge_commit(git, spec)
                 local_store.move_branch(git, branch=spec.into, to=sha, expected=current)
                 head = objects.branch_head(git, spec.into) or current
-                done = _find(local_store.merges(git, head), spec.request_id)
+                done = base.merge_of(local_store.merges(git, head), spec.request_id)
         if done is None:
             raise base.ForgeUnavailable("The merge cannot be read back", details={"request": spec.request_id})
         if done.source_sha != spec.source_sha:
             raise base.MergeRequestReused(details={"request": spec.request_id, "merged": done.source_sha})
         return done
-
-    def find_merge(
-        self, repository: base.Repository, request_id: str, *, branch: str | None = None
-    ) -> base.MergeResult | None:
-        """See `Forge.find_merge`."""
-        return _find(self.list_merges(repository, branch=branch), base.check_request_id(request_id))
-
-    def list_merges(
-        self, repository: base.Repository, *, branch: str | None = None
-    ) -> list[base.MergeResult]:
-        """See `Forge.list_merges`."""
-        with self._reading(repository) as git:
-            head = objects.branch_head(git, check_branch(branch or repository.default_branch))
-            return local_store.merges(git, head) if head is not None else []
-
-    def export_bundle(self, repository: base.Repository, *, branch: str, destination: Path) -> BundleInfo:
-        """See `Forge.export_bundle`."""
-        with self._reading(repository) as git:
-            if objects.branch_head(git, check_branch(branch)) is None:
-                raise base.BranchNotFound(details={"branch": branch})
-            refs = [f"refs/heads/{branch}"]
-            if branch == repository.default_branch:
-                refs.append("HEAD")  # lets a plain `git clone` of the file check the branch out
-            return write_bundle(git, refs, destination)
-
-    def read_file(self, repository: base.Repository, *, sha: str, path: str, limit: int) -> bytes:
-        """See `Forge.read_file`."""
-        with self._reading(repository) as git:
-            if not objects.has_commit(git, sha):
-                raise base.CommitNotFound(details={"sha": sha})
-            found = objects.find_file(git, sha, path)
-            if found is None:
-                raise base.FileNotFound(details={"path": path})
-            name, size = found
-            if size > limit:
-                raise base.FileOverLimit(details={"path": path, "size": size, "limit": limit})
-            return git.run("cat-file", "blob", name).output
 
     def delete_branch(self, repository: base.Repository, branch: str) -> None:
         """See `Forge.delete_branch`."""
@@ -152,8 +117,9 @@ class LocalForge:
         if not path.is_dir():
             raise base.RepositoryNotFound(details={"repository": path.stem})
 
+    @override
     @contextlib.contextmanager
-    def _reading(self, repository: base.Repository) -> Iterator[Git]:
+    def _reading(self, repository: base.Repository, *, sha: str | None = None) -> Iterator[Git]:
         path = self._path(repository.name)
         self._check_present(path)
         with _as_forge_errors():
@@ -170,10 +136,6 @@ class LocalForge:
             ) as git,
         ):
             yield git
-
-
-def _find(merges: list[base.MergeResult], request_id: str) -> base.MergeResult | None:
-    return next((merge for merge in merges if merge.request_id == request_id), None)
 
 
 @contextlib.contextmanager

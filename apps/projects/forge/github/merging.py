@@ -32,7 +32,7 @@ class MergeVerbs(PullRequestVerbs):
         """
         base.check_request_id(spec.request_id)
         check_sha(spec.source_sha)
-        with self._fetched(repository) as git:
+        with self._reading(repository) as git:
             head = _head(git, spec.into)
             done = _done(git, head, spec) or self._merged_by_others(repository, git, spec)
             if done is None:
@@ -132,7 +132,7 @@ def _head(git: Git, branch: str) -> str:
 
 
 def _done(git: Git, head: str, spec: base.MergeSpec) -> base.MergeResult | None:
-    done = mirrors.find(local_store.merges(git, head), spec.request_id)
+    done = base.merge_of(local_store.merges(git, head), spec.request_id)
     if done is not None and done.source_sha != spec.source_sha:
         raise base.MergeRequestReused(details={"request": spec.request_id, "merged": done.source_sha})
     return done

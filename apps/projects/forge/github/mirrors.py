@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from typing_extensions import override
+
 from apps.errors import Invalid, OrchestratorError
 from apps.projects import objects
-from apps.projects.bundle_write import BundleInfo, write_bundle
 from apps.projects.forge import base, local_store
 from apps.projects.forge.github import remote
+from apps.projects.forge.reading import ReadingVerbs
 from apps.projects.git import Git, GitFailed
 from apps.projects.git_names import check_branch, check_sha
 
@@ -22,7 +24,7 @@ _EVERY_BRANCH: Final = "+refs/heads/*:refs/heads/*"
 _WORKFLOWS: Final = ".github/workflows"
 
 
-class MirrorVerbs(remote.Remote):
+class MirrorVerbs(remote.Remote, ReadingVerbs):
     """The verbs of `Forge` that git alone answers."""
 
     def head(self, repository: base.Repository, branch: str) -> str | None:
@@ -48,47 +50,6 @@ class MirrorVerbs(remote.Remote):
         permissions = permissions_of(git, sha, known=frozenset(heads.values()))
         self._send(repository, git, sha=sha, branch=branch, expected=current, permissions=permissions)
 
-    def find_merge(
-        self, repository: base.Repository, request_id: str, *, branch: str | None = None
-    ) -> base.MergeResult | None:
-        """See `Forge.find_merge`."""
-        base.check_request_id(request_id)
-        return find(self.list_merges(repository, branch=branch), request_id)
-
-    def list_merges(
-        self, repository: base.Repository, *, branch: str | None = None
-    ) -> list[base.MergeResult]:
-        """See `Forge.list_merges`."""
-        with self._fetched(repository) as git:
-            head = objects.branch_head(git, check_branch(branch or repository.default_branch))
-            return local_store.merges(git, head) if head is not None else []
-
-    def export_bundle(self, repository: base.Repository, *, branch: str, destination: Path) -> BundleInfo:
-        """See `Forge.export_bundle`."""
-        with self._fetched(repository) as git:
-            if objects.branch_head(git, check_branch(branch)) is None:
-                raise base.BranchNotFound(details={"branch": branch})
-            refs = [f"refs/heads/{branch}"]
-            if branch == repository.default_branch:
-                refs.append("HEAD")  # lets a plain `git clone` of the file check the branch out
-            return write_bundle(git, refs, destination)
-
-    def read_file(self, repository: base.Repository, *, sha: str, path: str, limit: int) -> bytes:
-        """See `Forge.read_file`."""
-        check_sha(sha)
-        with self._locked(repository) as git:
-            if not objects.has_commit(git, sha):
-                self._fetch(repository, git)
-            if not objects.has_commit(git, sha):
-                raise base.CommitNotFound(details={"sha": sha})
-            found = objects.find_file(git, sha, path)
-            if found is None:
-                raise base.FileNotFound(details={"path": path})
-            name, size = found
-            if size > limit:
-                raise base.FileOverLimit(details={"path": path, "size": size, "limit": limit})
-            return git.run("cat-file", "blob", name).output
-
     def delete_branch(self, repository: base.Repository, branch: str) -> None:
         """See `Forge.delete_branch`."""
         if check_branch(branch) == repository.default_branch:
@@ -104,7 +65,7 @@ class MirrorVerbs(remote.Remote):
 
     def mirror(self, repository: base.Repository) -> Path:
         """See `Forge.mirror`."""
-        with self._fetched(repository):
+        with self._reading(repository):
             return self._place(repository)
 
     def _unseen(self, repository: base.Repository, branch: str) -> OrchestratorError:
@@ -155,10 +116,12 @@ class MirrorVerbs(remote.Remote):
         pairs = (line.split("\t") for line in listing.splitlines() if "\t" in line)
         return {ref: sha for sha, ref in pairs}
 
+    @override
     @contextlib.contextmanager
-    def _fetched(self, repository: base.Repository) -> Iterator[Git]:
+    def _reading(self, repository: base.Repository, *, sha: str | None = None) -> Iterator[Git]:
         with self._locked(repository) as git:
-            self._fetch(repository, git)
+            if sha is None or not objects.has_commit(git, sha):
+                self._fetch(repository, git)
             yield git
 
     def _fetch(self, repository: base.Repository, git: Git) -> None:
@@ -193,11 +156,6 @@ class MirrorVerbs(remote.Remote):
 
     def _place(self, repository: base.Repository) -> Path:
         return self._mirrors / f"{repository.id}.git"
-
-
-def find(merges: list[base.MergeResult], request_id: str) -> base.MergeResult | None:
-    """Return the merge of a request among those of a branch."""
-    return next((merge for merge in merges if merge.request_id == request_id), None)
 
 
 def _mirror_spec(repository: base.Repository) -> base.RepositorySpec:
