@@ -26,6 +26,9 @@ from apps.workers.serializers import (
 )
 from worker_image import contract
 
+_IDEMPOTENCY_KEY = "Idempotency-Key"
+_MAX_KEY_CHARACTERS = 200
+
 
 class RawParser(BaseParser):
     """Hands the request's body over as a stream, unread."""
@@ -144,10 +147,13 @@ class MessagesView(APIView):
 
     @extend_schema(request=WorkerMessageSerializer, responses={201: WorkerMessageAcceptedSerializer})
     def post(self, request: Request) -> Response:
-        """Keep a worker's words for its person."""
+        """Keep a worker's words for its person; repeating an ``Idempotency-Key`` says nothing twice."""
         body = WorkerMessageSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         if not isinstance(request.auth, Worker):
             raise Invalid("Only a worker can respond; sign in with a worker's token.")
-        message_id = messages.record(worker=request.auth, text=body.validated_data["message"])
+        key = request.headers.get(_IDEMPOTENCY_KEY, "")
+        message_id = messages.record(
+            worker=request.auth, text=body.validated_data["message"], key=key[:_MAX_KEY_CHARACTERS]
+        )
         return Response({"id": message_id}, status=status.HTTP_201_CREATED)

@@ -54,5 +54,5 @@ def respond(
 ) -> None:
     """Tell your person something (workers only)."""
     with session(context, "respond") as current:
-        answer = current.api.post("/api/worker/messages", {"message": message})
+        answer = current.api.post("/api/worker/messages", {"message": message}, create=True)
         current.output.success(answer, message="Told.")

@@ -331,3 +331,13 @@ class TestMessages:
         answer = client_of(worker).post("/api/worker/messages", body, format="json")
 
         assert (answer.status_code, list(answer.json()["details"])) == (400, ["message"])
+
+    def test_repeated_key_says_nothing_twice(self, worker):
+        client = client_of(worker)
+        answers = [
+            client.post("/api/worker/messages", {"message": "once"}, format="json", HTTP_IDEMPOTENCY_KEY="k")
+            for _ in range(2)
+        ]
+
+        assert answers[0].json() == answers[1].json()
+        assert WorkerEvent.objects.filter(worker=worker, kind="message").count() == 1
