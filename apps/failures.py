@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from apps.errors import Invalid, OrchestratorError
 
@@ -17,6 +17,14 @@ class FailureKind(StrEnum):
     PLATFORM = "platform"  # we broke
     PROVIDER = "provider"  # a model or hosting provider refused
     USER = "user"  # the person must say or change something
+
+
+class Ended(OrchestratorError):
+    """Work ended otherwise than it was meant to; every way of ending says whose move it is then."""
+
+    code = "ended"
+    kind: ClassVar[FailureKind] = FailureKind.PROVIDER
+    retryable: ClassVar[bool] = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

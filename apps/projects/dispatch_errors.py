@@ -1,21 +1,20 @@
 """How a dispatched workflow ends without a release, and whose move it is then."""
 
-from typing import ClassVar, Final
+from dataclasses import replace
+from typing import Final
 
 from apps.errors import OrchestratorError
-from apps.failures import Failure, FailureKind
+from apps.failures import Ended, Failure, FailureKind
 from apps.projects.endings import failure_of
-from apps.projects.forge.hosting import RunStatus, SecretRefused, WorkflowNotFound
+from apps.projects.forge.hosting import RunStatus, WorkflowNotFound
 
 STAGE: Final = "workflow"
 
 
-class DispatchEnded(OrchestratorError):
+class DispatchEnded(Ended):
     """The workflow did not bring the release about."""
 
     code = "workflow_ended"
-    kind: ClassVar[FailureKind] = FailureKind.PROVIDER
-    retryable: ClassVar[bool] = True
 
 
 class WorkflowFailed(DispatchEnded):
@@ -102,24 +101,8 @@ ENDS: Final[dict[RunStatus, type[DispatchEnded]]] = {
 
 def record_of(error: OrchestratorError) -> Failure:
     """Return the record of what ended a dispatch."""
-    if isinstance(error, DispatchEnded):
-        return Failure(
-            stage=STAGE,
-            kind=error.kind,
-            code=error.error_code,
-            message=error.message,
-            retryable=error.retryable,
-            details=error.details,
-        )
-    if isinstance(error, WorkflowNotFound | SecretRefused):
-        known = failure_of(error, stage=STAGE)
-        return Failure(
-            stage=STAGE,
-            kind=FailureKind.USER,
-            code=known.code,
-            message=f"{known.message} Look at deploy in project.yaml and at .github/workflows."
-            if isinstance(error, WorkflowNotFound)
-            else known.message,
-            details=known.details,
-        )
-    return failure_of(error, stage=STAGE)
+    failure = failure_of(error, stage=STAGE)
+    if isinstance(error, WorkflowNotFound):
+        hint = "Look at deploy in project.yaml and at .github/workflows."
+        return replace(failure, message=f"{failure.message} {hint}")
+    return failure

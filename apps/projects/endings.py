@@ -3,7 +3,7 @@
 from typing import Final
 
 from apps.errors import Invalid, OrchestratorError, Unavailable
-from apps.failures import Failure, FailureKind
+from apps.failures import Ended, Failure, FailureKind
 from apps.projects.forge.base import BaseMoved, MergeConflict
 from apps.projects.forge.hosting import (
     AppNotInstalled,
@@ -12,6 +12,8 @@ from apps.projects.forge.hosting import (
     ForgeRefused,
     OrganisationNotFound,
     PullRequestClosed,
+    SecretRefused,
+    WorkflowNotFound,
 )
 from apps.projects.proposal_errors import ProposalEnded
 from apps.projects.rebase import RebaseConflict
@@ -60,9 +62,9 @@ def is_refusal(error: OrchestratorError) -> bool:
 
 
 def _kind_of(error: OrchestratorError) -> FailureKind:
-    if isinstance(error, ProposalEnded):
+    if isinstance(error, Ended):
         return error.kind
-    if isinstance(error, PullRequestClosed):
+    if isinstance(error, PullRequestClosed | SecretRefused | WorkflowNotFound):
         return FailureKind.USER
     if isinstance(error, HOST_REFUSALS):
         return FailureKind.PROVIDER
@@ -73,6 +75,6 @@ def _kind_of(error: OrchestratorError) -> FailureKind:
 
 
 def _is_retryable(error: OrchestratorError) -> bool:
-    if isinstance(error, ProposalEnded):
+    if isinstance(error, Ended):
         return error.retryable
     return isinstance(error, Unavailable | BaseMoved | RebaseConflict | AttemptsExhausted)

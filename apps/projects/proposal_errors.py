@@ -1,17 +1,13 @@
 """How a proposed change ends at the git host without being merged, and whose move it is then."""
 
-from typing import ClassVar
-
 from apps.errors import Conflict
-from apps.failures import FailureKind
+from apps.failures import Ended, FailureKind
 
 
-class ProposalEnded(Conflict):
+class ProposalEnded(Ended, Conflict):
     """The git host did not let the change in."""
 
     code = "proposal_ended"
-    kind: ClassVar[FailureKind] = FailureKind.PROVIDER
-    retryable: ClassVar[bool] = True
 
 
 class HostChecksFailed(ProposalEnded):
