@@ -50,6 +50,16 @@ class KnownSecret:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class _Known:
+    """What the values of one service's variables are made of."""
+
+    entries: Mapping[str, Entry]
+    service: Service
+    facts: Facts
+    secrets: Mapping[str, KnownSecret]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Resolution:
     """What a contract comes to, for one target."""
 
@@ -107,17 +117,14 @@ def variables_of(
 
     """
     entries = entries_of(manifest, "process")
-    known = {entry.key: entry for entry in entries}
-    found = {
-        entry.key: _value(entry, known, service, facts, secrets)
-        for entry in entries
-        if service.name in entry.consumers
-    }
+    declared = {entry.key: entry for entry in entries}
+    known = _Known(entries=declared, service=service, facts=facts, secrets=secrets)
+    found = {entry.key: _value(entry, known) for entry in entries if service.name in entry.consumers}
     given = {key: value for key, value in found.items() if value is not None}
     if manifest.environment:
         return given
     # Without a contract every service gets what people gave to the project.
-    undeclared = {key: secret for key, secret in secrets.items() if key not in known}
+    undeclared = {key: secret for key, secret in secrets.items() if key not in declared}
     return {**{key: _text(secret.value or "") for key, secret in undeclared.items()}, **given}
 
 
@@ -133,22 +140,16 @@ def version_of(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(_canonical(manifest)).hexdigest()
 
 
-def _value(
-    entry: Entry,
-    known: Mapping[str, Entry],
-    service: Service,
-    facts: Facts,
-    secrets: Mapping[str, KnownSecret],
-) -> Value | None:
+def _value(entry: Entry, known: _Known) -> Value | None:
     """Return an entry's value for a service; None when it rests on an optional secret that nobody gave."""
     match entry.source:
         case "literal":
             return _text(entry.value or "")
         case "allocation":
-            return _port(entry, service, facts)
+            return _port(entry, known)
         case "derived":
-            return _derived(entry, known, service, facts, secrets)
-    secret = secrets.get(entry.key)
+            return _derived(entry, known)
+    secret = known.secrets.get(entry.key)
     if secret is None and not entry.required:
         return None
     if secret is None or secret.value is None:
@@ -156,13 +157,8 @@ def _value(
     return _text(secret.value)
 
 
-def _derived(
-    entry: Entry,
-    known: Mapping[str, Entry],
-    service: Service,
-    facts: Facts,
-    secrets: Mapping[str, KnownSecret],
-) -> Value | None:
+def _derived(entry: Entry, known: _Known) -> Value | None:
+    facts = known.facts
     ours = {"project.slug": facts.slug, "project.name": facts.name, "release.sha": facts.sha}
     pieces: list[Piece] = []
     for is_name, word in pieces_of(entry.rule or ""):
@@ -173,20 +169,20 @@ def _derived(
         elif word in ours:
             pieces.append(("text", ours[word]))
         else:
-            inner = _value(known[word], known, service, facts, secrets)
+            inner = _value(known.entries[word], known)
             if inner is None:
                 return None
             pieces.extend(inner)
     return tuple(pieces)
 
 
-def _port(entry: Entry, service: Service, facts: Facts) -> Value:
+def _port(entry: Entry, known: _Known) -> Value:
     role = entry.role or ""
-    if role == service.port:
+    if role == known.service.port:
         return (("fact", "port"),)
-    if role not in facts.ports:
+    if role not in known.facts.ports:
         raise _unresolved(entry.key, f"no service with a port of role {role} runs yet")
-    return _text(str(facts.ports[role]))
+    return _text(str(known.facts.ports[role]))
 
 
 def _text(text: str) -> Value:
