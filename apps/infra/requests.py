@@ -19,6 +19,15 @@ class ReleaseFacts:
     contract: Mapping[str, Any] | None = None  # the manifest
     rollback_of: UUID | None = None  # the earlier release that this one repeats
 
+    def as_fields(self) -> dict[str, Any]:
+        """Return the fields of a release's row that keep them."""
+        return {
+            "environment_digest": self.environment_digest,
+            "contract_version": self.contract_version,
+            "contract": self.contract,
+            "rollback_of": self.rollback_of,
+        }
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DeploymentRequest:

@@ -73,13 +73,7 @@ def request_rollout(*, idempotency_key: str, request: RolloutRequest) -> UUID:
                 project_slug=request.project_slug,
                 task_id=request.task_id,
                 service_name=allocation.PROJECT,
-                commit_sha=request.commit_sha,
-                kind=request.kind,
-                health_path=request.health_path,
-                environment_digest=request.facts.environment_digest,
-                contract_version=request.facts.contract_version,
-                contract=request.facts.contract,
-                rollback_of=request.facts.rollback_of,
+                **_released(request),
             )
     except IntegrityError as error:
         raise DeploymentUnderWay() from error
@@ -102,14 +96,7 @@ def retarget(*, deployment_id: UUID, request: RolloutRequest) -> None:
         server=server, project_id=row.project_id, owner_id=row.owner_id, roles=request.roles
     )
     coming = ServiceDeployment.objects.filter(pk=row.pk, status__in=_NOT_THERE)
-    coming.update(
-        commit_sha=request.commit_sha,
-        kind=request.kind,
-        health_path=request.health_path,
-        environment_digest=request.facts.environment_digest,
-        contract_version=request.facts.contract_version,
-        contract=request.facts.contract,
-    )
+    coming.update(**_released(request))
 
 
 def get_access(*, deployment_id: UUID) -> Access:
@@ -197,6 +184,16 @@ def report_end(*, deployment_id: UUID) -> None:
         deployment_id, to=DeploymentStatus.CANCELED, finished_at=now, removed_at=now
     ):
         _announce(deployment_id)
+
+
+def _released(request: RolloutRequest) -> dict[str, Any]:
+    """Return the fields of a row that tell one commit's release from another's."""
+    return {
+        "commit_sha": request.commit_sha,
+        "kind": request.kind,
+        "health_path": request.health_path,
+        **request.facts.as_fields(),
+    }
 
 
 def _with_path(url: str) -> str:

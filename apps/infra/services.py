@@ -88,11 +88,8 @@ def _create(idempotency_key: str, request: DeploymentRequest) -> ServiceDeployme
         kind=request.kind,
         environment=releases.stored_environment(request.environment, request.secrets),
         token_variable=request.token_variable,
-        environment_digest=request.facts.environment_digest,
-        contract_version=request.facts.contract_version,
-        contract=request.facts.contract,
-        rollback_of=request.facts.rollback_of,
         deadline_at=timezone.now() + timedelta(seconds=settings.INFRA_DEPLOYMENT_DEADLINE_SECONDS),
+        **request.facts.as_fields(),
     )
     if request.kind == ServiceKind.WEB:
         allocation.allocate(deployment, server=server)
