@@ -1,1 +1,0 @@
-"""Rows of the chat front end; none yet."""
