@@ -3,14 +3,15 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
-from django.db.models import Model, QuerySet
+from django.db.models import Model, Q, QuerySet
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError, PermissionDenied
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
-from rest_framework.permissions import BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
+from apps.roles import Powers, powers
 from worker_image.contract import is_allowed
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class IsAllowed(BasePermission):
     A view names the command of each of its actions in ``commands``
     (``{"list": "project.list"}``, or a tuple of alternatives). An action without
     a command is for people; ``WORKERS_ONLY`` marks what only a worker's token
-    may call, whatever its commands.
+    may call, whatever its commands. ``open_to_viewers`` marks a view whose
+    writes are about the requester alone.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
@@ -60,6 +62,7 @@ class IsAllowed(BasePermission):
         """
         if not (request.user and request.user.is_authenticated):
             return False
+        _require_power(request, view)
         commands: Mapping[str, str | tuple[str, ...]] = getattr(view, "commands", {})
         action = getattr(view, "action", None) or (request.method or "").lower()
         # Django answers HEAD by the view's ``get``.
@@ -97,31 +100,61 @@ def user_id(request: Request) -> int:
 
 
 class IsOperator(IsAllowed):
-    """Only people who run the installation (``is_staff``); never a worker."""
+    """Only people who run the installation; never a worker."""
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
         """Tell whether the request comes from an operator."""
-        return (
-            super().has_permission(request, view)
-            and request.user.is_staff
-            and restriction_of(request) is None
-        )
+        return super().has_permission(request, view) and powers_of(request).operates
 
 
-def owned(request: Request, rows: QuerySet[Row], *, by: str) -> QuerySet[Row]:
+class IsOwner(IsAllowed):
+    """Only people who may say who comes in; never a worker."""
+
+    def has_permission(self, request: Request, view: "APIView") -> bool:
+        """Tell whether the request comes from an owner of the installation."""
+        return super().has_permission(request, view) and powers_of(request).manages_people
+
+
+def powers_of(request: Request) -> Powers:
+    """Return what the credentials of a request allow."""
+    person: Any = request.user
+    return powers(person.role, is_worker=restriction_of(request) is not None)
+
+
+def _require_power(request: Request, view: "APIView") -> None:
+    if request.method not in SAFE_METHODS and not getattr(view, "open_to_viewers", False):
+        require_changes(request)
+
+
+def require_changes(request: Request) -> None:
+    """Let nobody pass who may only look.
+
+    Raises:
+        CommandDenied: the requester is a viewer.
+    """
+    if not powers_of(request).changes:
+        raise CommandDenied("Permission denied: a viewer may look at projects and change nothing.")
+
+
+def owned(request: Request, rows: QuerySet[Row], *, by: str, project: str | None = None) -> QuerySet[Row]:
     """Return only the rows the requester may see.
 
-    Operators see every row. A worker's token acts as its owner and never
-    beyond, even when the owner is an operator.
+    Operators see every row, viewers every row of a project. A worker's token
+    acts as its owner and never beyond, even when the owner is an operator.
 
     Args:
         request: whose credentials count.
         rows: what to filter.
         by: lookup of the owner's id, such as ``project__owner_id``.
+        project: lookup of the project's id, if rows may have none; such rows are
+            between their owner and a worker, and no viewer's business.
     """
-    if request.user.is_staff and restriction_of(request) is None:
+    may = powers_of(request)
+    if not may.sees_all:
+        return rows.filter(**{by: request.user.pk})
+    if may.operates or project is None:
         return rows
-    return rows.filter(**{by: request.user.pk})
+    return rows.filter(Q(**{by: request.user.pk}) | Q(**{f"{project}__isnull": False}))
 
 
 class BodyParser(JSONParser):

@@ -58,7 +58,7 @@ NAVIGATION: Sequence[tuple[Words, Sequence[tuple[Words, str, str]]]] = (
         _("Settings"),
         (
             (_("Users"), "projects.user", "person"),
-            (_("Groups"), "auth.group", "group"),
+            (_("Invitations"), "projects.invitation", "mail"),
             (_("Secrets"), "projects.projectsecret", "key"),
             (_("Personal tokens"), "knox.authtoken", "badge"),
             (_("Periodic tasks"), "django_celery_beat.periodictask", "schedule"),

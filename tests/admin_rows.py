@@ -20,6 +20,8 @@ from apps.graph.models import Question, Run, RunStatus, Step
 from apps.infra.models import DeploymentStatus, PortAllocation, ServiceDeployment
 from apps.projects import timeline
 from apps.projects.models import Dispatch, MergeRequest, ProjectStatus, Task, TaskEventKind, TaskStatus
+from apps.projects.services import invite
+from apps.roles import Role
 from apps.workers.models import (
     AgentConfig,
     DeadLetter,
@@ -146,6 +148,7 @@ class Story:
             name=f"default {secrets.token_hex(3)}", agent_type="rehearsal"
         )
         self.secret = make_secret(project=self.project, key="API_KEY", value=SECRET_VALUE)
+        self.invitation, _code = invite(created_by_id=self.project.owner.pk, role=Role.MEMBER)
         self.periodic = make_periodic_task()
         self._steps()
         self._events()
@@ -170,6 +173,7 @@ class Story:
             self.dispatch,
             self.deployment.server,
             self.secret,
+            self.invitation,
             self.periodic,
             self.periodic.interval,
             CrontabSchedule.objects.create(hour="4"),
@@ -307,7 +311,7 @@ class Story:
 
 def operator(**fields: Any) -> Any:
     """A person who may do everything."""
-    return make_user(is_staff=True, is_superuser=True, **fields)
+    return make_user(role=Role.OWNER, **fields)
 
 
 def page_of(row: Model, page: str = "change") -> str:

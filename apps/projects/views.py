@@ -27,7 +27,15 @@ from apps.projects.serializers import (
     TaskEventSerializer,
     TaskSerializer,
 )
-from apps.rest import BodyParser, CommandDenied, owned, require_command, restriction_of, user_id
+from apps.rest import (
+    BodyParser,
+    CommandDenied,
+    owned,
+    require_changes,
+    require_command,
+    restriction_of,
+    user_id,
+)
 
 STATUS_COMMANDS = ("engineering.status", "deploy.status")
 
@@ -90,6 +98,7 @@ class ProjectViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVi
     def secrets(self, request: Request, **_: str) -> Response:
         """List which secrets are set, or set one. Values are never given out."""
         project = self.get_object()
+        require_changes(request)
         if request.method == "GET":
             listed = SecretKeySerializer(selectors.list_secrets(project_id=project.pk), many=True)
             return Response(listed.data)

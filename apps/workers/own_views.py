@@ -77,6 +77,7 @@ class SnapshotsView(APIView):
 
     parser_classes = (RawParser,)
     commands: ClassVar = {"post": WORKERS_ONLY}
+    open_to_viewers = True
 
     @extend_schema(
         request={"application/octet-stream": OpenApiTypes.BINARY},
@@ -144,6 +145,7 @@ class MessagesView(APIView):
 
     parser_classes = (BodyParser,)
     commands: ClassVar = {"post": "respond"}
+    open_to_viewers = True
 
     @extend_schema(request=WorkerMessageSerializer, responses={201: WorkerMessageAcceptedSerializer})
     def post(self, request: Request) -> Response:

@@ -30,7 +30,7 @@ class WorkerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
 
     def get_queryset(self) -> QuerySet[Worker]:
         """Return the workers that act for the requester."""
-        return owned(self.request, super().get_queryset(), by="owner_id")
+        return owned(self.request, super().get_queryset(), by="owner_id", project="project_id")
 
     @extend_schema(request=None, responses={202: WorkerSerializer})
     @action(detail=True, methods=["post"])
@@ -56,7 +56,7 @@ class TurnViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
 
     def get_queryset(self) -> QuerySet[Turn]:
         """Return the turns of the requester's workers."""
-        return owned(self.request, super().get_queryset(), by="worker__owner_id")
+        return owned(self.request, super().get_queryset(), by="worker__owner_id", project="project_id")
 
 
 class AgentConfigViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[AgentConfig]):

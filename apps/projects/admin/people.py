@@ -1,16 +1,18 @@
-"""Pages of people and groups."""
+"""Pages of people and of the invitations by which they come; for owners."""
 
 from typing import TYPE_CHECKING, Any
 
-from django.contrib import admin
-from django.contrib.auth.admin import GroupAdmin as DjangoGroupAdmin
+from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
+from typing_extensions import override
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from apps.admin_base import UnfoldModelAdmin
-from apps.projects.models import User
+from apps.admin_base import RowAdmin
+from apps.projects import services
+from apps.projects.models import Invitation, User
 
 if TYPE_CHECKING:
     BaseUserAdmin = DjangoUserAdmin[Any]
@@ -21,14 +23,14 @@ admin.site.unregister(Group)
 
 
 @admin.register(User)
-class UserAdmin(BaseUserAdmin, UnfoldModelAdmin):
-    """People; operators are staff."""
+class UserAdmin(BaseUserAdmin, RowAdmin):
+    """People; what they may do follows from their role alone."""
 
     form = UserChangeForm
     add_form = UserCreationForm
     change_password_form = AdminPasswordChangeForm
-    list_display = ("username", "email", "telegram_id", "is_active", "is_staff", "is_superuser", "last_login")
-    list_filter = ("is_active", "is_staff", "is_superuser", "groups")
+    list_display = ("username", "role", "email", "telegram_id", "is_active", "last_login")
+    list_filter = ("is_active", "role")
     search_fields = ("username", "email", "first_name", "last_name", "telegram_id")
     readonly_fields = ("last_login", "date_joined")
     list_per_page = 50
@@ -37,14 +39,52 @@ class UserAdmin(BaseUserAdmin, UnfoldModelAdmin):
     fieldsets = (
         (None, {"fields": ("username", "password")}),
         (_("Person"), {"fields": (("first_name", "last_name"), ("email", "telegram_id"))}),
-        (
-            _("Permissions"),
-            {"fields": ("is_active", "is_staff", "is_superuser", "groups", "user_permissions")},
-        ),
+        (_("Permissions"), {"fields": (("role", "is_active"),)}),
         (_("Times"), {"fields": (("last_login", "date_joined"),)}),
     )
 
+    @override
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Write the person; the last owner stays one."""
+        if change:
+            services.change_person(person_id=obj.pk, role=obj.role, is_active=obj.is_active)
+        super().save_model(request, obj, form, change)
 
-@admin.register(Group)
-class GroupAdmin(DjangoGroupAdmin, UnfoldModelAdmin):
-    """Groups of permissions."""
+
+@admin.register(Invitation)
+class InvitationAdmin(RowAdmin):
+    """Codes by which people come in; the code itself is shown once, when it is made."""
+
+    list_display = ("prefix", "role", "person", "created_by", "expires_at", "used_by", "used_at")
+    list_filter = ("role",)
+    list_select_related = ("person", "created_by", "used_by")
+    search_fields = ("prefix", "created_by__username", "used_by__username")
+    ordering = ("-created_at",)
+    readonly_fields = ("prefix", "created_by", "created_at", "expires_at", "used_by", "used_at")
+    autocomplete_fields = ("person",)
+
+    @override
+    def get_fields(self, request: HttpRequest, obj: Invitation | None = None) -> Any:
+        """Ask for what an invitation is made of; show the rest afterwards."""
+        return ("role", "person") if obj is None else ("role", "person", *self.readonly_fields)
+
+    @override
+    def has_change_permission(self, request: HttpRequest, obj: Invitation | None = None) -> bool:
+        """Refuse; the page is still shown to who may view it."""
+        return False
+
+    @override
+    def has_delete_permission(self, request: HttpRequest, obj: Invitation | None = None) -> bool:
+        """Let an invitation be withdrawn until somebody used it."""
+        is_used = obj is not None and obj.used_at is not None
+        return not is_used and super().has_delete_permission(request, obj)
+
+    @override
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Invite, and show the code this once."""
+        made, code = services.invite(
+            created_by_id=request.user.pk, role=obj.role, person_id=getattr(obj.person, "pk", None)
+        )
+        obj.pk = made.pk
+        obj.refresh_from_db()
+        messages.warning(request, _("The code, shown this once: %(code)s") % {"code": code})

@@ -4,16 +4,16 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
-from django.contrib.auth.models import Permission
 from django.contrib.messages import get_messages
 from django.test import Client
 
 from apps.graph import selectors
 from apps.graph.admin.runs import waiting_link
-from apps.graph.models import Run, RunStatus
+from apps.graph.models import Question, QuestionStatus, Run, RunStatus
 from apps.projects.models import ProjectStatus, Task, TaskStatus
-from tests.admin_rows import Story, failure, list_of, operator, page_of
-from tests.factories import make_project, make_task, make_user
+from apps.roles import Role
+from tests.admin_rows import Story, failure, list_of, make_question, operator, page_of
+from tests.factories import make_project, make_run, make_task, make_user
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
@@ -246,18 +246,18 @@ def test_operation_leaves_a_trace_in_the_history(client: Client) -> None:
 
 
 @pytest.mark.parametrize("name", ["start", "cancel", "retry"])
-def test_who_may_only_look_may_not_operate(name: str) -> None:
-    person = make_user(is_staff=True)
-    person.user_permissions.add(Permission.objects.get(codename="view_task"))
+@pytest.mark.parametrize("role", [Role.MEMBER, Role.VIEWER])
+def test_only_those_who_run_the_installation_operate_here(name: str, role: Role) -> None:
     browser = Client()
-    browser.force_login(person)
+    browser.force_login(make_user(role=role))
     task = make_task()
 
     by_button = browser.post(page_of(task, name), CONFIRMED)
     browser.post(list_of(Task), ticked("cancel_selected", task))
 
     task.refresh_from_db()
-    assert by_button.status_code == 403
+    assert by_button.status_code == 302
+    assert by_button["Location"].startswith("/admin/login/")
     assert task.status == TaskStatus.PENDING
 
 
@@ -277,3 +277,73 @@ def test_run_shows_its_steps_and_what_they_waited_for(client: Client) -> None:
 def test_waiting_for_something_without_a_page_is_shown_as_it_is() -> None:
     assert "unavailable:forge" in waiting_link("unavailable:forge")
     assert "href" not in waiting_link("unavailable:forge")
+
+
+def test_task_shows_where_its_run_is_and_what_it_waits_for(client: Client) -> None:
+    task = make_task(status=TaskStatus.RUNNING)
+    worker = uuid4()
+    make_run(task=task, status=RunStatus.WAITING, waiting_for=f"worker:{worker}")
+
+    response = client.get(page_of(task))
+
+    assert [picture.current for picture in response.context["pictures"]] == ["load"]
+    assert str(worker) in response.context["waits"][0]
+    assert 'data-stop="await_worker"' in response.content.decode()
+
+
+# --- answers ---
+
+
+def answer_to(question: Question) -> str:
+    return f"/admin/graph/question/{question.pk}/answer/"
+
+
+def test_open_question_is_answered_on_the_page_of_its_task(client: Client) -> None:
+    task = make_task(project=make_project(status=ProjectStatus.ACTIVE))
+    question = make_question(run=make_run(task=task, status=RunStatus.WAITING), options=["blue", "red"])
+
+    form = client.get(page_of(task)).context["answer_forms"][0]
+    response = client.post(form.address, {"text": "red"})
+
+    question.refresh_from_db()
+    assert response["Location"] == page_of(task)
+    assert said(response) == ["The question was answered."]
+    assert (question.status, question.answer) == (QuestionStatus.ANSWERED, "red")
+
+
+def test_answer_that_is_no_option_is_refused_in_words(client: Client) -> None:
+    question = make_question(options=["blue", "red"])
+
+    response = client.post(answer_to(question), {"text": "green"})
+
+    question.refresh_from_db()
+    assert "none of the options" in said(response)[0]
+    assert question.status == QuestionStatus.OPEN
+
+
+def test_answer_that_is_a_secret_is_shown_nowhere(client: Client) -> None:
+    task = make_task(project=make_project(status=ProjectStatus.ACTIVE))
+    question = make_question(run=make_run(task=task), secret_key="API_KEY")
+
+    asked = client.get(page_of(question)).content.decode()
+    client.post(answer_to(question), {"text": "s3cret-of-mine"})
+
+    assert 'type="password"' in asked
+    pages = [page_of(task), page_of(question), page_of(question, "history"), page_of(task.project)]
+    assert all("s3cret-of-mine" not in client.get(page).content.decode() for page in pages)
+
+
+def test_answer_is_given_by_post_only(client: Client) -> None:
+    question = make_question()
+
+    response = client.get(answer_to(question))
+
+    assert response.status_code == 405
+
+
+def test_closed_question_offers_no_form(client: Client) -> None:
+    question = make_question(status=QuestionStatus.ANSWERED)
+
+    response = client.get(page_of(question))
+
+    assert response.context["answer_forms"] == []

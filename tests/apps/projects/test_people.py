@@ -1,0 +1,184 @@
+"""Invitations, who comes in by them, and roles."""
+
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from django.core.management import CommandError, call_command
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from apps.errors import Invalid
+from apps.projects import services
+from apps.projects.models import Invitation, User
+from apps.roles import Role
+from tests.factories import make_user
+
+pytestmark = [pytest.mark.service, pytest.mark.django_db]
+
+
+def test_code_lets_one_person_in_with_its_role():
+    owner = make_user(role=Role.OWNER)
+    invitation, code = services.invite(created_by_id=owner.pk, role=Role.OPERATOR)
+
+    person = services.redeem(code=code, telegram_id=77, username="ann!", first_name="Ann\x00")
+
+    assert (person.username, person.first_name, person.role, person.is_staff) == (
+        "ann",
+        "Ann",
+        Role.OPERATOR,
+        True,
+    )
+    assert not person.has_usable_password()
+    assert invitation.reload().used_by == person
+
+
+def test_code_is_kept_as_a_digest():
+    _, code = services.invite(created_by_id=None, role=Role.MEMBER)
+
+    assert code not in str(Invitation.objects.values().get())
+
+
+def test_the_same_person_may_follow_the_same_code_twice_and_nobody_else():
+    _, code = services.invite(created_by_id=None, role=Role.MEMBER)
+    first = services.redeem(code=code, telegram_id=77)
+
+    again = services.redeem(code=code, telegram_id=77)
+
+    assert again.pk == first.pk
+    with pytest.raises(services.InvitationUsed):
+        services.redeem(code=code, telegram_id=78)
+
+
+def test_unknown_and_expired_codes_let_nobody_in():
+    invitation, code = services.invite(created_by_id=None, role=Role.MEMBER)
+    Invitation.objects.filter(pk=invitation.pk).update(expires_at=timezone.now() - timedelta(seconds=1))
+
+    with pytest.raises(services.InvitationExpired):
+        services.redeem(code=code, telegram_id=77)
+    for unknown in ("", "x" * 100_000, "\ud800"):
+        with pytest.raises(services.InvitationUnknown):
+            services.redeem(code=unknown, telegram_id=77)
+    assert not User.objects.exists()
+
+
+def test_who_is_here_already_keeps_the_higher_role():
+    operator = make_user(role=Role.OPERATOR, telegram_id=77)
+    _, lower = services.invite(created_by_id=None, role=Role.VIEWER)
+    _, upper = services.invite(created_by_id=None, role=Role.OWNER)
+
+    kept = services.redeem(code=lower, telegram_id=77).role
+    raised = services.redeem(code=upper, telegram_id=77)
+
+    assert (kept, raised.role, raised.pk) == (Role.OPERATOR, Role.OWNER, operator.pk)
+
+
+def test_viewers_become_viewers():
+    _, code = services.invite(created_by_id=None, role=Role.VIEWER)
+
+    assert services.redeem(code=code, telegram_id=77).role == Role.VIEWER
+
+
+def test_invitation_for_an_account_connects_it_to_the_chat():
+    account = make_user(role=Role.OWNER)
+    _, code = services.invite(created_by_id=None, role=Role.OWNER, person_id=account.pk)
+
+    person = services.redeem(code=code, telegram_id=77, username="ann")
+
+    assert (person.pk, person.telegram_id, person.username) == (account.pk, 77, account.username)
+
+
+def test_chat_of_somebody_else_is_not_taken_from_them():
+    make_user(telegram_id=77)
+    _, code = services.invite(created_by_id=None, role=Role.OWNER, person_id=make_user().pk)
+
+    with pytest.raises(services.TelegramTaken):
+        services.redeem(code=code, telegram_id=77)
+
+
+def test_taken_name_gets_the_number_of_its_chat():
+    make_user(username="Ann")
+    _, code = services.invite(created_by_id=None, role=Role.MEMBER)
+
+    assert services.redeem(code=code, telegram_id=77, username="ann").username == "ann-77"
+
+
+@pytest.mark.parametrize(
+    "words", [{"role": "king"}, {"ttl": timedelta(0)}, {"ttl": timedelta(days=91)}, {"person_id": 0}]
+)
+def test_nonsense_is_no_invitation(words):
+    with pytest.raises(Invalid):
+        services.invite(**{"created_by_id": None, "role": Role.MEMBER, **words})
+
+
+def test_unused_invitation_can_be_withdrawn_and_a_used_one_not():
+    unused, code = services.invite(created_by_id=None, role=Role.MEMBER)
+    used, other = services.invite(created_by_id=None, role=Role.MEMBER)
+    services.redeem(code=other, telegram_id=78)
+
+    services.withdraw_invitation(invitation_id=unused.pk)
+    services.withdraw_invitation(invitation_id=unused.pk)
+
+    with pytest.raises(services.InvitationUnknown):
+        services.redeem(code=code, telegram_id=77)
+    with pytest.raises(services.InvitationUsed):
+        services.withdraw_invitation(invitation_id=used.pk)
+
+
+def test_last_owner_stays_one():
+    owner, other = make_user(role=Role.OWNER), make_user(role=Role.OWNER)
+    services.change_person(person_id=other.pk, role=Role.MEMBER)
+
+    for change in ({"role": Role.OPERATOR}, {"is_active": False}):
+        with pytest.raises(services.LastOwner):
+            services.change_person(person_id=owner.pk, **change)
+    other.refresh_from_db()
+    assert (other.role, other.is_staff, other.is_superuser) == (Role.MEMBER, False, False)
+
+
+@pytest.mark.parametrize(
+    ("role", "staff", "superuser"),
+    [
+        (Role.OWNER, True, True),
+        (Role.OPERATOR, True, False),
+        (Role.MEMBER, False, False),
+        (Role.VIEWER, False, False),
+    ],
+)
+def test_what_django_knows_follows_the_role(role, staff, superuser):
+    person = make_user(role=role)
+
+    assert (person.is_staff, person.is_superuser) == (staff, superuser)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        User.objects.filter(pk=person.pk).update(is_staff=not staff)
+
+
+def test_djangos_words_become_roles():
+    owner = User.objects.create_superuser("first", password="first-password-1")
+
+    assert owner.role == Role.OWNER
+    assert make_user(is_staff=True).role == Role.OPERATOR
+
+
+def test_operator_may_everything_in_the_admin_but_people():
+    operator, member = make_user(role=Role.OPERATOR), make_user()
+
+    assert operator.has_perm("projects.change_task")
+    assert operator.has_perm("projects.view_projectsecret")
+    assert not operator.has_perm("projects.view_user")
+    assert not operator.has_perm("projects.add_invitation")
+    assert not member.has_perm("projects.view_task")
+    assert not make_user(role=Role.OPERATOR, is_active=False).has_perm("projects.view_task")
+
+
+def test_command_prints_a_code_that_works():
+    printed = StringIO()
+
+    call_command("invite", "--role", "owner", stdout=printed)
+
+    assert services.redeem(code=printed.getvalue().strip(), telegram_id=77).role == Role.OWNER
+
+
+def test_command_refuses_an_account_that_is_not_here():
+    with pytest.raises(CommandError):
+        call_command("invite", "--username", "nobody")
