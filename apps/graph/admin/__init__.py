@@ -1,5 +1,5 @@
 """Pages of runs, questions and tasks in the admin."""
 
-from apps.graph.admin import deployments, runs, tasks
+from apps.graph.admin import deployments, questions, runs, tasks
 
-__all__ = ["deployments", "runs", "tasks"]
+__all__ = ["deployments", "questions", "runs", "tasks"]

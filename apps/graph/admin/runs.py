@@ -1,6 +1,7 @@
-"""Pages of runs with their steps, and of questions."""
+"""Pages of runs: their picture, their steps, what they asked."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
@@ -8,7 +9,9 @@ from typing_extensions import override
 
 from apps import admin_display as display
 from apps.admin_base import HistoryAdmin, Section, shown
-from apps.graph.models import Question, Run
+from apps.admin_columns import RowColumns
+from apps.graph.admin import pictures
+from apps.graph.models import Run
 
 MAX_STEPS_SHOWN = 300
 #: What a run may wait for → the page of that row.
@@ -35,7 +38,7 @@ def waiting_link(waiting_for: str) -> str:
 
 
 @admin.register(Run)
-class RunAdmin(HistoryAdmin):
+class RunAdmin(RowColumns, HistoryAdmin):
     """Runs: executions of flows, and what each of their steps took."""
 
     list_display = (
@@ -53,6 +56,7 @@ class RunAdmin(HistoryAdmin):
     search_fields = ("id__startswith", "task__id__startswith", "task__project__slug", "waiting_for")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
+    change_form_outer_before_template = "orchestrator/admin/pictures.html"
     fieldsets = (
         (
             None,
@@ -90,11 +94,6 @@ class RunAdmin(HistoryAdmin):
         """Link to the project."""
         return display.link("projects_project", run.task.project_id, run.task.project.slug)
 
-    @shown(_("Task"))
-    def shown_task(self, run: Run) -> str:
-        """Link to the task."""
-        return display.link("projects_task", run.task_id)
-
     @shown(_("Waits for"))
     def shown_waiting(self, run: Run) -> str:
         """Link to what it waits for."""
@@ -105,15 +104,10 @@ class RunAdmin(HistoryAdmin):
         """Show what the flow decided."""
         return display.facts(run.outcome)
 
-    @shown(_("Failure"))
-    def shown_failure(self, run: Run) -> str:
-        """Show why it did not succeed."""
-        return display.failure(run.failure)
-
-    @shown(_("Failure"))
-    def failure_code(self, run: Run) -> str:
-        """Show the code of the failure."""
-        return display.failure_word(run.failure)
+    @override
+    def details(self, row: Run) -> dict[str, Any]:
+        """Draw the run."""
+        return {**super().details(row), "pictures": pictures.draw_runs([row])}
 
     @override
     def sections(self, row: Run) -> Iterable[Section]:
@@ -147,28 +141,3 @@ class RunAdmin(HistoryAdmin):
                 for question in questions
             ],
         )
-
-
-@admin.register(Question)
-class QuestionAdmin(HistoryAdmin):
-    """Questions: what only a person can tell."""
-
-    list_display = ("shown_text", "shown_status", "shown_run", "deadline_at", "created_at", "answered_at")
-    list_filter = ("status", "created_at")
-    search_fields = ("id__startswith", "run__id__startswith", "text", "secret_key")
-    date_hierarchy = "created_at"
-    ordering = ("-created_at",)
-    fieldsets = (
-        (None, {"fields": (("status_label", "shown_run", "secret_key"), "text", "options", "answer")}),
-        (_("Times"), {"fields": (("created_at", "deadline_at", "answered_at"),)}),
-    )
-
-    @shown(_("Question"))
-    def shown_text(self, question: Question) -> str:
-        """Show the beginning of the question."""
-        return display.beginning(question.text)
-
-    @shown(_("Run"))
-    def shown_run(self, question: Question) -> str:
-        """Link to the run that waits for the answer."""
-        return display.link("graph_run", question.run_id)

@@ -13,15 +13,18 @@ from typing_extensions import override
 
 from apps import admin_display as display
 from apps.admin_base import HistoryAdmin, Section, list_operation, operation, shown
+from apps.admin_columns import RowColumns
 from apps.graph import selectors, services
-from apps.graph.admin import related
-from apps.graph.models import Run
+from apps.graph.admin import pictures, related
+from apps.graph.admin.questions import forms_of
+from apps.graph.admin.runs import waiting_link
+from apps.graph.models import UNFINISHED, Question, QuestionStatus, Run
 from apps.projects import selectors as projects
 from apps.projects.models import Task, TaskStatus
 
 
 @admin.register(Task)
-class TaskAdmin(HistoryAdmin):
+class TaskAdmin(RowColumns, HistoryAdmin):
     """Tasks with their timelines."""
 
     list_display = (
@@ -47,7 +50,7 @@ class TaskAdmin(HistoryAdmin):
         "cancel": {TaskStatus.PENDING, TaskStatus.RUNNING},
         "retry": services.RETRYABLE,
     }
-    change_form_outer_before_template = "orchestrator/admin/task_card.html"
+    change_form_outer_before_template = "orchestrator/admin/task.html"
     fieldsets = (
         (None, {"fields": ("shown_spec",)}),
         (
@@ -70,7 +73,9 @@ class TaskAdmin(HistoryAdmin):
         card = selectors.get_card(task_id=row.pk, language=get_language() or "en")
         task_ids = {row.pk, *(line.task_id for line in card.lines)}
         found = related.load(task_ids)
+        runs = pictures.latest_runs(task_ids)
         return {
+            **runs_of(runs),
             "card": card,
             "status_label": display.status(row),
             "failure_box": display.failure(card.failure) if card.failure else "",
@@ -88,11 +93,6 @@ class TaskAdmin(HistoryAdmin):
     def short_id(self, task: Task) -> str:
         """Show the beginning of the id."""
         return str(task.pk)[: display.SHORT_ID]
-
-    @shown(_("Project"), ordering="project__slug")
-    def shown_project(self, task: Task) -> str:
-        """Link to the project."""
-        return display.link("projects_project", task.project_id, task.project.slug)
 
     @shown(_("What was asked"))
     def shown_title(self, task: Task) -> str:
@@ -123,11 +123,6 @@ class TaskAdmin(HistoryAdmin):
     def shown_result(self, task: Task) -> str:
         """Show what came of it."""
         return display.facts(task.result)
-
-    @shown(_("Failure"))
-    def failure_code(self, task: Task) -> str:
-        """Show the code of the failure."""
-        return display.failure_word(task.failure)
 
     # --- operations ---
 
@@ -204,6 +199,17 @@ def _person(request: HttpRequest) -> int:
 def _is_followed(task: Task) -> bool:
     follower = projects.find_follower(task_id=task.pk)
     return follower is not None and follower.status not in Task.final_statuses()
+
+
+def runs_of(runs: list[Run]) -> dict[str, Any]:
+    """Return what the page draws of a task's runs: pictures, what they wait for, what they ask."""
+    waiting = [run.waiting_for for run in runs if run.status in UNFINISHED and run.waiting_for]
+    asked = Question.objects.filter(run__in=runs, status=QuestionStatus.OPEN).order_by("created_at")
+    return {
+        "pictures": pictures.draw_runs(runs),
+        "waits": [waiting_link(waiting_for) for waiting_for in waiting],
+        "answer_forms": forms_of(asked),
+    }
 
 
 def _runs(task: Task) -> Section:
