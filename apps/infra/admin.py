@@ -11,6 +11,7 @@ from typing_extensions import override
 
 from apps import admin_display as display
 from apps.admin_base import HistoryAdmin, list_operation, operation, shown
+from apps.admin_columns import RowColumns
 from apps.infra import services
 from apps.infra.admin_servers import ServerAdmin
 from apps.infra.models import DeploymentStatus, ServiceDeployment
@@ -19,7 +20,7 @@ __all__ = ["ServerAdmin", "ServiceDeploymentAdmin"]
 
 
 @admin.register(ServiceDeployment)
-class ServiceDeploymentAdmin(HistoryAdmin):
+class ServiceDeploymentAdmin(RowColumns, HistoryAdmin):
     """Deployments: releases of services, where they answer, and what was observed."""
 
     list_display = (
@@ -104,11 +105,6 @@ class ServiceDeploymentAdmin(HistoryAdmin):
         allocation = getattr(deployment, "allocation", None)
         return str(allocation.port) if allocation else display.NOTHING
 
-    @shown(_("Task"))
-    def shown_task(self, deployment: ServiceDeployment) -> str:
-        """Link to the task."""
-        return display.link("projects_task", deployment.task_id)
-
     @shown(_("Project"))
     def shown_project(self, deployment: ServiceDeployment) -> str:
         """Link to the project."""
@@ -134,25 +130,10 @@ class ServiceDeploymentAdmin(HistoryAdmin):
         """Show how it is started."""
         return display.code(deployment.run_command)
 
-    @shown(_("Failure"))
-    def shown_failure(self, deployment: ServiceDeployment) -> str:
-        """Show why it did not become live."""
-        return display.failure(deployment.failure)
-
-    @shown(_("Failure"))
-    def failure_code(self, deployment: ServiceDeployment) -> str:
-        """Show the code of the failure."""
-        return display.failure_word(deployment.failure)
-
     @shown(_("Evidence"))
     def shown_evidence(self, deployment: ServiceDeployment) -> str:
         """Show what was observed."""
         return display.facts(deployment.evidence)
-
-    @shown(_("Log tail"))
-    def shown_log(self, deployment: ServiceDeployment) -> str:
-        """Show the last lines it wrote."""
-        return display.log(deployment.log_tail)
 
     @operation(
         _("Stop"),

@@ -5,11 +5,12 @@ from django.utils.translation import gettext_lazy as _
 
 from apps import admin_display as display
 from apps.admin_base import HistoryAdmin, shown
+from apps.admin_columns import RowColumns
 from apps.projects.models import MergeRequest
 
 
 @admin.register(MergeRequest)
-class MergeRequestAdmin(HistoryAdmin):
+class MergeRequestAdmin(RowColumns, HistoryAdmin):
     """Merge requests: bundles of commits on their way into the default branch."""
 
     list_display = (
@@ -66,16 +67,6 @@ class MergeRequestAdmin(HistoryAdmin):
         """Show the title on one line."""
         return display.beginning(change.title)
 
-    @shown(_("Project"), ordering="project__slug")
-    def shown_project(self, change: MergeRequest) -> str:
-        """Link to the project."""
-        return display.link("projects_project", change.project_id, change.project.slug)
-
-    @shown(_("Task"))
-    def shown_task(self, change: MergeRequest) -> str:
-        """Link to the task."""
-        return display.link("projects_task", change.task_id)
-
     @shown(_("Base"))
     def shown_base(self, change: MergeRequest) -> str:
         """Show what it is based on."""
@@ -124,13 +115,3 @@ class MergeRequestAdmin(HistoryAdmin):
     def shown_report(self, change: MergeRequest) -> str:
         """Show what the inspection saw."""
         return display.facts(change.report)
-
-    @shown(_("Failure"))
-    def shown_failure(self, change: MergeRequest) -> str:
-        """Show why it was not merged."""
-        return display.failure(change.failure)
-
-    @shown(_("Failure"))
-    def failure_code(self, change: MergeRequest) -> str:
-        """Show the code of the failure."""
-        return display.failure_word(change.failure)

@@ -8,11 +8,12 @@ from typing_extensions import override
 
 from apps import admin_display as display
 from apps.admin_base import HistoryAdmin, shown
+from apps.admin_columns import RowColumns
 from apps.projects.models import Dispatch
 
 
 @admin.register(Dispatch)
-class DispatchAdmin(HistoryAdmin):
+class DispatchAdmin(RowColumns, HistoryAdmin):
     """Dispatches: runs of workflows at the git host, and how they ended."""
 
     list_display = (
@@ -69,16 +70,6 @@ class DispatchAdmin(HistoryAdmin):
         """Leave the keys of the server in the database."""
         return super().get_queryset(request).defer("access")
 
-    @shown(_("Project"), ordering="project__slug")
-    def shown_project(self, row: Dispatch) -> str:
-        """Link to the project."""
-        return display.link("projects_project", row.project_id, row.project.slug)
-
-    @shown(_("Task"))
-    def shown_task(self, row: Dispatch) -> str:
-        """Link to the task."""
-        return display.link("projects_task", row.task_id)
-
     @shown(_("Deployment"))
     def shown_release(self, row: Dispatch) -> str:
         """Link to the release that it brings about."""
@@ -120,13 +111,3 @@ class DispatchAdmin(HistoryAdmin):
         log = row.log or {}
         head = ", ".join(log[name] for name in ("job", "step") if log.get(name))
         return display.log(f"{head}\n{log.get('excerpt', '')}" if log else "")
-
-    @shown(_("Failure"))
-    def shown_failure(self, row: Dispatch) -> str:
-        """Show why it did not end well."""
-        return display.failure(row.failure)
-
-    @shown(_("Failure"))
-    def failure_code(self, row: Dispatch) -> str:
-        """Show the code of the failure."""
-        return display.failure_word(row.failure)

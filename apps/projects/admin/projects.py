@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from apps import admin_display as display
 from apps.admin_base import RowAdmin, Section, operation, shown
+from apps.admin_columns import RowColumns
 from apps.errors import Invalid
 from apps.projects import services, validation
 from apps.projects.models import Module, Project, ProjectStatus
@@ -63,7 +64,7 @@ class ProjectForm(ProjectModelForm):
 
 
 @admin.register(Project)
-class ProjectAdmin(RowAdmin):
+class ProjectAdmin(RowColumns, RowAdmin):
     """Projects: what people asked to have built."""
 
     form = ProjectForm
@@ -176,16 +177,6 @@ class ProjectAdmin(RowAdmin):
     def shown_manifest(self, project: Project) -> str:
         """Show project.yaml."""
         return display.facts(project.manifest)
-
-    @shown(_("Failure"))
-    def shown_failure(self, project: Project) -> str:
-        """Show why scaffolding said no."""
-        return display.failure(project.failure)
-
-    @shown(_("Failure"))
-    def failure_code(self, project: Project) -> str:
-        """Show the code of the failure."""
-        return display.failure_word(project.failure)
 
     @override
     def sections(self, row: Project) -> Iterable[Section]:

@@ -5,11 +5,12 @@ from django.utils.translation import gettext_lazy as _
 
 from apps import admin_display as display
 from apps.admin_base import HistoryAdmin, shown
+from apps.admin_columns import RowColumns
 from apps.workers.models import WorkerImage
 
 
 @admin.register(WorkerImage)
-class WorkerImageAdmin(HistoryAdmin):
+class WorkerImageAdmin(RowColumns, HistoryAdmin):
     """Images: what they consist of, how their latest build went, when they were last used."""
 
     list_display = (
@@ -66,22 +67,7 @@ class WorkerImageAdmin(HistoryAdmin):
         """Show what it contains besides its agent."""
         return ", ".join(image.capabilities) or "–"
 
-    @shown(_("Failure"))
-    def shown_failure(self, image: WorkerImage) -> str:
-        """Show why it could not be built."""
-        return display.failure(image.failure)
-
-    @shown(_("Failure"))
-    def failure_code(self, image: WorkerImage) -> str:
-        """Show the code of the failure."""
-        return display.failure_word(image.failure)
-
     @shown(_("Failed command"))
     def shown_command(self, image: WorkerImage) -> str:
         """Show the command that failed."""
         return display.code(image.failed_command)
-
-    @shown(_("Log tail"))
-    def shown_log(self, image: WorkerImage) -> str:
-        """Show the last lines that the build wrote."""
-        return display.log(image.log_tail)
