@@ -1,6 +1,7 @@
-"""Pages of runs with their steps, and of questions."""
+"""Pages of runs: their picture, their steps, what they asked."""
 
 from collections.abc import Iterable
+from typing import Any
 
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
@@ -9,7 +10,8 @@ from typing_extensions import override
 from apps import admin_display as display
 from apps.admin_base import HistoryAdmin, Section, shown
 from apps.admin_columns import RowColumns
-from apps.graph.models import Question, Run
+from apps.graph.admin import pictures
+from apps.graph.models import Run
 
 MAX_STEPS_SHOWN = 300
 #: What a run may wait for → the page of that row.
@@ -54,6 +56,7 @@ class RunAdmin(RowColumns, HistoryAdmin):
     search_fields = ("id__startswith", "task__id__startswith", "task__project__slug", "waiting_for")
     date_hierarchy = "created_at"
     ordering = ("-created_at",)
+    change_form_outer_before_template = "orchestrator/admin/pictures.html"
     fieldsets = (
         (
             None,
@@ -102,6 +105,11 @@ class RunAdmin(RowColumns, HistoryAdmin):
         return display.facts(run.outcome)
 
     @override
+    def details(self, row: Run) -> dict[str, Any]:
+        """Draw the run."""
+        return {**super().details(row), "pictures": pictures.draw_runs([row])}
+
+    @override
     def sections(self, row: Run) -> Iterable[Section]:
         """Show its steps and its questions."""
         yield Section(
@@ -133,28 +141,3 @@ class RunAdmin(RowColumns, HistoryAdmin):
                 for question in questions
             ],
         )
-
-
-@admin.register(Question)
-class QuestionAdmin(HistoryAdmin):
-    """Questions: what only a person can tell."""
-
-    list_display = ("shown_text", "shown_status", "shown_run", "deadline_at", "created_at", "answered_at")
-    list_filter = ("status", "created_at")
-    search_fields = ("id__startswith", "run__id__startswith", "text", "secret_key")
-    date_hierarchy = "created_at"
-    ordering = ("-created_at",)
-    fieldsets = (
-        (None, {"fields": (("status_label", "shown_run", "secret_key"), "text", "options", "answer")}),
-        (_("Times"), {"fields": (("created_at", "deadline_at", "answered_at"),)}),
-    )
-
-    @shown(_("Question"))
-    def shown_text(self, question: Question) -> str:
-        """Show the beginning of the question."""
-        return display.beginning(question.text)
-
-    @shown(_("Run"))
-    def shown_run(self, question: Question) -> str:
-        """Link to the run that waits for the answer."""
-        return display.link("graph_run", question.run_id)

@@ -15,8 +15,10 @@ from apps import admin_display as display
 from apps.admin_base import HistoryAdmin, Section, list_operation, operation, shown
 from apps.admin_columns import RowColumns
 from apps.graph import selectors, services
-from apps.graph.admin import related
-from apps.graph.models import Run
+from apps.graph.admin import pictures, related
+from apps.graph.admin.questions import forms_of
+from apps.graph.admin.runs import waiting_link
+from apps.graph.models import UNFINISHED, Question, QuestionStatus, Run
 from apps.projects import selectors as projects
 from apps.projects.models import Task, TaskStatus
 
@@ -48,7 +50,7 @@ class TaskAdmin(RowColumns, HistoryAdmin):
         "cancel": {TaskStatus.PENDING, TaskStatus.RUNNING},
         "retry": services.RETRYABLE,
     }
-    change_form_outer_before_template = "orchestrator/admin/task_card.html"
+    change_form_outer_before_template = "orchestrator/admin/task.html"
     fieldsets = (
         (None, {"fields": ("shown_spec",)}),
         (
@@ -71,7 +73,9 @@ class TaskAdmin(RowColumns, HistoryAdmin):
         card = selectors.get_card(task_id=row.pk, language=get_language() or "en")
         task_ids = {row.pk, *(line.task_id for line in card.lines)}
         found = related.load(task_ids)
+        runs = pictures.latest_runs(task_ids)
         return {
+            **runs_of(runs),
             "card": card,
             "status_label": display.status(row),
             "failure_box": display.failure(card.failure) if card.failure else "",
@@ -195,6 +199,17 @@ def _person(request: HttpRequest) -> int:
 def _is_followed(task: Task) -> bool:
     follower = projects.find_follower(task_id=task.pk)
     return follower is not None and follower.status not in Task.final_statuses()
+
+
+def runs_of(runs: list[Run]) -> dict[str, Any]:
+    """Return what the page draws of a task's runs: pictures, what they wait for, what they ask."""
+    waiting = [run.waiting_for for run in runs if run.status in UNFINISHED and run.waiting_for]
+    asked = Question.objects.filter(run__in=runs, status=QuestionStatus.OPEN).order_by("created_at")
+    return {
+        "pictures": pictures.draw_runs(runs),
+        "waits": [waiting_link(waiting_for) for waiting_for in waiting],
+        "answer_forms": forms_of(asked),
+    }
 
 
 def _runs(task: Task) -> Section:
