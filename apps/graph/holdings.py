@@ -11,6 +11,7 @@ from django.db.models import QuerySet
 from apps.errors import Conflict
 from apps.graph import rollouts
 from apps.graph.models import Question, QuestionStatus, Run
+from apps.graph.signals import announce, question_changed
 from apps.graph.state import Wait
 from apps.infra import selectors as infra_selectors
 from apps.infra import services as infra
@@ -65,6 +66,7 @@ def _cancel_others(run: Run) -> None:
     rollouts.settle(run.task_id)
     for question in run.questions.filter(status=QuestionStatus.OPEN):
         Question.try_transition(question.pk, to=QuestionStatus.WITHDRAWN)
+        announce(question_changed, question_id=question.pk)
 
 
 def _withdraw_changes(run: Run) -> None:

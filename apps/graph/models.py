@@ -119,7 +119,11 @@ class QuestionStatus(models.TextChoices):
 
 
 class Question(Lifecycle):
-    """Something only a person can tell; the run waits for it like for a machine."""
+    """Something only a person can tell.
+
+    A run asks and waits for the answer like for a machine; or a person's Product Owner asks, and the answer
+    is what it hears next.
+    """
 
     TRANSITIONS: ClassVar = transitions(
         {
@@ -136,7 +140,11 @@ class Question(Lifecycle):
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     idempotency_key = models.CharField(max_length=120, unique=True, editable=False)
-    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="questions")
+    run = models.ForeignKey(Run, null=True, blank=True, on_delete=models.CASCADE, related_name="questions")
+    worker_id = models.UUIDField(null=True, blank=True, help_text="The Product Owner that asks.")
+    owner_id = models.BigIntegerField(
+        null=True, blank=True, help_text="The person whom a Product Owner asks; a run asks its project's."
+    )
     status = models.CharField(max_length=20, choices=QuestionStatus.choices, default=QuestionStatus.OPEN)
     text = models.TextField()
     texts = models.JSONField(default=dict, blank=True, help_text="The same in the languages we speak.")
@@ -148,7 +156,17 @@ class Question(Lifecycle):
     answered_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
-        constraints: ClassVar = [status_check(QuestionStatus, name="question_status_known")]
+        constraints: ClassVar = [
+            status_check(QuestionStatus, name="question_status_known"),
+            models.CheckConstraint(
+                condition=Q(run__isnull=False, worker_id=None, owner_id=None)
+                | Q(run=None, worker_id__isnull=False, owner_id__isnull=False, secret_key=""),
+                name="question_of_run_or_worker",
+            ),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["owner_id", "-created_at"], name="question_by_person"),
+        ]
 
     def __str__(self) -> str:
         return self.text[:60]

@@ -5,6 +5,7 @@ from typing import Any
 from django.utils.translation import get_language
 from rest_framework import serializers
 
+from apps.graph import asking
 from apps.graph.models import Question, Run, Step
 from apps.rest import StrictSerializer
 from apps.workers.models import Verdict, Verification
@@ -55,9 +56,12 @@ class RunDetailSerializer(RunSerializer):
 
 
 class QuestionSerializer(serializers.ModelSerializer[Question]):
-    """Something only a person can tell; the text is in the language of ``Accept-Language``."""
+    """Something only a person can tell; the text is in the language of ``Accept-Language``.
 
-    run_id = serializers.UUIDField(read_only=True)
+    Asked by a run, or by the person's Product Owner: then ``run_id`` is null and ``worker_id`` is not.
+    """
+
+    run_id = serializers.UUIDField(read_only=True, allow_null=True)
     text = serializers.SerializerMethodField()
 
     class Meta:
@@ -65,6 +69,7 @@ class QuestionSerializer(serializers.ModelSerializer[Question]):
         fields = (
             "id",
             "run_id",
+            "worker_id",
             "status",
             "text",
             "options",
@@ -86,6 +91,18 @@ class AnswerSerializer(StrictSerializer):
     """A person's answer."""
 
     text = serializers.CharField(max_length=65_536, trim_whitespace=False)
+
+
+class AskSerializer(StrictSerializer):
+    """What a Product Owner asks its person."""
+
+    text = serializers.CharField(max_length=asking.MAX_TEXT_CHARACTERS)
+    options = serializers.ListField(
+        child=serializers.CharField(max_length=asking.MAX_OPTION_CHARACTERS),
+        max_length=asking.MAX_OPTIONS,
+        default=list,
+        help_text="The answers to choose from; none: any text is one.",
+    )
 
 
 class CardLineSerializer(serializers.Serializer[Any]):

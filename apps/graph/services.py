@@ -9,6 +9,7 @@ from apps.enqueue import enqueue
 from apps.errors import Conflict, Invalid, NotFound
 from apps.graph import starting, tasks
 from apps.graph.models import Question, QuestionStatus, Run, RunStatus
+from apps.graph.signals import announce, question_changed
 from apps.projects import services as projects
 from apps.projects import timeline
 from apps.projects.models import Task, TaskEventKind, TaskStatus
@@ -119,9 +120,11 @@ def answer_question(*, question_id: UUID, text: str) -> None:
     question = Question.objects.select_related("run__task").filter(pk=question_id).first()
     if question is None:
         raise NotFound(f"There is no question {question_id}.")
-    task = starting.lock_task(question.run.task_id)
+    # Of a question without a run, the answer is its Product Owner's next turn: whoever leads the
+    # conversation hears the signal.
+    task = None if question.run is None else starting.lock_task(question.run.task_id)
     _check_answer(question, text)
-    if question.secret_key:
+    if task is not None and question.secret_key:
         projects.set_secret(project_id=task.project_id, key=question.secret_key, value=text)
     answered = Question.try_transition(
         question_id,
@@ -131,11 +134,17 @@ def answer_question(*, question_id: UUID, text: str) -> None:
     )
     if not answered:
         raise AlreadyAnswered(details={"status": question.reload().status})
+    announce(question_changed, question_id=question_id)
+    if task is not None:
+        _tell_answered(question, task)
+
+
+def _tell_answered(question: Question, task: Task) -> None:
     timeline.record(
         task_id=task.pk,
-        key=f"question_answered:{question_id}",
+        key=f"question_answered:{question.pk}",
         kind=TaskEventKind.QUESTION_ANSWERED,
-        data={"question": str(question_id), "secret": question.secret_key},
+        data={"question": str(question.pk), "secret": question.secret_key},
     )
     enqueue(tasks.advance_run, run_id=str(question.run_id))
 

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.enqueue import enqueue
-from apps.graph import executor, rollouts
+from apps.graph import asking, executor, rollouts
 from apps.graph.models import UNFINISHED, Run
 
 logger = logging.getLogger(__name__)
@@ -35,12 +35,20 @@ def sweep_graph() -> None:
         enqueue(advance_run, run_id=str(run_id))
     for task_id in rollouts.find_unsettled():
         enqueue(settle_rollouts, task_id=str(task_id))
+    for question_id in asking.find_overdue():
+        enqueue(expire_question, question_id=str(question_id))
 
 
 @shared_task(name="graph.settle_rollouts")
 def settle_rollouts(*, task_id: str) -> None:
     """Report the end of workflows whose run is over."""
     rollouts.settle(UUID(task_id))
+
+
+@shared_task(name="graph.expire_question")
+def expire_question(*, question_id: str) -> None:
+    """Close a Product Owner's question that nobody answered in time."""
+    asking.expire_question(question_id=UUID(question_id))
 
 
 def find_neglected() -> list[UUID]:

@@ -1,10 +1,11 @@
 """Routes of this app below ``/api/``."""
 
+from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from apps.graph.question_views import AskView, QuestionViewSet
 from apps.graph.views import (
     DeploymentActionViewSet,
-    QuestionViewSet,
     RunViewSet,
     TaskActionViewSet,
     VerificationViewSet,
@@ -17,4 +18,8 @@ router.register("runs", RunViewSet, basename="run")
 router.register("questions", QuestionViewSet, basename="question")
 router.register("verifications", VerificationViewSet, basename="verification")
 
-urlpatterns = router.urls
+urlpatterns = [
+    *router.urls,
+    # A worker's own door; without a slash at the end, like its others.
+    path("worker/questions", AskView.as_view(), name="worker-questions"),
+]

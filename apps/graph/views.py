@@ -1,4 +1,4 @@
-"""REST: what one may do with a task, and the runs, questions and verifications behind it."""
+"""REST: what one may do with a task, and the runs and verifications behind it."""
 
 from typing import ClassVar
 
@@ -13,11 +13,9 @@ from rest_framework.serializers import BaseSerializer
 from rest_framework.viewsets import GenericViewSet
 
 from apps.graph import rollbacks, selectors, services
-from apps.graph.models import Question, Run
+from apps.graph.models import Run
 from apps.graph.serializers import (
-    AnswerSerializer,
     CardSerializer,
-    QuestionSerializer,
     RunDetailSerializer,
     RunSerializer,
     VerificationSerializer,
@@ -28,7 +26,7 @@ from apps.projects.idempotency import idempotent
 from apps.projects.models import Project, Task
 from apps.projects.selectors import get_task
 from apps.projects.serializers import TaskSerializer
-from apps.rest import BodyParser, owned, require_command, user_id
+from apps.rest import owned, require_command, user_id
 from apps.workers.models import Verification
 
 
@@ -121,30 +119,6 @@ class RunViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSe
     def get_queryset(self) -> QuerySet[Run]:
         """Return the runs of the requester's tasks."""
         return owned(self.request, super().get_queryset(), by="task__project__owner_id")
-
-
-class QuestionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Question]):
-    """What runs ask of people."""
-
-    queryset = Question.objects.all()
-    serializer_class = QuestionSerializer
-    parser_classes = (BodyParser,)
-    filterset_fields = ("status", "run_id")
-    commands: ClassVar = {"list": "task.answer", "retrieve": "task.answer", "answer": "task.answer"}
-
-    def get_queryset(self) -> QuerySet[Question]:
-        """Return the questions of the requester's runs."""
-        return owned(self.request, super().get_queryset(), by="run__task__project__owner_id")
-
-    @extend_schema(request=AnswerSerializer, responses=QuestionSerializer)
-    @action(detail=True, methods=["post"])
-    def answer(self, request: Request, **_: str) -> Response:
-        """Answer a question; the run that waits for it goes on."""
-        question = self.get_object()
-        body = AnswerSerializer(data=request.data)
-        body.is_valid(raise_exception=True)
-        services.answer_question(question_id=question.pk, text=body.validated_data["text"])
-        return Response(QuestionSerializer(question.reload()).data)
 
 
 class VerificationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Verification]):

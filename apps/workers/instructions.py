@@ -75,6 +75,7 @@ _COMMANDS: Final = (
     ("infra.servers", "orchestrator infra servers"),
     ("infra.incidents", "orchestrator infra incidents"),
     ("respond", "orchestrator respond --message TEXT"),
+    ("respond", "orchestrator ask --text TEXT [--option TEXT ...]  (the answer is your next message)"),
 )
 
 

@@ -1,4 +1,4 @@
-"""``login``, ``logout``, ``respond``."""
+"""``login``, ``logout``, ``respond``, ``ask``."""
 
 from typing import Annotated
 
@@ -15,6 +15,7 @@ def register(app: typer.Typer) -> None:
     app.command()(login)
     app.command()(logout)
     app.command()(respond)
+    app.command()(ask)
 
 
 def login(
@@ -56,3 +57,16 @@ def respond(
     with session(context, "respond") as current:
         answer = current.api.post("/api/worker/messages", {"message": message}, create=True)
         current.output.success(answer, message="Told.")
+
+
+def ask(
+    context: typer.Context,
+    text: Annotated[str, typer.Option(help="The question, in the person's language.")],
+    option: Annotated[
+        list[str] | None, typer.Option(help="An answer to choose; repeat it. None: any text is one.")
+    ] = None,
+) -> None:
+    """Ask your person something (Product Owners only); the answer comes as your next message."""
+    with session(context, "respond") as current:
+        body = {"text": text, "options": option or []}
+        current.output.success(current.api.post("/api/worker/questions", body), message="Asked.")

@@ -12,6 +12,7 @@ from apps.failures import Failure, FailureKind
 from apps.graph.models import Question, QuestionStatus, Run
 from apps.graph.nodes import facts
 from apps.graph.release import release_of
+from apps.graph.signals import announce, question_changed
 from apps.graph.state import RunState, Verdict, Wait
 from apps.projects import services as projects
 from apps.projects.models import TaskEventKind
@@ -34,7 +35,7 @@ def request_answer(state: RunState) -> RunState:
     key = state["secret_key"]
     run = Run.objects.get(pk=facts.run_id(state))
     patience = timezone.now() + timedelta(seconds=settings.GRAPH_WORKFLOW_DEADLINE_SECONDS)
-    question, _is_new = Question.objects.get_or_create(
+    question, is_new = Question.objects.get_or_create(
         idempotency_key=f"run-{state['run_id']}-secret-{key}",
         defaults={
             "run": run,
@@ -43,6 +44,8 @@ def request_answer(state: RunState) -> RunState:
             "deadline_at": min(run.deadline_at, patience),
         },
     )
+    if is_new:
+        announce(question_changed, question_id=question.pk)
     facts.tell(state, TaskEventKind.QUESTION_ASKED, key, {"question": str(question.pk), "secret": key})
     return {"question_id": str(question.pk)}
 
@@ -69,6 +72,7 @@ def await_answer(state: RunState) -> RunState | Wait:
         if question.deadline_at > timezone.now():
             return Wait("question", state["question_id"])
         Question.try_transition(question.pk, to=QuestionStatus.EXPIRED)
+        announce(question_changed, question_id=question.pk)
         question = question.reload()
     if question.status == QuestionStatus.ANSWERED:
         return {"verdict": Verdict.OK}

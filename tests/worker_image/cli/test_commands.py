@@ -79,6 +79,7 @@ def table(api):
     api.on("POST", "/api/questions/q1/answer/", (200, {"id": "q1"}))
     api.on("GET", "/api/servers/", page({"id": 1, "name": "local"}))
     api.on("POST", "/api/worker/messages", (201, {"id": 5}))
+    api.on("POST", "/api/worker/questions", (201, {"id": "q1"}))
     api.on("GET", "/health/ready", (200, {"status": "ok", "database": "ok", "broker": "ok", "channel": "ok"}))
     return api
 
@@ -155,6 +156,20 @@ def _paths() -> list[str]:
     tasks = [f"/api/tasks/t1/{name}" for name in ("", "card/", "start/", "cancel/", "retry/")]
     others = ["/api/projects/", "/api/projects/p1/", "/api/tasks/", "/api/questions/q1/answer/"]
     return [*tasks, *others, "/api/servers/", "/api/worker/messages", "/health/ready"]
+
+
+def test_ask_sends_the_options_in_their_order(table, worker):
+    result = worker("ask", "--text", "Which?", "--option", "b", "--option", "a", allowed='["respond"]')
+
+    (asked,) = table.asked("POST", "/api/worker/questions")
+    assert result.exit_code == 0, result.output
+    assert asked.body == {"text": "Which?", "options": ["b", "a"]}
+
+
+def test_ask_needs_the_permission_to_respond(table, worker):
+    result = worker("ask", "--text", "Which?", allowed='["project.*"]')
+
+    assert (result.exit_code, table.heard) == (3, [])
 
 
 @pytest.mark.parametrize(
