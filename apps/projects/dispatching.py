@@ -20,7 +20,16 @@ from apps.lifecycle import IllegalTransition
 from apps.projects import dispatch_errors as ends
 from apps.projects import dispatch_secrets, polling
 from apps.projects.dispatch_results import read_log, read_result
-from apps.projects.forge.hosting import DispatchSpec, Hosting, RunNotFound, RunStatus, WorkflowRun
+from apps.projects.forge.base import BranchNotFound
+from apps.projects.forge.hosting import (
+    DispatchSpec,
+    ForgeRateLimited,
+    Hosting,
+    RunNotFound,
+    RunStatus,
+    WorkflowNotFound,
+    WorkflowRun,
+)
 from apps.projects.models import Dispatch, DispatchStatus
 from apps.projects.signals import announce, dispatch_changed
 from apps.projects.tools import Tools
@@ -116,30 +125,42 @@ def _prepare(row: Dispatch, tools: Tools, host: Hosting) -> bool:
 
 
 def _start(row: Dispatch, tools: Tools, host: Hosting) -> bool:
-    repository, correlation = known_repository(row.project), str(row.pk)
     if row.tries:
-        run = host.find_run(repository, workflow=row.workflow, correlation=correlation)
+        run = _find(row, host)
         if run is not None:
             return _begin(row, run, tools)
         if row.appear_by is not None and tools.now() < row.appear_by:
-            _look_at(row, tools.now() + tools.first_pause / 3)
-            return False
+            return _look_for_it(row, tools)
         if row.accepted_at is not None or row.tries >= MAX_TRIES:
             raise ends.WorkflowNotStarted(details={"workflow": row.workflow})
+    return _dispatch(row, tools, host)
+
+
+def _dispatch(row: Dispatch, tools: Tools, host: Hosting) -> bool:
+    rows = Dispatch.objects.filter(pk=row.pk, status=row.status)
     # Counted before it is asked for: whoever comes after a kill looks for its run first.
-    Dispatch.objects.filter(pk=row.pk, status=row.status).update(
-        tries=F("tries") + 1, appear_by=tools.now() + UNKNOWN_APPEARANCE
-    )
-    spec = DispatchSpec(workflow=row.workflow, ref=row.ref, correlation=correlation, inputs=dict(row.inputs))
-    run_id = host.dispatch(repository, spec)
+    rows.update(tries=F("tries") + 1, appear_by=tools.now() + UNKNOWN_APPEARANCE)
+    spec = DispatchSpec(workflow=row.workflow, ref=row.ref, correlation=str(row.pk), inputs=dict(row.inputs))
+    try:
+        run_id = host.dispatch(known_repository(row.project), spec)
+    except (ForgeRateLimited, WorkflowNotFound, BranchNotFound) as refusal:
+        # Nothing was started, for certain: this was no try, and nobody has to look for its run.
+        rows.update(tries=F("tries") - 1, appear_by=None)
+        known_by = (row.prepared_at or row.created_at) + UNKNOWN_APPEARANCE
+        if isinstance(refusal, ForgeRateLimited) or tools.now() >= known_by:
+            raise
+        # What was pushed a moment ago may not have reached all of the host yet.
+        return _look_for_it(row, tools)
     now = tools.now()
-    Dispatch.objects.filter(pk=row.pk, status=row.status).update(
-        accepted_at=now, appear_by=now + APPEARANCE, run_id=run_id
-    )
-    if run_id is None:
-        _look_at(row, now + tools.first_pause / 3)
-        return False
-    return _begin(row, host.read_run(repository, run_id), tools)
+    rows.update(accepted_at=now, appear_by=now + APPEARANCE, run_id=run_id)
+    row.run_id = run_id
+    run = None if run_id is None else _find(row, host)
+    return _look_for_it(row, tools) if run is None else _begin(row, run, tools)
+
+
+def _look_for_it(row: Dispatch, tools: Tools) -> bool:
+    _look_at(row, tools.now() + tools.first_pause / 3)
+    return False
 
 
 def _begin(row: Dispatch, run: WorkflowRun, tools: Tools) -> bool:
@@ -193,8 +214,7 @@ def _end(row: Dispatch, tools: Tools, host: Hosting) -> bool:
     run = _find(row, host)
     if run is None:
         if row.tries and row.appear_by is not None and tools.now() < row.appear_by:
-            _look_at(row, tools.now() + tools.first_pause / 3)
-            return False
+            return _look_for_it(row, tools)
         _finish(row, DispatchStatus.CANCELED, tools)
         return False
     if run.status is RunStatus.SUCCEEDED and run.head_sha in (row.sha, *([run.head_sha] * row.is_rollback)):
@@ -212,12 +232,12 @@ def _end(row: Dispatch, tools: Tools, host: Hosting) -> bool:
 
 def _find(row: Dispatch, host: Hosting) -> WorkflowRun | None:
     repository = known_repository(row.project)
-    if row.run_id is None:
-        return host.find_run(repository, workflow=row.workflow, correlation=str(row.pk))
     try:
+        if row.run_id is None:
+            return host.find_run(repository, workflow=row.workflow, correlation=str(row.pk))
         return host.read_run(repository, row.run_id)
-    except RunNotFound:
-        # Somebody deleted it, which the host allows only when it has ended.
+    except (RunNotFound, WorkflowNotFound):
+        # It is not to be seen yet, or somebody deleted it, which the host allows only when it has ended.
         return None
 
 

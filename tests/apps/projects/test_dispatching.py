@@ -226,6 +226,51 @@ class TestCrashes:
         assert "Actions" in site.failure["message"]
         assert len(site.git.host.dispatched) == 1
 
+    def test_a_run_that_its_id_does_not_find_yet_is_waited_for(self, site: Site) -> None:
+        site.ask()
+        site.git.host.fail("read_run", hosting.RunNotFound())
+
+        assert site.drive().status == DispatchStatus.DISPATCHING
+        site.step(later=10)
+
+        assert (site.row.status, len(site.git.host.dispatched)) == ("running", 1)
+
+    def test_an_id_without_a_run_ends_in_words(self, site: Site) -> None:
+        site.ask()
+        for _ in range(3):
+            site.git.host.fail("read_run", hosting.RunNotFound())
+        site.drive()
+
+        site.step(later=60)
+        assert site.row.status == DispatchStatus.DISPATCHING
+        site.step(later=200)
+
+        assert (site.row.status, site.failure["code"]) == ("failed", "workflow_not_started")
+        assert len(site.git.host.dispatched) == 1
+
+    def test_a_workflow_that_the_host_does_not_know_yet_is_waited_for(self, site: Site) -> None:
+        known, site.git.host.workflows = site.git.host.workflows, set()
+        site.ask()
+        site.drive()
+        assert site.row.status == DispatchStatus.DISPATCHING
+
+        site.git.host.workflows = known
+        site.step(later=10)
+
+        assert site.row.status == DispatchStatus.RUNNING
+
+    def test_rate_limits_are_no_tries(self, site: Site) -> None:
+        site.ask()
+        site.step()
+        for _ in range(dispatching.MAX_TRIES + 1):
+            site.git.host.fail("dispatch", hosting.ForgeRateLimited(details={"retry_after": 60}))
+            site.step(later=120)
+            assert (site.row.status, site.row.tries) == ("dispatching", 0)
+
+        site.step(later=120)
+
+        assert (site.row.status, len(site.git.host.dispatched)) == ("running", 1)
+
     def test_a_host_that_is_away_is_waited_for(self, site: Site) -> None:
         site.ask()
         site.drive()
@@ -292,8 +337,9 @@ class TestEnds:
     def test_a_missing_workflow_names_what_to_look_at(self, site: Site) -> None:
         site.git.host.workflows = set()
         site.ask()
-
         site.drive()
+
+        site.step(later=60)
 
         assert (site.row.status, site.failure["code"]) == ("failed", "workflow_not_found")
         assert "project.yaml" in site.failure["message"]
