@@ -103,4 +103,4 @@ class QuestionAdmin(HistoryAdmin):
     @shown(_("Run"))
     def shown_run(self, question: Question) -> str:
         """Link to the run that waits for the answer."""
-        return display.link("graph_run", question.run_id)
+        return display.link("graph_run", question.run_id) if question.run_id else display.NOTHING
