@@ -1,8 +1,8 @@
 """`GitHubForge`: every verb of both halves of the port, on one organisation of GitHub."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from apps.projects.forge.github import store
 from apps.projects.forge.github.app import App
@@ -16,7 +16,7 @@ from apps.projects.forge.github.remembered import RememberedAnswers
 from apps.projects.forge.github.repositories import RepositoryVerbs
 from apps.projects.forge.github.secrets import SecretVerbs
 from apps.projects.forge.github.tokens import SharedTokens, Tokens
-from apps.projects.forge.github.transport import Answer, Transport
+from apps.projects.forge.github.transport import Transport
 from apps.projects.forge.github.workflows import WorkflowVerbs
 
 
@@ -55,15 +55,12 @@ def make_forge(
         max_concurrent=config.max_concurrent,
         hourly_budget=config.hourly_budget,
     )
-
-    def send(method: str, path: str, authorization: str | None, body: Mapping[str, Any] | None) -> Answer:
-        return limited_send(transport, limits, method, path, authorization, body=body)
-
+    app = App(config, partial(limited_send, transport, limits))
     client = Client(
         config=config,
         transport=transport,
         limits=limits,
-        tokens=tokens or SharedTokens(App(config, send), redis, name=config.name),
+        tokens=tokens or SharedTokens(app, redis, name=config.name),
         remembered=RememberedAnswers(redis, name=config.name),
     )
     return GitHubForge(client, mirrors=mirrors, network=network)

@@ -13,7 +13,7 @@ from apps.projects.forge import hosting
 from apps.projects.forge.base import ForgeUnavailable
 from apps.projects.forge.github import errors
 from apps.projects.forge.github.config import GitHubConfig
-from apps.projects.forge.github.transport import Answer, segment
+from apps.projects.forge.github.transport import Answer, Request, segment
 
 #: What the app must be granted for every verb to work; `metadata: read` comes with any of them.
 REQUIRED_PERMISSIONS: Final[Mapping[str, str]] = {
@@ -28,9 +28,6 @@ REQUIRED_PERMISSIONS: Final[Mapping[str, str]] = {
     "workflows": "write",
 }
 _RANK: Final = {"": 0, "read": 1, "write": 2, "admin": 3}
-
-#: How a request is sent: method, path, authorization, and the body if there is one.
-Send = Callable[[str, str, str | None, Mapping[str, Any] | None], Answer]
 
 
 class TokenRepositoryAbsent(Exception):
@@ -67,7 +64,7 @@ class App:
 
     """
 
-    def __init__(self, config: GitHubConfig, send: Send) -> None:
+    def __init__(self, config: GitHubConfig, send: Callable[[Request], Answer]) -> None:
         self._config = config
         self._send = send
 
@@ -78,7 +75,7 @@ class App:
             ForgeCredentialInvalid: the host does not accept them.
 
         """
-        answer = self._send("GET", "/app", self._authorization(), None)
+        answer = self._get("/app")
         if answer.status != 200:
             raise self._refused(answer)
         return str(answer.mapping.get("slug") or answer.mapping.get("name") or self._config.app_id)
@@ -93,7 +90,7 @@ class App:
         if not self._config.organisation:
             raise hosting.OrganisationNotFound("The GitHub organisation is not set: set GITHUB_ORG")
         path = f"/orgs/{segment(self._config.organisation)}/installation"
-        answer = self._send("GET", path, self._authorization(), None)
+        answer = self._get(path)
         if answer.status == 404:
             raise self._not_installed()
         if answer.status != 200:
@@ -107,7 +104,7 @@ class App:
 
     def granted(self, installation: int) -> dict[str, str]:
         """Return the permissions that the organisation has granted to the app."""
-        answer = self._send("GET", f"/app/installations/{installation}", self._authorization(), None)
+        answer = self._get(f"/app/installations/{installation}")
         if answer.status != 200:
             raise self._refused(answer)
         found = answer.mapping.get("permissions")
@@ -126,7 +123,7 @@ class App:
         if wanted.repository_id is not None:
             body["repository_ids"] = [wanted.repository_id]
         path = f"/app/installations/{installation}/access_tokens"
-        answer = self._send("POST", path, self._authorization(), body)
+        answer = self._send(Request("POST", path, authorization=self._authorization(), body=body))
         if answer.status == 201:
             return _token(answer.mapping)
         if answer.status == 404:
@@ -145,7 +142,7 @@ class App:
 
     def _not_installed(self) -> OrchestratorError:
         name = self._config.organisation
-        answer = self._send("GET", f"/orgs/{segment(name)}", None, None)
+        answer = self._send(Request("GET", f"/orgs/{segment(name)}"))
         if answer.status == 404:
             return hosting.OrganisationNotFound(
                 f"GitHub knows no organisation named {name}: correct GITHUB_ORG (an account is not enough)",
@@ -165,6 +162,9 @@ class App:
         if answer.status == 404:
             return errors.credential_invalid(errors.words_of(answer))
         return errors.error_of(answer)
+
+    def _get(self, path: str) -> Answer:
+        return self._send(Request("GET", path, authorization=self._authorization()))
 
     def _authorization(self) -> str:
         try:

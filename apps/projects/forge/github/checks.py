@@ -12,6 +12,7 @@ from typing import Any, Final
 from apps.projects.forge import base, hosting
 from apps.projects.forge.github import errors, jobs
 from apps.projects.forge.github.jobs import JobVerbs
+from apps.projects.forge.github.transport import Request
 from apps.projects.forge.hosting import CheckReport, CheckStatus
 from apps.projects.git_names import check_sha
 
@@ -86,14 +87,15 @@ class CheckVerbs(JobVerbs):
         path = f"/actions/runs/{run_id}"
         answer = self._ask(
             repository,
-            "POST",
-            f"{path}/rerun-failed-jobs",
+            Request("POST", f"{path}/rerun-failed-jobs"),
             permissions={"actions": "write"},
             absent=hosting.RunNotFound,
             accept=(403, 409),
         )
         if answer.status in (403, 409):
-            run = self._ask(repository, "GET", path, permissions=jobs.READ, absent=hosting.RunNotFound)
+            run = self._ask(
+                repository, Request("GET", path), permissions=jobs.READ, absent=hosting.RunNotFound
+            )
             if run.mapping.get("status") == "completed":
                 raise errors.error_of(answer)
 
@@ -117,8 +119,7 @@ class CheckVerbs(JobVerbs):
             return replace(report, excerpt="" if check.status is CheckStatus.SUCCEEDED else check.words)
         run = self._ask(
             repository,
-            "GET",
-            f"/actions/runs/{check.run_id}",
+            Request("GET", f"/actions/runs/{check.run_id}"),
             permissions=jobs.READ,
             absent=hosting.RunNotFound,
             conditional=True,

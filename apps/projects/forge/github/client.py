@@ -1,7 +1,7 @@
 """Asks GitHub: with the least token, within the limits, once more after a refused token, to the last page."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -13,7 +13,7 @@ from apps.projects.forge.github.config import GitHubConfig
 from apps.projects.forge.github.limits import Limits
 from apps.projects.forge.github.remembered import RememberedAnswers
 from apps.projects.forge.github.tokens import Tokens
-from apps.projects.forge.github.transport import PAGE_SIZE, Answer, Transport, segment
+from apps.projects.forge.github.transport import PAGE_SIZE, Answer, Request, Transport, segment
 
 #: No listing that we read is longer; one that is, is an error and not an end.
 MAX_PAGES: Final = 50
@@ -22,17 +22,7 @@ _YOUNG: Final = timedelta(minutes=5)
 _LOOK: Final = scope(metadata="read")
 
 
-def limited_send(
-    transport: Transport,
-    limits: Limits,
-    method: str,
-    path: str,
-    authorization: str | None,
-    *,
-    parameters: Mapping[str, str] | None = None,
-    headers: Mapping[str, str] | None = None,
-    body: Mapping[str, Any] | None = None,
-) -> Answer:
+def limited_send(transport: Transport, limits: Limits, request: Request) -> Answer:
     """Send one request within the shared limits, and tell them what the answer says.
 
     Raises:
@@ -40,9 +30,7 @@ def limited_send(
 
     """
     with limits.call() as call:
-        answer = transport.send(
-            method, path, authorization=authorization, parameters=parameters, headers=headers, body=body
-        )
+        answer = transport.send(request)
         call.is_free = answer.status == 304
     limits.observe(answer)
     return answer
@@ -59,24 +47,13 @@ class Client:
     remembered: RememberedAnswers
 
     def ask(
-        self,
-        method: str,
-        path: str,
-        *,
-        scope: Scope,
-        parameters: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-        conditional: bool = False,
-        accept: tuple[int, ...] = (),
+        self, request: Request, *, scope: Scope, conditional: bool = False, accept: tuple[int, ...] = ()
     ) -> Answer:
         """Ask once, with one renewal of the token when the host refuses it.
 
         Args:
-            method: of HTTP.
-            path: below the API's address.
+            request: without authorization.
             scope: what the token must be good for.
-            parameters: of the query.
-            body: goes as JSON.
             conditional: ask whether the last answer has changed.
             accept: statuses of 300 and more that are answers to the caller.
 
@@ -85,10 +62,10 @@ class Client:
             TokenRepositoryAbsent: the scope's repository is gone.
 
         """
-        parameters = parameters or {}
-        known = self.remembered.find(path, parameters) if conditional else None
-        headers = {"If-None-Match": known.headers["etag"]} if known else {}
-        answer = self._authorized(method, path, scope, parameters, headers, body)
+        known = self.remembered.find(request.path, request.parameters) if conditional else None
+        if known is not None:
+            request = replace(request, headers={**request.headers, "If-None-Match": known.headers["etag"]})
+        answer = self._authorized(request, scope)
         if answer.status == 304 and known is not None:
             return known
         if answer.status in accept:
@@ -96,7 +73,7 @@ class Client:
         if answer.status >= 300:
             raise errors.error_of(answer)
         if conditional:
-            self.remembered.store(path, parameters, answer)
+            self.remembered.store(request.path, request.parameters, answer)
         return answer
 
     def repository_path(self, name: str) -> str:
@@ -106,7 +83,7 @@ class Client:
     def look(self, name: str) -> Mapping[str, Any] | None:
         """Return what the host says about the repository that has this name now, or None."""
         path = self.repository_path(name)
-        answer = self.ask("GET", path, scope=_LOOK, conditional=True, accept=(404,))
+        answer = self.ask(Request("GET", path), scope=_LOOK, conditional=True, accept=(404,))
         return None if answer.status == 404 else answer.mapping
 
     def absence(self, repository: base.Repository) -> OrchestratorError | None:
@@ -136,27 +113,11 @@ class Client:
             details={"repository": repository.name},
         )
 
-    def _authorized(
-        self,
-        method: str,
-        path: str,
-        scope: Scope,
-        parameters: Mapping[str, str],
-        headers: Mapping[str, str],
-        body: Mapping[str, Any] | None,
-    ) -> Answer:
+    def _authorized(self, request: Request, scope: Scope) -> Answer:
         for is_last in (False, True):
             token = self.tokens.get(scope)
-            answer = limited_send(
-                self.transport,
-                self.limits,
-                method,
-                path,
-                f"Bearer {token}",
-                parameters=parameters,
-                headers=headers,
-                body=body,
-            )
+            authorized = replace(request, authorization=f"Bearer {token}")
+            answer = limited_send(self.transport, self.limits, authorized)
             if answer.status != 401 or is_last:
                 break
             self.tokens.forget(scope, token)
@@ -190,13 +151,10 @@ class Verbs:
     def _ask(
         self,
         repository: base.Repository,
-        method: str,
-        path: str,
+        request: Request,
         *,
         permissions: Mapping[str, str],
         absent: type[NotFound] = base.RepositoryNotFound,
-        parameters: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
         conditional: bool = False,
         accept: tuple[int, ...] = (),
     ) -> Answer:
@@ -204,12 +162,9 @@ class Verbs:
 
         Args:
             repository: of ours.
-            method: of HTTP.
-            path: below the repository's, or a next page's whole address.
+            request: its path is below the repository's, or a next page's whole address.
             permissions: what the call needs, and no more.
             absent: what a 404 means when the repository itself is there.
-            parameters: of the query.
-            body: goes as JSON.
             conditional: ask whether the last answer has changed.
             accept: statuses of 300 and more that are answers to the caller.
 
@@ -218,14 +173,12 @@ class Verbs:
             OrchestratorError: ``absent``, or of `errors.error_of`.
 
         """
-        where = path if path.startswith("http") else self._client.repository_path(repository.name) + path
+        if not request.path.startswith("http"):
+            request = replace(request, path=self._client.repository_path(repository.name) + request.path)
         try:
             answer = self._client.ask(
-                method,
-                where,
+                request,
                 scope=self._scope(repository, permissions),
-                parameters=parameters,
-                body=body,
                 conditional=conditional,
                 accept=(*accept, 404),
             )
@@ -261,21 +214,15 @@ class Verbs:
             ForgeUnavailable: there is no end within `MAX_PAGES`, or a page is no list.
 
         """
-        asked: Mapping[str, str] = {**(parameters or {}), "per_page": str(PAGE_SIZE)}
+        page = Request("GET", path, parameters={**(parameters or {}), "per_page": str(PAGE_SIZE)})
         for _ in range(MAX_PAGES):
             answer = self._ask(
-                repository,
-                "GET",
-                path,
-                permissions=permissions,
-                absent=absent,
-                parameters=asked,
-                conditional=conditional,
+                repository, page, permissions=permissions, absent=absent, conditional=conditional
             )
             yield from _entries(answer, key)
             if answer.next_page is None:
                 return
-            path, asked = answer.next_page, {}
+            page = Request("GET", answer.next_page)
         raise base.ForgeUnavailable("A listing of GitHub's has no end", details={"pages": MAX_PAGES})
 
 

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from apps.projects.forge import base, hosting
 from apps.projects.forge.github.client import Verbs
+from apps.projects.forge.github.transport import Request
 from apps.projects.git_names import check_sha
 
 _READ: Final[Mapping[str, str]] = {"deployments": "read"}
@@ -20,26 +21,16 @@ class DeploymentVerbs(Verbs):
         self, repository: base.Repository, *, sha: str, environment: str
     ) -> hosting.HostDeployment | None:
         """See `Hosting.read_deployment`."""
-        answer = self._ask(
-            repository,
-            "GET",
-            "/deployments",
-            permissions=_READ,
-            parameters={"sha": check_sha(sha), "environment": environment, "per_page": "100"},
-            conditional=True,
-        )
+        parameters = {"sha": check_sha(sha), "environment": environment, "per_page": "100"}
+        request = Request("GET", "/deployments", parameters=parameters)
+        answer = self._ask(repository, request, permissions=_READ, conditional=True)
         found = [entry for entry in _listing(answer.data) if entry.get("sha") == sha]
         newest = _newest(found)
         if newest is None:
             return None
-        statuses = self._ask(
-            repository,
-            "GET",
-            f"/deployments/{int(newest['id'])}/statuses",
-            permissions=_READ,
-            parameters={"per_page": "100"},
-            conditional=True,
-        )
+        path = f"/deployments/{int(newest['id'])}/statuses"
+        request = Request("GET", path, parameters={"per_page": "100"})
+        statuses = self._ask(repository, request, permissions=_READ, conditional=True)
         status = _newest(_listing(statuses.data)) or {}
         return hosting.HostDeployment(
             sha=sha,

@@ -1,13 +1,12 @@
 """Looks at the app and its installation as an operator would: for ``manage.py doctor``, without limits."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from apps.errors import OrchestratorError
 from apps.projects.forge.github.app import REQUIRED_PERMISSIONS, App, lacking_of
 from apps.projects.forge.github.config import GitHubConfig
-from apps.projects.forge.github.transport import Answer, Transport
+from apps.projects.forge.github.transport import Transport
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,12 +24,7 @@ def examine(config: GitHubConfig) -> Iterator[Examined]:
 
     What an earlier look needs is not looked at after it failed; the errors' own words say what to do.
     """
-    transport = Transport(config.api_url)
-
-    def send(method: str, path: str, authorization: str | None, body: Mapping[str, Any] | None) -> Answer:
-        return transport.send(method, path, authorization=authorization, body=body)
-
-    app = App(config, send)
+    app = App(config, Transport(config.api_url).send)
     try:
         yield Examined(name="github app", is_ok=True, text=f"{app.read()} at {config.api_url}")
     except OrchestratorError as error:

@@ -6,6 +6,7 @@ from typing import Any, Final
 from apps.projects.forge import base, hosting
 from apps.projects.forge.github import logs
 from apps.projects.forge.github.client import Verbs
+from apps.projects.forge.github.transport import Request
 
 READ: Final[Mapping[str, str]] = {"actions": "read"}
 _FAILED: Final = ("failure", "timed_out")
@@ -17,9 +18,8 @@ class JobVerbs(Verbs):
 
     def _job(self, repository: base.Repository, job_id: int) -> Mapping[str, Any] | None:
         """Return a job, or None: a check of another app is no job."""
-        answer = self._ask(
-            repository, "GET", f"/actions/jobs/{job_id}", permissions=READ, conditional=True, accept=(404,)
-        )
+        request = Request("GET", f"/actions/jobs/{job_id}")
+        answer = self._ask(repository, request, permissions=READ, conditional=True, accept=(404,))
         return None if answer.status == 404 else answer.mapping
 
     def _failed_job(self, repository: base.Repository, run_id: int) -> Mapping[str, Any] | None:
@@ -56,7 +56,7 @@ class JobVerbs(Verbs):
 
     def _log_address(self, repository: base.Repository, path: str) -> str | None:
         """Return where a log may be fetched from for a minute, or None when it is kept no more."""
-        answer = self._ask(repository, "GET", path, permissions=READ, accept=(302, *_GONE))
+        answer = self._ask(repository, Request("GET", path), permissions=READ, accept=(302, *_GONE))
         if answer.status in _GONE:
             return None
         address = answer.headers.get("location", "")

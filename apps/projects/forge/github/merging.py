@@ -12,7 +12,7 @@ from apps.projects import objects
 from apps.projects.forge import base, hosting, local_store
 from apps.projects.forge.github import errors, mirrors
 from apps.projects.forge.github.pull_requests import PullRequestVerbs
-from apps.projects.forge.github.transport import Answer
+from apps.projects.forge.github.transport import Answer, Request
 from apps.projects.git import Git
 from apps.projects.git_names import check_branch, check_sha
 
@@ -90,18 +90,17 @@ class MergeVerbs(PullRequestVerbs):
         title, _, rest = base.merge_message(spec.message, spec.request_id).partition("\n")
         known = frozenset({spec.expected_base})
         permissions = mirrors.permissions_of(git, spec.source_sha, known=known)
+        body = {
+            "sha": spec.source_sha,
+            "merge_method": "merge",
+            "commit_title": title,
+            "commit_message": rest.strip(),
+        }
         answer = self._ask(
             repository,
-            "PUT",
-            f"/pulls/{spec.pull_request}/merge",
+            Request("PUT", f"/pulls/{spec.pull_request}/merge", body=body),
             permissions={**permissions, "pull_requests": "write"},
             absent=hosting.PullRequestNotFound,
-            body={
-                "sha": spec.source_sha,
-                "merge_method": "merge",
-                "commit_title": title,
-                "commit_message": rest.strip(),
-            },
             accept=_CANNOT_MERGE,
         )
         if answer.status in _CANNOT_MERGE:

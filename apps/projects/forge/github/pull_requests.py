@@ -7,7 +7,7 @@ from apps.errors import OrchestratorError
 from apps.projects.forge import base, hosting
 from apps.projects.forge.github import errors
 from apps.projects.forge.github.mirrors import MirrorVerbs
-from apps.projects.forge.github.transport import Answer
+from apps.projects.forge.github.transport import Answer, Request
 from apps.projects.git_names import check_branch
 
 _READ: Final[Mapping[str, str]] = {"pull_requests": "read"}
@@ -44,8 +44,7 @@ class PullRequestVerbs(MirrorVerbs):
         """See `Hosting.read_pull_request`."""
         answer = self._ask(
             repository,
-            "GET",
-            f"/pulls/{number}",
+            Request("GET", f"/pulls/{number}"),
             permissions=_READ,
             absent=hosting.PullRequestNotFound,
             conditional=True,
@@ -76,14 +75,9 @@ class PullRequestVerbs(MirrorVerbs):
         return max(ours, key=lambda entry: int(entry.get("number", 0)), default=None)
 
     def _open(self, repository: base.Repository, spec: hosting.PullRequestSpec) -> Answer:
-        return self._ask(
-            repository,
-            "POST",
-            "/pulls",
-            permissions=_WRITE,
-            body={**_words(spec), "head": spec.branch, "base": spec.into, "maintainer_can_modify": False},
-            accept=(422,),
-        )
+        body = {**_words(spec), "head": spec.branch, "base": spec.into, "maintainer_can_modify": False}
+        request = Request("POST", "/pulls", body=body)
+        return self._ask(repository, request, permissions=_WRITE, accept=(422,))
 
     def _why_not_opened(
         self, repository: base.Repository, answer: Answer, spec: hosting.PullRequestSpec
@@ -117,11 +111,9 @@ class PullRequestVerbs(MirrorVerbs):
     ) -> Answer:
         return self._ask(
             repository,
-            "PATCH",
-            f"/pulls/{number}",
+            Request("PATCH", f"/pulls/{number}", body=body),
             permissions=_WRITE,
             absent=hosting.PullRequestNotFound,
-            body=body,
             accept=accept,
         )
 

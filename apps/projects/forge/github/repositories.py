@@ -14,7 +14,7 @@ from apps.projects.forge import base, hosting
 from apps.projects.forge.github import errors
 from apps.projects.forge.github.app import TokenRepositoryAbsent, scope
 from apps.projects.forge.github.mirrors import MirrorVerbs
-from apps.projects.forge.github.transport import Answer, segment
+from apps.projects.forge.github.transport import Answer, Request, segment
 from apps.projects.git_names import check_branch
 
 _CREATE: Final = scope(administration="write")
@@ -57,7 +57,7 @@ class RepositoryVerbs(MirrorVerbs):
         path = self._client.repository_path(repository.name)
         try:
             self._client.ask(
-                "DELETE", path, scope=scope(int(repository.id), **_ADMINISTRATION), accept=(404,)
+                Request("DELETE", path), scope=scope(int(repository.id), **_ADMINISTRATION), accept=(404,)
             )
         except TokenRepositoryAbsent:
             return
@@ -82,14 +82,12 @@ class RepositoryVerbs(MirrorVerbs):
         try:
             self._ask(
                 repository,
-                "PUT",
-                path,
+                Request("PUT", path, body=rules),
                 permissions=_ADMINISTRATION,
                 absent=base.BranchNotFound,
-                body=rules,
             )
             read = self._ask(
-                repository, "GET", path, permissions=_ADMINISTRATION, absent=base.BranchNotFound
+                repository, Request("GET", path), permissions=_ADMINISTRATION, absent=base.BranchNotFound
             ).mapping
         except base.BranchNotFound as error:
             raise self._unseen(repository, branch) from error
@@ -99,19 +97,18 @@ class RepositoryVerbs(MirrorVerbs):
             )
 
     def _create(self, spec: base.RepositorySpec) -> Answer:
+        body = {
+            "name": spec.name,
+            "description": marked_description(spec),
+            "private": True,
+            "auto_init": False,
+            "has_wiki": False,
+            "has_projects": False,
+            "allow_merge_commit": True,
+        }
         return self._client.ask(
-            "POST",
-            f"/orgs/{segment(self._client.config.organisation)}/repos",
+            Request("POST", f"/orgs/{segment(self._client.config.organisation)}/repos", body=body),
             scope=_CREATE,
-            body={
-                "name": spec.name,
-                "description": marked_description(spec),
-                "private": True,
-                "auto_init": False,
-                "has_wiki": False,
-                "has_projects": False,
-                "allow_merge_commit": True,
-            },
             accept=(404, 422),
         )
 

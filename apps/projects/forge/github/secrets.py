@@ -8,7 +8,7 @@ from github.PublicKey import encrypt
 
 from apps.projects.forge import base, hosting
 from apps.projects.forge.github.client import Verbs
-from apps.projects.forge.github.transport import segment
+from apps.projects.forge.github.transport import Request, segment
 
 #: What GitHub takes: the limit of a value is its own, in bytes before sealing.
 MAX_SECRETS: Final = 100
@@ -37,18 +37,14 @@ class SecretVerbs(Verbs):
                 f"{len(values.keys() - known)} would be added; delete some",
                 details={"limit": MAX_SECRETS, "present": len(known)},
             )
-        key = self._ask(repository, "GET", f"{_PATH}/public-key", permissions=_WRITE).mapping
+        key = self._ask(repository, Request("GET", f"{_PATH}/public-key"), permissions=_WRITE).mapping
         for name, value in sorted(values.items()):
-            self._ask(
-                repository,
-                "PUT",
-                f"{_PATH}/{segment(name)}",
-                permissions=_WRITE,
-                body={
-                    "encrypted_value": encrypt(str(key.get("key")), value),
-                    "key_id": str(key.get("key_id")),
-                },
-            )
+            body = {
+                "encrypted_value": encrypt(str(key.get("key")), value),
+                "key_id": str(key.get("key_id")),
+            }
+            request = Request("PUT", f"{_PATH}/{segment(name)}", body=body)
+            self._ask(repository, request, permissions=_WRITE)
 
     def list_secrets(self, repository: base.Repository) -> frozenset[str]:
         """See `Hosting.list_secrets`."""
@@ -58,9 +54,8 @@ class SecretVerbs(Verbs):
         """See `Hosting.delete_secret`."""
         if not _NAME.fullmatch(name):
             return
-        answer = self._ask(
-            repository, "DELETE", f"{_PATH}/{segment(name)}", permissions=_WRITE, accept=(404,)
-        )
+        request = Request("DELETE", f"{_PATH}/{segment(name)}")
+        answer = self._ask(repository, request, permissions=_WRITE, accept=(404,))
         if answer.status == 404:
             absence = self._client.absence(repository)
             if absence is not None:

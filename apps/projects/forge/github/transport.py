@@ -6,7 +6,7 @@ import os
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -21,6 +21,19 @@ PAGE_SIZE: Final = 100
 _API_VERSION: Final = "2022-11-28"
 _USER_AGENT: Final = "codegen-orchestrator"
 _NEXT_PAGE: Final = 'rel="next"'
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the host is asked."""
+
+    method: str  # GET, POST, PUT, PATCH or DELETE
+    path: str  # below the API's address, or the address of a next page
+    _: KW_ONLY
+    authorization: str | None = field(default=None, repr=False)  # None asks as nobody
+    parameters: Mapping[str, str] = field(default_factory=dict)  # of the query
+    headers: Mapping[str, str] = field(default_factory=dict)  # further ones
+    body: Mapping[str, Any] | None = field(default=None, repr=False)  # goes as JSON
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,36 +94,20 @@ class Transport:
         self._api_url = api_url.rstrip("/")
         self._local = threading.local()
 
-    def send(
-        self,
-        method: str,
-        path: str,
-        *,
-        authorization: str | None,
-        parameters: Mapping[str, str] | None = None,
-        headers: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-    ) -> Answer:
+    def send(self, request: Request) -> Answer:
         """Ask the host once.
-
-        Args:
-            method: GET, POST, PUT, PATCH or DELETE.
-            path: below the API's address, or the address of a next page.
-            authorization: the header's value; None asks as nobody.
-            parameters: of the query.
-            headers: further ones.
-            body: goes as JSON.
 
         Raises:
             ForgeUnavailable: there was no answer, or none that can be read.
 
         """
-        sent = {"Accept": "application/vnd.github+json", **(headers or {})}
-        if authorization is not None:
-            sent["Authorization"] = authorization
+        headers = {"Accept": "application/vnd.github+json", **request.headers}
+        if request.authorization is not None:
+            headers["Authorization"] = request.authorization
+        body = None if request.body is None else dict(request.body)
         with _network_errors():
             status, received, text = self._requester().requestJson(
-                method, path, dict(parameters or {}), sent, dict(body) if body is not None else None
+                request.method, request.path, dict(request.parameters), headers, body
             )
         return Answer(status=status, headers=received, data=_parsed(status, text))
 

@@ -8,7 +8,7 @@ from apps.errors import OrchestratorError
 from apps.projects.forge import base, hosting
 from apps.projects.forge.github import errors, jobs
 from apps.projects.forge.github.jobs import JobVerbs
-from apps.projects.forge.github.transport import Answer, segment
+from apps.projects.forge.github.transport import Answer, Request, segment
 from apps.projects.forge.hosting import RunStatus
 
 _WRITE: Final[Mapping[str, str]] = {"actions": "write"}
@@ -74,8 +74,7 @@ class WorkflowVerbs(JobVerbs):
         """See `Hosting.read_run`."""
         answer = self._ask(
             repository,
-            "GET",
-            f"/actions/runs/{run_id}",
+            Request("GET", f"/actions/runs/{run_id}"),
             permissions=jobs.READ,
             absent=hosting.RunNotFound,
             conditional=True,
@@ -91,8 +90,7 @@ class WorkflowVerbs(JobVerbs):
         """See `Hosting.cancel_run`."""
         self._ask(
             repository,
-            "POST",
-            f"/actions/runs/{run_id}/cancel",
+            Request("POST", f"/actions/runs/{run_id}/cancel"),
             permissions=_WRITE,
             absent=hosting.RunNotFound,
             accept=(409,),  # it has ended
@@ -100,13 +98,12 @@ class WorkflowVerbs(JobVerbs):
 
     def _dispatch(self, repository: base.Repository, spec: hosting.DispatchSpec, *, is_told: bool) -> Answer:
         inputs = {**spec.inputs, "correlation": spec.correlation}
+        body = {"ref": spec.ref, "inputs": inputs, **({_DETAILS: True} if is_told else {})}
         return self._ask(
             repository,
-            "POST",
-            f"/actions/workflows/{segment(spec.workflow)}/dispatches",
+            Request("POST", f"/actions/workflows/{segment(spec.workflow)}/dispatches", body=body),
             permissions=_WRITE,
             absent=hosting.WorkflowNotFound,
-            body={"ref": spec.ref, "inputs": inputs, **({_DETAILS: True} if is_told else {})},
             accept=(400, 422),
         )
 

@@ -12,7 +12,7 @@ from apps.projects.forge.github.config import GitHubConfig
 from apps.projects.forge.github.limits import Limits
 from apps.projects.forge.github.remembered import RememberedAnswers
 from apps.projects.forge.github.tokens import StaticToken
-from apps.projects.forge.github.transport import Answer
+from apps.projects.forge.github.transport import Answer, Request
 
 REPOSITORY = base.Repository(id="77", name="book-list", default_branch="main", url="https://x.example/r")
 CONFIG = GitHubConfig(organisation="book-club", app_id="1", api_url="https://host.example/api/v3")
@@ -30,11 +30,12 @@ class ScriptedTransport:
 
     def __init__(self, answers: dict[str, Any]) -> None:
         self.answers = {key: list(said) if isinstance(said, list) else said for key, said in answers.items()}
-        self.asked: list[tuple[str, str, dict[str, Any]]] = []
+        self.asked: list[Request] = []
 
-    def send(self, method: str, path: str, **sent: Any) -> Answer:
-        self.asked.append((method, path, sent))
-        answer = self.answers[f"{method} {path.removeprefix('/repos/book-club/book-list')}"]
+    def send(self, request: Request) -> Answer:
+        self.asked.append(request)
+        path = request.path.removeprefix("/repos/book-club/book-list")
+        answer = self.answers[f"{request.method} {path}"]
         if isinstance(answer, list):
             answer = answer.pop(0) if len(answer) > 1 else answer[0]
         return answer

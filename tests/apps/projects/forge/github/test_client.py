@@ -9,7 +9,7 @@ from github.Requester import Requester
 
 from apps.projects.forge import base, hosting
 from apps.projects.forge.github.app import scope
-from apps.projects.forge.github.transport import Transport
+from apps.projects.forge.github.transport import Request, Transport
 from tests.apps.projects.forge.github.conftest import PULL, SPEC
 from tests.apps.projects.forge.github.scripted import REPOSITORY, client_of, forge_of, said
 
@@ -28,7 +28,7 @@ def test_listing_is_read_to_its_end():
     forge, transport = forge_of({"GET /actions/secrets": page(1, 3), **answers})
 
     assert forge.list_secrets(REPOSITORY) == {"S1", "S2", "S3"}
-    assert [sent["parameters"] for _, _, sent in transport.asked] == [{"per_page": "100"}, {}, {}]
+    assert [request.parameters for request in transport.asked] == [{"per_page": "100"}, {}, {}]
 
 
 def test_listing_without_an_end_is_an_error():
@@ -167,13 +167,13 @@ def test_answer_that_is_no_json_is_unavailable(monkeypatch):
     monkeypatch.setattr(Requester, "requestJson", lambda *_: (200, {}, "<html>"))
 
     with pytest.raises(base.ForgeUnavailable):
-        Transport("https://host.example/api/v3").send("GET", "/x", authorization=None)
+        Transport("https://host.example/api/v3").send(Request("GET", "/x"))
 
 
 def test_page_of_a_proxy_is_not_repeated(monkeypatch):
     monkeypatch.setattr(Requester, "requestJson", lambda *_: (502, {}, "<html>"))
 
-    answer = Transport("https://host.example/api/v3").send("GET", "/x", authorization=None)
+    answer = Transport("https://host.example/api/v3").send(Request("GET", "/x"))
 
     assert (answer.status, answer.data) == (502, None)
 
@@ -189,7 +189,7 @@ def test_network_errors_say_nothing_secret(error, monkeypatch):
     monkeypatch.setattr(Requester, "requestJson", fail)
 
     with pytest.raises(base.ForgeUnavailable) as refused:
-        Transport("https://host.example/api/v3").send("GET", "/x", authorization=None)
+        Transport("https://host.example/api/v3").send(Request("GET", "/x"))
 
     assert "secret" not in refused.value.message
 

@@ -8,6 +8,7 @@ import pytest
 
 from apps.projects.forge import base, hosting
 from apps.projects.forge.github import remote
+from apps.projects.forge.github.transport import Request
 from apps.projects.git import Git
 from tests.apps.projects.forge.github.scripted import said
 from tests.fakes_forge import MOMENT
@@ -177,10 +178,8 @@ def test_merge_of_what_a_person_merged_is_that_merge(github, forge, repository, 
     pull = forge.open_pull_request(repository, spec)
     by_hand = forge._ask(
         repository,
-        "PUT",
-        f"/pulls/{pull.number}/merge",
+        Request("PUT", f"/pulls/{pull.number}/merge", body={"merge_method": "merge"}),
         permissions={"contents": "write", "pull_requests": "write"},
-        body={"merge_method": "merge"},
     ).mapping["sha"]
 
     merged = forge.merge(

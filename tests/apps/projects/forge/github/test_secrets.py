@@ -1,6 +1,7 @@
 """Secrets: everything is checked before anything is stored."""
 
 from base64 import b64decode, b64encode
+from dataclasses import asdict
 
 import pytest
 from nacl.public import PrivateKey, SealedBox
@@ -53,7 +54,7 @@ def test_too_many_secrets_are_refused_whole():
         forge.put_secrets(REPOSITORY, {"A": "x", "B": "y"})
 
     assert refused.value.details == {"limit": 100, "present": 99}
-    assert [method for method, _, _ in transport.asked] == ["GET"]
+    assert [request.method for request in transport.asked] == ["GET"]
 
 
 def test_secret_that_is_there_does_not_count_twice_and_all_are_sealed():
@@ -70,10 +71,10 @@ def test_secret_that_is_there_does_not_count_twice_and_all_are_sealed():
 
     forge.put_secrets(REPOSITORY, dict.fromkeys(names, "sesame"))
 
-    bodies = [sent["body"] for method, _, sent in transport.asked if method == "PUT"]
+    bodies = [request.body for request in transport.asked if request.method == "PUT"]
     opened = {SealedBox(key).decrypt(b64decode(body["encrypted_value"])) for body in bodies}
     assert (opened, {body["key_id"] for body in bodies}) == ({b"sesame"}, {"k1"})
-    assert "sesame" not in str(transport.asked)
+    assert "sesame" not in str([asdict(request) for request in transport.asked])
 
 
 def test_nothing_to_put_asks_nothing():

@@ -26,7 +26,7 @@ def test_dispatch_hands_over_the_correlation_and_returns_the_run():
     )
 
     assert forge.dispatch(REPOSITORY, SPEC) == 9
-    assert transport.asked[0][2]["body"] == {
+    assert transport.asked[0].body == {
         "ref": "main",
         "inputs": {"sha": SHA, "correlation": "c-1"},
         "return_run_details": True,
@@ -40,7 +40,7 @@ def test_older_host_is_asked_without_what_it_does_not_know_and_that_is_remembere
 
     assert forge.dispatch(REPOSITORY, SPEC) is None
     assert forge.dispatch(REPOSITORY, SPEC) is None
-    bodies = [sent["body"] for _, _, sent in transport.asked]
+    bodies = [request.body for request in transport.asked]
     assert ["return_run_details" in body for body in bodies] == [True, False, False]
 
 
@@ -65,7 +65,7 @@ def test_refused_dispatch_says_why(answer, kind):
     with pytest.raises(kind):
         forge.dispatch(REPOSITORY, SPEC)
 
-    assert [method for method, _, _ in transport.asked].count("POST") == 1
+    assert [request.method for request in transport.asked].count("POST") == 1
 
 
 def test_run_is_found_by_its_correlation_alone():
