@@ -30,7 +30,7 @@ class WorkflowTimedOut(DispatchEnded):
 
 
 class WorkflowCanceled(DispatchEnded):
-    """Somebody canceled the deploy workflow at the git host."""
+    """The deploy workflow was canceled at the git host, by a person or its time limit: see its log there."""
 
     code = "workflow_canceled"
     kind = FailureKind.USER
@@ -58,7 +58,7 @@ class WorkflowNotStarted(DispatchEnded):
 
 
 class WorkflowLate(DispatchEnded):
-    """The deploy workflow did not end in time; it was canceled and has ended."""
+    """The deploy workflow did not end in time and was canceled: see its log, then deploy again."""
 
     code = "deploy_timeout"
 

@@ -24,7 +24,7 @@ class HostChecksMissing(ProposalEnded):
 
 
 class HostChecksLate(ProposalEnded):
-    """The git host's checks did not end in time."""
+    """The git host's checks did not end in time: see there whether a runner takes them, then try again."""
 
     code = "host_checks_late"
 

@@ -18,7 +18,7 @@ from apps.projects.workspace import ensure_repository, store_head
 
 
 class RepositoryNotEmpty(Conflict):
-    """The project's repository holds commits that its template did not make."""
+    """The project's repository holds commits that are not ours: empty it at the git host, then try again."""
 
     code = "repository_not_empty"
 

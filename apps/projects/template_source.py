@@ -35,7 +35,7 @@ class TemplateSourceInvalid(TemplateUnusable):
 
 
 class TemplateRefMissing(TemplateUnusable):
-    """The template has no tag or commit of the configured name."""
+    """The template has no such tag or commit: correct SCAFFOLD_TEMPLATE_REF."""
 
     code = "template_ref_missing"
 

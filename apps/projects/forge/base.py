@@ -24,7 +24,7 @@ class ForgeUnavailable(Unavailable):
 
 
 class RepositoryNotFound(NotFound):
-    """There is no such repository."""
+    """The repository is not at its git host any more: restore it there, or begin a new project."""
 
     code = "repository_not_found"
 
@@ -54,7 +54,7 @@ class FileOverLimit(Invalid):
 
 
 class RepositoryTaken(Conflict):
-    """A repository of this name belongs to somebody else."""
+    """A repository of this name is not ours: rename or remove it at the git host, then try again."""
 
     code = "repository_taken"
 
