@@ -128,8 +128,10 @@ def smoke(state: RunState) -> RunState | Wait:
         failure = judgement.ended("deployment", outcome.status, outcome.failure)
         # It runs and was found healthy on its server: what is wrong from outside is not judged from here.
         return facts.refused(deploy_faults.with_fault(failure, Fault.ELSEWHERE), Verdict.STOP)
-    facts.tell(state, TaskEventKind.SMOKE_PASSED, "", deployment.measured(outcome.evidence))
     bots = (outcome.evidence.get("bots") or {}).values()
+    # What has neither an address nor a token that we hold was watched by its own workflow only.
+    if outcome.evidence.get("smoke") or bots:
+        facts.tell(state, TaskEventKind.SMOKE_PASSED, "", deployment.measured(outcome.evidence))
     bot = next((told["bot"] for told in bots if told.get("bot")), "")
     data = {"url": outcome.url, "sha": state["commit_sha"], "service": "project"}
     facts.tell(state, TaskEventKind.DEPLOYED, "", {**data, **({"bot": bot} if bot else {})})
