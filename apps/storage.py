@@ -1,4 +1,4 @@
-"""The files that several processes share: git bundles under derived names in Django's default storage.
+"""The files that several processes share: bundles and attachments, derived names in Django's default storage.
 
 A name is written once: what is there stays until it is collected, so a reader
 never meets a half-written file or another content than the row told it.
@@ -24,8 +24,9 @@ from apps.errors import Invalid, NotFound, Unavailable
 
 _UUID: Final = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _NAME: Final = re.compile(
-    rf"(?:workspaces/{_UUID}/[0-9a-f]{{40,64}}|snapshots/{_UUID}/(?P<sha256>[0-9a-f]{{64}})|checkouts/{_UUID})"
-    r"\.bundle"
+    rf"(?:workspaces/{_UUID}/[0-9a-f]{{40,64}}\.bundle|checkouts/{_UUID}\.bundle"
+    rf"|(?:snapshots/{_UUID}(?=/[0-9a-f]+\.bundle)|attachments(?=/[0-9a-f]+\.file))"
+    r"/(?P<sha256>[0-9a-f]{64})\.(?:bundle|file))"
 )
 _SHA: Final = re.compile(r"[0-9a-f]{40,64}")
 _FULL_DISK: Final = frozenset({errno.ENOSPC, errno.EDQUOT})
@@ -89,6 +90,11 @@ def snapshot_name(*, worker_id: UUID, sha256: str) -> str:
 def checkout_name(*, merge_request_id: UUID) -> str:
     """Return the name of our own bundle of a proposed change."""
     return f"checkouts/{UUID(str(merge_request_id))}.bundle"
+
+
+def attachment_name(*, sha256: str) -> str:
+    """Return the name of a file that somebody handed to us; it carries the digest of its content."""
+    return checked_name(f"attachments/{sha256}.file")
 
 
 def save_bundle(path: Path, *, name: str) -> StoredBundle:
@@ -279,7 +285,7 @@ def _check_digest(name: str, found: str, expected: str | None) -> None:
 
 def _stored_files() -> Iterator[tuple[Path, str]]:
     root = Path(default_storage.path(""))
-    for kind in ("workspaces", "snapshots", "checkouts"):
+    for kind in ("workspaces", "snapshots", "checkouts", "attachments"):
         for path in sorted((root / kind).rglob("*")):
             if path.is_file():
                 yield path, str(path.relative_to(root))

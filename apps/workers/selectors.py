@@ -7,7 +7,7 @@ from uuid import UUID
 
 from apps.errors import NotFound
 from apps.failures import Failure
-from apps.workers import queueing
+from apps.workers import attachments, queueing
 from apps.workers.models import (
     Turn,
     TurnStatus,
@@ -235,4 +235,5 @@ def bundle_names_in_use() -> set[str]:
         *workers.values_list("workspace_name", flat=True),
         *workers.exclude(snapshots=None).values_list("snapshots__name", flat=True),
         *checks.values_list("bundle_name", flat=True),
+        *attachments.names_in_use(),
     } - {""}

@@ -12,6 +12,7 @@ from apps.rest import StrictSerializer
 from apps.workers import liveness_words, queueing
 from apps.workers.models import (
     AgentConfig,
+    Attachment,
     DeadLetter,
     Ground,
     Snapshot,
@@ -210,3 +211,12 @@ class WorkerMessageAcceptedSerializer(serializers.Serializer[Any]):
     """That the words were kept."""
 
     id = serializers.IntegerField()
+
+
+class AttachmentSerializer(serializers.ModelSerializer[Attachment]):
+    """A file that a worker may fetch."""
+
+    class Meta:
+        model = Attachment
+        fields = ("id", "file_name", "mime_type", "size_bytes", "sha256", "created_at")
+        read_only_fields = fields

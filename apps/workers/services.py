@@ -17,6 +17,7 @@ from apps.workers.credentials import credentials_of
 from apps.workers.limits import REPORT_SECONDS
 from apps.workers.models import (
     UNFINISHED,
+    Attachment,
     DepartedOwner,
     Turn,
     TurnStatus,
@@ -207,7 +208,8 @@ def cancel_worker(*, worker_id: UUID) -> None:
 
 @transaction.atomic
 def forget_person(*, owner_id: int) -> None:
-    """End the Product Owner of a person who is being deleted, and note that its home has to go."""
+    """End the Product Owner of a person who is being deleted, forget its files, note its home."""
+    Attachment.objects.filter(owner_id=owner_id).delete()
     owned = Worker.objects.filter(worker_type=WorkerType.PO, owner_id=owner_id)
     if not owned.exists():
         return

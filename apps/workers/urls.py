@@ -3,6 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
+from apps.workers.attachment_views import AttachmentContentView, AttachmentsView
 from apps.workers.own_views import MessagesView, SnapshotsView, WorkspaceView
 from apps.workers.views import (
     AgentConfigViewSet,
@@ -23,4 +24,10 @@ urlpatterns = [
     path("worker/workspace", WorkspaceView.as_view(), name="worker-workspace"),
     path("worker/snapshots", SnapshotsView.as_view(), name="worker-snapshots"),
     path("worker/messages", MessagesView.as_view(), name="worker-messages"),
+    path("worker/attachments", AttachmentsView.as_view(), name="worker-attachments"),
+    path(
+        "worker/attachments/<uuid:attachment_id>",
+        AttachmentContentView.as_view(),
+        name="worker-attachment-content",
+    ),
 ]

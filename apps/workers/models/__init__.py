@@ -1,6 +1,7 @@
 """Rows of the workers app."""
 
 from apps.workers.models.agent_config import AgentConfig
+from apps.workers.models.attachment import Attachment
 from apps.workers.models.departed import DepartedOwner
 from apps.workers.models.image import ImageStatus, WorkerImage
 from apps.workers.models.inbox import DeadLetter, DeadLetterStatus, Snapshot, WorkerEvent
@@ -13,6 +14,7 @@ __all__ = [
     "ACTIVE",
     "UNFINISHED",
     "AgentConfig",
+    "Attachment",
     "DeadLetter",
     "DeadLetterStatus",
     "DepartedOwner",

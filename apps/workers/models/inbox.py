@@ -25,7 +25,11 @@ class WorkerEvent(models.Model):
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["worker", "boot", "seq"], name="worker_event_once")
         ]
-        indexes: ClassVar = [models.Index(fields=["turn_id", "id"], name="worker_event_by_turn")]
+        indexes: ClassVar = [
+            models.Index(fields=["turn_id", "id"], name="worker_event_by_turn"),
+            # Few are messages among very many.
+            models.Index(fields=["id"], condition=models.Q(kind="message"), name="worker_message_by_id"),
+        ]
 
     def __str__(self) -> str:
         return f"{self.worker_id} {self.kind} {self.seq}"
