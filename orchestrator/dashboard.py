@@ -5,21 +5,21 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from apps import admin_display as display
 from apps.admin_base import Section, Words, list_address
+from apps.graph.models import Question, QuestionStatus
 from apps.infra.models import DeploymentStatus, ServiceDeployment
 from apps.projects.models import Task, TaskStatus
 from apps.workers.models import DeadLetter, DeadLetterStatus, Worker
 from apps.workers.models.worker import ACTIVE
+from orchestrator import dashboard_sections as tables
 
-SHOWN_ROWS = 10
+_SECTIONED = ("graph.question", "workers.worker", "projects.task", "infra.servicedeployment")
 RECENTLY = timedelta(hours=24)
 FAILED = [TaskStatus.FAILED, TaskStatus.CRASHED]
 UNFINISHED = [TaskStatus.PENDING, TaskStatus.RUNNING, TaskStatus.CANCELING]
@@ -95,10 +95,12 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
     """Add the figures and the short lists of the first page: a fixed number of queries."""
+    figures = list(_figures(request))
     return {
         **context,
         "title": _("Overview"),
-        "figures": list(_figures(request)),
+        "figures": figures,
+        "is_calm": not any(figure.count for figure in figures),
         "sections": [section for section in _sections(request) if section.rows],
     }
 
@@ -128,6 +130,11 @@ def _figures(request: HttpRequest) -> Iterator[Figure]:
     if may_view(request, "workers.worker"):
         yield _figure(
             _("Active workers"), Worker.objects, "workers_worker", "smart_toy", status__in=sorted(ACTIVE)
+        )
+    if may_view(request, "graph.question"):
+        asked = [QuestionStatus.OPEN]
+        yield _figure(
+            _("Open questions"), Question.objects, "graph_question", "contact_support", status__in=asked
         )
     if may_view(request, "infra.servicedeployment"):
         rows = ServiceDeployment.objects
@@ -175,41 +182,18 @@ def _recently() -> str:
 
 
 def _sections(request: HttpRequest) -> Iterator[Section]:
-    if may_view(request, "projects.task"):
-        unfinished = Task.objects.filter(status__in=UNFINISHED).order_by("-created_at")
-        yield _tasks(_("Unfinished tasks"), unfinished)
-    if may_view(request, "infra.servicedeployment"):
-        live = ServiceDeployment.objects.filter(status=DeploymentStatus.LIVE).order_by("-live_at")
-        yield Section(
-            title=_("Live deployments"),
-            headers=(_("Deployment"), _("URL"), _("Live since")),
-            rows=[
-                (
-                    display.link("infra_servicedeployment", row.pk, str(row)),
-                    display.outside_link(row.url),
-                    display.moment(row.live_at),
-                )
-                for row in live.defer("environment", "log_tail")[:SHOWN_ROWS]
-            ],
-        )
-    if may_view(request, "projects.task"):
-        failed = Task.objects.filter(status__in=FAILED, finished_at__gte=_recently())
-        yield _tasks(_("Failed in 24 hours"), failed.order_by("-finished_at"))
-
-
-def _tasks(title: Words, tasks: QuerySet[Task]) -> Section:
-    return Section(
-        title=title,
-        headers=(_("Task"), _("Project"), _("Status"), _("What was asked"), _("Failure"), _("Created")),
-        rows=[
-            (
-                display.link("projects_task", task.pk),
-                display.link("projects_project", task.project_id, task.project.slug),
-                display.status(task),
-                display.beginning(task.spec),
-                display.failure_word(task.failure),
-                display.moment(task.created_at),
-            )
-            for task in tasks.select_related("project")[:SHOWN_ROWS]
-        ],
-    )
+    """Return the tables in the order in which somebody should look."""
+    may_see = {model: may_view(request, model) for model in _SECTIONED}
+    failed = Task.objects.filter(status__in=FAILED, finished_at__gte=_recently()).order_by("-finished_at")
+    if may_see["graph.question"]:
+        yield tables.questions()
+    if may_see["workers.worker"]:
+        yield tables.troubles()
+    if may_see["projects.task"]:
+        yield tables.unfinished(Task.objects.filter(status__in=UNFINISHED).order_by("-created_at"))
+        yield tables.failed_tasks(failed)
+    if may_see["infra.servicedeployment"]:
+        yield tables.live_deployments()
+    if may_see["workers.worker"]:
+        yield tables.installation()
+        yield tables.queues()

@@ -2,20 +2,23 @@
 
 from datetime import timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
+import redis
 from django.contrib import admin
 from django.contrib.auth import get_user_model
 from django.db import models
 from django.test import Client
 from django.utils import timezone, translation
-from django.utils.html import escape
+from django.utils.html import escape, strip_tags
 
 from apps import admin_display
 from apps.admin_base import HistoryAdmin
 from apps.lifecycle import Lifecycle
 from apps.roles import Role
 from orchestrator.dashboard import NAVIGATION
+from orchestrator.embedded.processes import free_port
 from tests.admin_rows import (
     ENVIRONMENT_VALUE,
     MARKUP,
@@ -25,10 +28,19 @@ from tests.admin_rows import (
     failure,
     list_of,
     make_dead_letter,
+    make_question,
     operator,
     page_of,
 )
-from tests.factories import make_deployment, make_project, make_task, make_user, make_worker
+from tests.factories import (
+    make_deployment,
+    make_project,
+    make_run,
+    make_task,
+    make_turn,
+    make_user,
+    make_worker,
+)
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
@@ -36,7 +48,7 @@ MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 HISTORY = [model for model in MODELS if isinstance(admin.site._registry[model], HistoryAdmin)]
 NAMES = [model._meta.label for model in MODELS]
 #: Who may come in is an owner's business.
-PEOPLE = {"projects.User", "projects.Invitation", "knox.AuthToken"}
+PEOPLE = {"projects.User", "projects.Invitation", "projects.PersonalToken"}
 
 
 @pytest.fixture
@@ -82,7 +94,7 @@ def test_every_registered_model_has_a_row_in_the_story(client: Client) -> None:
     covered = {type(row)._meta.label for row in Story().rows()}
 
     # Tokens have a list only.
-    assert covered == set(NAMES) - {"knox.AuthToken"}
+    assert covered == set(NAMES) - {"projects.PersonalToken"}
 
 
 @pytest.mark.parametrize("page", ["add", "change", "delete"])
@@ -138,6 +150,7 @@ def test_first_page_counts_and_lists_what_matters(client: Client) -> None:
     make_task(status="failed", spec="broken one", failure=failure(), finished_at=timezone.now())
     make_worker(status="running")
     make_dead_letter()
+    make_question(run=make_run(task=make_task(status="succeeded"), status="succeeded"))
     make_deployment(status="live", url="http://127.0.0.1:21077", live_at=timezone.now())
 
     response = client.get("/admin/")
@@ -146,6 +159,7 @@ def test_first_page_counts_and_lists_what_matters(client: Client) -> None:
     assert counts == {
         "Unfinished tasks": 1,
         "Active workers": 1,
+        "Open questions": 1,
         "Live deployments": 1,
         "Open dead letters": 1,
         "Failed in 24 hours": 1,
@@ -171,13 +185,92 @@ def test_first_page_needs_the_same_queries_for_one_row_and_for_many(
     client: Client, django_assert_max_num_queries: Any
 ) -> None:
     for _ in range(12):
-        make_task(status="running")
+        make_run(task=make_task(status="running"), status="waiting", waiting_for=f"worker:{uuid4()}")
         make_deployment(status="live")
+        make_dead_letter()
+        make_question()
 
-    with django_assert_max_num_queries(12):
+    with django_assert_max_num_queries(28):
         response = client.get("/admin/")
 
     assert response.status_code == 200
+
+
+def table(response: Any, title: str) -> list[list[str]]:
+    """The rows of one table of the first page, as words."""
+    found = [section for section in response.context["sections"] if str(section.title) == title]
+    return [[strip_tags(str(cell)).strip() for cell in row] for section in found for row in section.rows]
+
+
+def test_first_page_says_what_waits_for_whom(client: Client) -> None:
+    kinds = {"question": "a person", "turn": "the agent", "verification": "the system"}
+    for kind in kinds:
+        make_run(
+            task=make_task(status="running", spec=kind), status="waiting", waiting_for=f"{kind}:{uuid4()}"
+        )
+
+    response = client.get("/admin/")
+
+    assert {row[3]: row[5] for row in table(response, "Unfinished tasks")} == kinds
+
+
+def test_first_page_asks_what_people_are_asked(client: Client) -> None:
+    question = make_question(text="Which color?")
+
+    response = client.get("/admin/")
+
+    assert table(response, "Open questions")[0][0] == "Which color?"
+    assert page_of(question) in response.content.decode()
+
+
+def test_first_page_shows_what_needs_a_look(client: Client) -> None:
+    make_dead_letter(reason="not JSON at all")
+    make_worker(status="running", verdict="stalled", verdict_since=timezone.now())
+
+    response = client.get("/admin/")
+
+    assert {row[1] for row in table(response, "Needs a look")} == {"not JSON at all", "Stalled"}
+
+
+def test_what_nobody_told_is_no_data_and_not_zero(client: Client) -> None:
+    make_turn(usage={"input_tokens": None, "output_tokens": None, "cost_usd": None})
+
+    response = client.get("/admin/")
+
+    values = {row[0]: row[1] for row in table(response, "Capacity, spend, freshness")}
+    assert values["Spent in 24 hours"] == "no data"
+    assert values["A worker's last heartbeat"] == "no data"
+    assert values["Workers"].startswith("1 of ")
+
+
+def test_spend_is_what_turns_told(client: Client) -> None:
+    for cost in (1.25, 0.5, None):
+        make_turn(usage={"input_tokens": 1_000, "output_tokens": 10, "cost_usd": cost})
+
+    response = client.get("/admin/")
+
+    values = {row[0]: row[1:] for row in table(response, "Capacity, spend, freshness")}
+    assert values["Spent in 24 hours"] == ["1.75 USD", "2 of 3 turns told what they cost; tokens: 3030"]
+
+
+def test_depth_of_queues_counts_every_priority(client: Client, settings: Any) -> None:
+    broker = redis.Redis.from_url(settings.REDIS_URL)
+    broker.rpush("graph", "one", "two")
+    broker.rpush("graph\x06\x163", "three")
+
+    response = client.get("/admin/")
+
+    broker.delete("graph", "graph\x06\x163")
+    assert ["graph", "3"] in table(response, "Queues")
+    assert ["build", "0"] in table(response, "Queues")
+
+
+def test_broker_that_does_not_answer_is_no_data(client: Client, settings: Any) -> None:
+    settings.REDIS_URL = f"redis://127.0.0.1:{free_port()}/0"
+
+    response = client.get("/admin/")
+
+    assert table(response, "Queues") == [["–", "no data"]]
 
 
 @pytest.mark.parametrize("model", MODELS, ids=NAMES)
@@ -199,7 +292,7 @@ def test_detail_pages_need_a_bounded_number_of_queries(
     story = Story()
 
     for row in story.rows():
-        with django_assert_max_num_queries(24):
+        with django_assert_max_num_queries(28):
             response = client.get(page_of(row))
 
         assert response.status_code == 200

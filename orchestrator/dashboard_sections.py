@@ -1,0 +1,215 @@
+"""The tables of the admin's first page: what waits, what broke, what is live, what there is of everything."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import F, QuerySet
+from django.utils import timezone
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from apps import admin_display as display
+from apps.admin_base import Section, Words
+from apps.graph.admin.runs import waiting_link
+from apps.graph.models import UNFINISHED as UNFINISHED_RUNS
+from apps.graph.models import Question, QuestionStatus, Run
+from apps.infra.models import DeploymentStatus, ServiceDeployment
+from apps.projects.models import Task
+from apps.workers.models import DeadLetter, DeadLetterStatus, Verdict, Worker
+from apps.workers.models.worker import ACTIVE
+from orchestrator import situation
+
+SHOWN_ROWS = 10
+DAY, WEEK = timedelta(days=1), timedelta(days=7)
+NO_DATA = _("no data")
+#: Whose move it is, by the kind of row that a run waits for; whatever is not named here is the system's.
+_MOVERS: dict[str, Words] = {
+    "question": _("a person"),
+    "turn": _("the agent"),
+    "unavailable": _("a service that does not answer"),
+}
+
+
+def unfinished(tasks: QuerySet[Task]) -> Section:
+    """Return what is under way, and what each waits for and whose move that is."""
+    shown = list(tasks.select_related("project")[:SHOWN_ROWS])
+    runs = {
+        run.task_id: run
+        for run in Run.objects.filter(task__in=shown, status__in=UNFINISHED_RUNS).order_by("pk")
+    }
+    headers = (
+        _("Task"),
+        _("Project"),
+        _("Status"),
+        _("What was asked"),
+        _("Waits for"),
+        _("Whose move"),
+        _("Since"),
+    )
+    return Section(
+        title=_("Unfinished tasks"),
+        headers=headers,
+        rows=[
+            (
+                display.link("projects_task", task.pk),
+                display.link("projects_project", task.project_id, task.project.slug),
+                display.status(task),
+                display.beginning(task.spec),
+                *_wait(runs.get(task.pk)),
+            )
+            for task in shown
+        ],
+    )
+
+
+def questions() -> Section:
+    """Return what people are asked, the most urgent first."""
+    asked = Question.objects.filter(status=QuestionStatus.OPEN).select_related("run__task__project")
+    return Section(
+        title=_("Open questions"),
+        headers=(_("Question"), _("Project"), _("Asked"), _("Until")),
+        rows=[
+            (
+                display.link("graph_question", question.pk, display.beginning(question.text)),
+                _project_of(question),
+                display.moment(question.created_at),
+                display.moment(question.deadline_at),
+            )
+            for question in asked.order_by("deadline_at")[:SHOWN_ROWS]
+        ],
+    )
+
+
+def failed_tasks(tasks: QuerySet[Task]) -> Section:
+    """Return tasks that broke or were refused."""
+    return Section(
+        title=_("Failed in 24 hours"),
+        headers=(_("Task"), _("Project"), _("Status"), _("What was asked"), _("Failure"), _("Created")),
+        rows=[
+            (
+                display.link("projects_task", task.pk),
+                display.link("projects_project", task.project_id, task.project.slug),
+                display.status(task),
+                display.beginning(task.spec),
+                display.failure_word(task.failure),
+                display.moment(task.created_at),
+            )
+            for task in tasks.select_related("project")[:SHOWN_ROWS]
+        ],
+    )
+
+
+def troubles() -> Section:
+    """Return workers that do not move and entries that nobody could read."""
+    stalled = Worker.objects.filter(status__in=ACTIVE, verdict__in=[Verdict.STALLED, Verdict.DEAD])
+    letters = DeadLetter.objects.filter(status=DeadLetterStatus.PENDING).order_by("-created_at")
+    rows: list[tuple[Any, ...]] = [
+        (
+            display.link("workers_worker", worker.pk, f"{gettext('Worker')} {str(worker.pk)[:8]}"),
+            display.label(worker.verdict, str(Verdict(worker.verdict).label)),
+            display.moment(worker.verdict_since),
+        )
+        for worker in stalled.order_by("verdict_since")[:SHOWN_ROWS]
+    ]
+    rows += [
+        (
+            display.link("workers_deadletter", letter.pk, gettext("Dead letter")),
+            display.beginning(letter.reason),
+            display.moment(letter.created_at),
+        )
+        for letter in letters.defer("payload")[:SHOWN_ROWS]
+    ]
+    return Section(title=_("Needs a look"), headers=(_("What"), _("Why"), _("Since")), rows=rows)
+
+
+def live_deployments() -> Section:
+    """Return what answers at an address."""
+    live = ServiceDeployment.objects.filter(status=DeploymentStatus.LIVE)
+    return Section(
+        title=_("Live deployments"),
+        headers=(_("Deployment"), _("URL"), _("Live since")),
+        rows=[
+            (
+                display.link("infra_servicedeployment", row.pk, str(row)),
+                display.outside_link(row.url),
+                display.moment(row.live_at),
+            )
+            for row in live.order_by(F("live_at").desc(nulls_last=True)).defer("environment", "log_tail")[
+                :SHOWN_ROWS
+            ]
+        ],
+    )
+
+
+def installation() -> Section:
+    """Return capacity, spend and freshness; what nobody told is called so, and not zero."""
+    taken, heard = situation.capacity(), situation.freshness()
+    rows = [
+        (_("Workers"), _of(taken.workers, taken.worker_limit), _waiting(taken.waiting_workers)),
+        (_("Ports"), _of(taken.ports, taken.port_limit), ""),
+        *_spent(_("Spent in 24 hours"), situation.spend(DAY)),
+        *_spent(_("Spent in 7 days"), situation.spend(WEEK)),
+        (_("Scheduler's last tick"), _age(heard.beat), display.moment(heard.beat)),
+        (_("A worker's last heartbeat"), _age(heard.heartbeat), display.moment(heard.heartbeat)),
+        (_("Last event of a task"), _age(heard.event), display.moment(heard.event)),
+    ]
+    return Section(
+        title=_("Capacity, spend, freshness"), headers=(_("What"), _("Value"), _("More")), rows=rows
+    )
+
+
+def queues() -> Section:
+    """Return how many messages wait in each queue."""
+    depths = situation.queue_depths()
+    rows = [] if depths is None else [(display.code(name), str(depth)) for name, depth in depths.items()]
+    rows = rows or [(display.NOTHING, str(NO_DATA))]
+    return Section(title=_("Queues"), headers=(_("Queue"), _("Messages that wait")), rows=rows)
+
+
+def _wait(run: Run | None) -> tuple[Any, Any, Any]:
+    if run is None or not run.waiting_for:
+        return (
+            display.NOTHING,
+            _("the system"),
+            display.moment(run.status_changed_at) if run else display.NOTHING,
+        )
+    mover = _MOVERS.get(run.waiting_for.partition(":")[0], _("the system"))
+    return waiting_link(run.waiting_for), mover, display.moment(run.status_changed_at)
+
+
+def _project_of(question: Question) -> str:
+    run: Run | None = question.run
+    if run is None:
+        return display.NOTHING
+    return display.link("projects_project", run.task.project_id, run.task.project.slug)
+
+
+def _of(taken: int, limit: int | None) -> str:
+    return (
+        str(NO_DATA)
+        if limit is None
+        else gettext("%(taken)s of %(limit)s") % {"taken": taken, "limit": limit}
+    )
+
+
+def _waiting(count: int) -> str:
+    words = ngettext("%(count)s waits for a place", "%(count)s wait for a place", count)
+    return words % {"count": count} if count else ""
+
+
+def _spent(title: Words, found: situation.Spend) -> Iterator[tuple[Any, Any, Any]]:
+    cost = str(NO_DATA) if found.cost_usd is None else f"{found.cost_usd:.2f} USD"
+    words = gettext("%(told)s of %(turns)s turns told what they cost") % {
+        "told": found.told,
+        "turns": found.turns,
+    }
+    tokens = "" if found.tokens is None else f"; {gettext('tokens')}: {found.tokens}"
+    yield title, cost, f"{words}{tokens}"
+
+
+def _age(moment: datetime | None) -> str:
+    if moment is None:
+        return str(NO_DATA)
+    age = display.seconds(max(0.0, (timezone.now() - moment).total_seconds()))
+    return gettext("%(age)s ago") % {"age": age}
