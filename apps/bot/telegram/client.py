@@ -18,7 +18,7 @@ from apps.bot.telegram.errors import (
     Refused,
     TelegramError,
 )
-from apps.bot.telegram.request import Failed, JsonRequest, Request
+from apps.bot.telegram.request import Failed, JsonRequest, Request, trust
 
 #: What concerns us; the rest is not even sent.
 ALLOWED_UPDATES: Final = ("message", "edited_message", "callback_query", "my_chat_member")
@@ -260,6 +260,7 @@ class TelegramClient:
 def _bounds(seconds: float) -> dict[str, Any]:
     return {
         "connection_pool_size": 2,
+        "httpx_kwargs": {"verify": trust()},
         "connect_timeout": seconds,
         "read_timeout": seconds,
         "write_timeout": seconds,

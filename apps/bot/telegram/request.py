@@ -6,6 +6,8 @@ log lines the people's words; neither leaves this package.
 
 import json
 import logging
+import ssl
+from functools import cache
 from typing import Any, Final
 
 import httpx
@@ -22,6 +24,12 @@ for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError)
+
+
+@cache
+def trust() -> ssl.SSLContext:
+    """Return whose certificates are believed: reading them takes a tenth of a second, so it is done once."""
+    return httpx.create_ssl_context()
 
 
 class Failed(LibraryError):
