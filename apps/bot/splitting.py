@@ -93,12 +93,12 @@ def _cut(atoms: list[_Atom], start: int, units: int) -> tuple[int, int]:
         for place in range(end - len(wanted) + 1, least, -1):
             if "".join(atom.char for atom in atoms[place : place + len(wanted)]) == wanted:
                 return place, place + len(wanted)
-    return (_between_characters(atoms, least, end),) * 2
+    return (_between_characters(atoms, start, end),) * 2
 
 
-def _between_characters(atoms: list[_Atom], least: int, end: int) -> int:
+def _between_characters(atoms: list[_Atom], start: int, end: int) -> int:
     """Return the last place that does not tear a sign from its accents, or an emoji apart."""
-    for place in range(end, max(least, 0), -1):
+    for place in range(end, start, -1):
         if not (_hangs_on(atoms[place].char) or atoms[place - 1].char == _JOINER):
             return place
     return end
