@@ -86,6 +86,12 @@ def operation(
     return cast(Callable[[F], F], made)
 
 
+def link_operation(title: Words, *, icon: str) -> Callable[[F], F]:
+    """Make a method a button of the detail page that only leads elsewhere: it asks nothing."""
+    made = decorators.action(description=title, permissions=["operate"], icon=icon)
+    return cast(Callable[[F], F], made)
+
+
 def list_operation(title: Words) -> Callable[[F], F]:
     """Make a method an action on the rows that are ticked in a list."""
     return cast(Callable[[F], F], decorators.action(description=title, permissions=["operate"]))

@@ -97,8 +97,16 @@ def test_every_registered_model_has_a_row_in_the_story(client: Client) -> None:
     assert covered == set(NAMES) - {"projects.PersonalToken"}
 
 
-@pytest.mark.parametrize("page", ["add", "change", "delete"])
-@pytest.mark.parametrize("model", HISTORY, ids=[model._meta.label for model in HISTORY])
+@pytest.mark.parametrize(
+    ("model", "page"),
+    [
+        pytest.param(model, page, id=f"{model._meta.label} {page}")
+        for model in HISTORY
+        for page in ("add", "change", "delete")
+        # Work is asked for by a form of its own.
+        if (model._meta.label, page) != ("projects.Task", "add")
+    ],
+)
 def test_history_is_changed_by_no_post(client: Client, model: type[models.Model], page: str) -> None:
     row = next(row for row in Story().rows() if isinstance(row, model))
     before = model._default_manager.filter(pk=row.pk).values().get()

@@ -12,10 +12,11 @@ from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
 from apps import admin_display as display
-from apps.admin_base import HistoryAdmin, Section, list_operation, operation, shown
+from apps.admin_base import Section, list_operation, operation, shown
 from apps.admin_columns import RowColumns
 from apps.graph import selectors, services
 from apps.graph.admin import pictures, related
+from apps.graph.admin.asking import TaskAsking
 from apps.graph.admin.questions import forms_of
 from apps.graph.admin.runs import waiting_link
 from apps.graph.models import UNFINISHED, Question, QuestionStatus, Run
@@ -24,7 +25,7 @@ from apps.projects.models import Task, TaskStatus
 
 
 @admin.register(Task)
-class TaskAdmin(RowColumns, HistoryAdmin):
+class TaskAdmin(RowColumns, TaskAsking):
     """Tasks with their timelines."""
 
     list_display = (

@@ -2,17 +2,19 @@
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
 
 from django import forms
 from django.contrib import admin
 from django.db.models import Count, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from apps import admin_display as display
-from apps.admin_base import RowAdmin, Section, operation, shown
+from apps.admin_base import RowAdmin, Section, link_operation, operation, shown
 from apps.admin_columns import RowColumns
 from apps.errors import Invalid
 from apps.projects import services, validation
@@ -85,8 +87,9 @@ class ProjectAdmin(RowColumns, RowAdmin):
     ordering = ("-created_at",)
     autocomplete_fields = ("owner",)
     actions = None
-    actions_detail = ("scaffold", "archive")
+    actions_detail = ("ask", "scaffold", "archive")
     offered: ClassVar = {
+        "ask": {ProjectStatus.DRAFT, ProjectStatus.FAILED, ProjectStatus.SCAFFOLDING, ProjectStatus.ACTIVE},
         "scaffold": {ProjectStatus.DRAFT, ProjectStatus.FAILED},
         "archive": {ProjectStatus.DRAFT, ProjectStatus.FAILED, ProjectStatus.ACTIVE},
     }
@@ -153,6 +156,18 @@ class ProjectAdmin(RowColumns, RowAdmin):
         obj.pk = services.create_project(owner_id=owner.pk, modules=modules, **words)
         obj.refresh_from_db()
 
+    @override
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
+        """Offer whoever asks as the owner."""
+        return {"owner": request.user.pk, **super().get_changeform_initial_data(request)}
+
+    @override
+    def response_add(
+        self, request: HttpRequest, obj: Project, post_url_continue: str | None = None
+    ) -> HttpResponse:
+        """Go to the project's page, where work can be asked for."""
+        return HttpResponseRedirect(self._address("change", str(obj.pk)))
+
     @shown(_("Tasks"), ordering="task_total")
     def task_count(self, project: Any) -> int:
         """Show how much was asked of it."""
@@ -184,6 +199,12 @@ class ProjectAdmin(RowColumns, RowAdmin):
         yield _tasks(row)
         yield _changes(row)
         yield _secrets(row)
+
+    @link_operation(_("Ask for work"), icon="add_task")
+    def ask(self, _request: HttpRequest, object_id: str) -> HttpResponse:
+        """Go to the form of a new task of this project."""
+        query = urlencode({"project": object_id})
+        return HttpResponseRedirect(f"{reverse('admin:projects_task_add')}?{query}")
 
     @operation(
         _("Create repository"),

@@ -291,6 +291,46 @@ def test_task_shows_where_its_run_is_and_what_it_waits_for(client: Client) -> No
     assert 'data-stop="await_worker"' in response.content.decode()
 
 
+# --- asking ---
+
+
+def test_project_leads_to_the_form_of_a_new_task(client: Client) -> None:
+    project = make_project(status=ProjectStatus.ACTIVE)
+
+    response = client.get(page_of(project, "ask"), follow=True)
+
+    form = response.context["adminform"].form
+    assert form.initial["project"] == str(project.pk)
+    assert form.initial["deploy_after"] is True
+
+
+def test_asked_task_is_started_and_shown(client: Client) -> None:
+    project = make_project(status=ProjectStatus.ACTIVE)
+
+    words = {"project": str(project.pk), "spec": "a list of cars with color", "deploy_after": "on"}
+    response = client.post(f"{list_of(Task)}add/", words)
+
+    task = Task.objects.get(project=project)
+    assert response["Location"] == page_of(task)
+    assert (task.spec, task.deploy_after, task.status) == (words["spec"], True, TaskStatus.RUNNING)
+    assert task.requested_by is not None
+    assert Run.objects.get(task=task).status == RunStatus.PENDING
+
+
+@pytest.mark.parametrize(
+    ("status", "spec", "field"), [("active", "  ", "spec"), ("archived", "a list of cars", "project")]
+)
+def test_work_that_would_be_refused_is_refused_beside_its_field(
+    client: Client, status: str, spec: str, field: str
+) -> None:
+    project = make_project(status=status)
+
+    response = client.post(f"{list_of(Task)}add/", {"project": str(project.pk), "spec": spec})
+
+    assert field in response.context["adminform"].form.errors
+    assert not Task.objects.exists()
+
+
 # --- answers ---
 
 
