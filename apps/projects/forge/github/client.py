@@ -59,6 +59,7 @@ class Client:
 
         Raises:
             OrchestratorError: of `errors.error_of`, for every other status of 300 and more.
+            ForgeUnavailable, ForgeCredentialInvalid: two tokens were refused, see `Tokens.not_accepted`.
             TokenRepositoryAbsent: the scope's repository is gone.
 
         """
@@ -114,14 +115,14 @@ class Client:
         )
 
     def _authorized(self, request: Request, scope: Scope) -> Answer:
-        for is_last in (False, True):
+        for _ in range(2):
             token = self.tokens.get(scope)
             authorized = replace(request, authorization=f"Bearer {token}")
             answer = limited_send(self.transport, self.limits, authorized)
-            if answer.status != 401 or is_last:
-                break
+            if answer.status != 401:
+                return answer
             self.tokens.forget(scope, token)
-        return answer
+        raise self.tokens.not_accepted()
 
 
 class Verbs:

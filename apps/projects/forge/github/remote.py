@@ -84,7 +84,7 @@ class Remote(Verbs):
         url = self._client.config.repository_url(repository.name)
         command = [url if argument == "{url}" else argument for argument in arguments]
         scope = self._scope(repository, permissions)
-        for is_last in (False, True):
+        for _ in range(2):
             try:
                 token = self._client.tokens.get(scope)
                 return git.run(*command, environment=self._environment(token)).output
@@ -96,11 +96,10 @@ class Remote(Verbs):
                 words = str(error.details.get("output", error.message))
                 if _REJECTED.search(words):
                     raise PushRejected(words) from error
-                if _UNAUTHORIZED.search(words) and not is_last:
-                    self._client.tokens.forget(scope, token)
-                    continue
-                raise self._meaning(repository, words) from error
-        raise base.ForgeUnavailable
+                if not _UNAUTHORIZED.search(words):
+                    raise self._meaning(repository, words) from error
+                self._client.tokens.forget(scope, token)
+        raise self._client.tokens.not_accepted()
 
     def _environment(self, token: str) -> dict[str, str]:
         origin = self._client.config.git_url
@@ -115,8 +114,6 @@ class Remote(Verbs):
         }
 
     def _meaning(self, repository: base.Repository, words: str) -> OrchestratorError:
-        if _UNAUTHORIZED.search(words):
-            return errors.credential_invalid("git was not let in")
         if _LIMITED.search(words):
             details = {"retry_after": _WAIT_SECONDS, "limit": "host"}
             return hosting.ForgeRateLimited("GitHub asks git to wait", details=details)

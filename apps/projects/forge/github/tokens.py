@@ -16,8 +16,9 @@ from cryptography.fernet import InvalidToken
 from redis import Redis
 
 from apps.encryption import cipher
-from apps.projects.forge import hosting
-from apps.projects.forge.github import store
+from apps.errors import OrchestratorError
+from apps.projects.forge import base, hosting
+from apps.projects.forge.github import errors, store
 from apps.projects.forge.github.app import App, Scope, Token
 
 #: A token is renewed so long before it ends: longer than any one use of it.
@@ -40,6 +41,9 @@ class Tokens(Protocol):
     def forget(self, scope: Scope, token: str) -> None:
         """Have the next `get` return another one than this, which the host has refused."""
 
+    def not_accepted(self) -> OrchestratorError:
+        """Return what it means that the host refused the token it was asked with after a `forget`, too."""
+
 
 class StaticToken:
     """One token for everything: a person's own, for tests against a real host.
@@ -58,6 +62,10 @@ class StaticToken:
 
     def forget(self, scope: Scope, token: str) -> None:
         """Do nothing: there is no other."""
+
+    def not_accepted(self) -> OrchestratorError:
+        """Return that the token is wrong."""
+        return errors.credential_invalid("the token")
 
 
 class SharedTokens:
@@ -104,6 +112,14 @@ class SharedTokens:
         if stored is not None and _decrypted(stored) in (None, token):
             with store.answering():
                 self._redis.eval(_DELETE_IF, 1, key, stored)
+
+    def not_accepted(self) -> OrchestratorError:
+        """Return that the host has to be asked again: it made the token a moment ago.
+
+        GitHub may answer 401 to a new token for seconds, until all of its servers know it; a wrong key of the
+        app never gets as far as a token.
+        """
+        return base.ForgeUnavailable("GitHub does not know the token yet that it has just made")
 
     def _renew(self, key: str, scope: Scope, holder: str) -> str:
         try:

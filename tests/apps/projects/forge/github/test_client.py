@@ -133,6 +133,16 @@ def test_broken_answers_are_unavailable(github, forge, repository):
     assert forge.list_secrets(repository) == frozenset()
 
 
+def test_token_that_the_host_does_not_know_everywhere_yet_is_asked_with_again(github, forge, repository):
+    forge.list_secrets(repository)
+    github.stage.fail(2, status=401, calls="GET .*/secrets")
+
+    with pytest.raises(base.ForgeUnavailable):
+        forge.list_secrets(repository)
+
+    assert forge.list_secrets(repository) == frozenset()
+
+
 def test_host_that_went_away_is_unavailable_for_git_too(connect, repository, github):
     forge = connect(api_url="http://127.0.0.1:1/api/v3")
 

@@ -239,7 +239,6 @@ def test_refused_push_has_a_meaning(words, kind):
         ),
         ("fatal: unable to access 'https://x/': Could not resolve host: x", base.ForgeUnavailable),
         ("fatal: early EOF", base.ForgeUnavailable),
-        ("fatal: Authentication failed for 'https://x/'", hosting.ForgeCredentialInvalid),
         ("The requested URL returned error: 403", hosting.ForgeForbidden),
     ],
 )

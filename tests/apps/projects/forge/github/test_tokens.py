@@ -119,13 +119,13 @@ def test_expiry_in_the_middle_of_git_is_one_renewal(github, forge, repository):
     assert calls[MINT] == 1
 
 
-def test_tokens_that_are_never_accepted_end_the_asking(github, forge, repository):
+def test_new_tokens_that_are_not_accepted_either_are_a_wait(github, forge, repository):
     github.stage.token_seconds = -1
 
-    with pytest.raises(hosting.ForgeCredentialInvalid), github.stage.counting() as calls:
+    with pytest.raises(base.ForgeUnavailable), github.stage.counting() as calls:
         forge.list_secrets(repository)
 
-    with pytest.raises(hosting.ForgeCredentialInvalid):
+    with pytest.raises(base.ForgeUnavailable):
         forge.head(repository, "main")
     assert calls[MINT] <= 2
 
