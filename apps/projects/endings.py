@@ -4,7 +4,7 @@ from typing import Final
 
 from apps.errors import Invalid, OrchestratorError, Unavailable
 from apps.failures import Ended, Failure, FailureKind
-from apps.projects.forge.base import BaseMoved, MergeConflict
+from apps.projects.forge.base import BaseMoved, MergeConflict, RepositoryTaken
 from apps.projects.forge.hosting import (
     AppNotInstalled,
     ForgeCredentialInvalid,
@@ -64,7 +64,7 @@ def is_refusal(error: OrchestratorError) -> bool:
 def _kind_of(error: OrchestratorError) -> FailureKind:
     if isinstance(error, Ended):
         return error.kind
-    if isinstance(error, PullRequestClosed | SecretRefused | WorkflowNotFound):
+    if isinstance(error, PullRequestClosed | RepositoryTaken | SecretRefused | WorkflowNotFound):
         return FailureKind.USER
     if isinstance(error, HOST_REFUSALS):
         return FailureKind.PROVIDER
