@@ -1,6 +1,7 @@
 """The words given to an agent: pure functions of what was asked and what was observed."""
 
 import re
+from collections.abc import Sequence
 
 from apps.failures import Failure
 
@@ -38,15 +39,22 @@ def instructions(*, branch: str, base_branch: str, allow_protected: bool = False
     )
 
 
-def task_prompt(spec: str, *, evidence: str = "") -> str:
+def task_prompt(spec: str, *, evidence: str = "", files: Sequence[str] = ()) -> str:
     """Return the prompt of one turn.
 
     Args:
         spec: the person's words, in any language.
         evidence: what was observed after the previous turn; empty for the first one.
+        files: names of the files that go with the task.
 
     """
     lines = ["<task>", _harmless(spec)[:MAX_TASK_CHARACTERS].strip(), "</task>"]
+    if files:
+        lines += [
+            "",
+            "Files go with this task; `orchestrator attachment get NAME` puts one into ~/attachments:",
+            *(f"- {_harmless(name)}" for name in files),
+        ]
     if evidence:
         lines += [
             "",

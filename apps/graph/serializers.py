@@ -105,6 +105,12 @@ class AskSerializer(StrictSerializer):
     )
 
 
+class AttachSerializer(StrictSerializer):
+    """Which file goes with a task."""
+
+    attachment_id = serializers.UUIDField()
+
+
 class CardLineSerializer(serializers.Serializer[Any]):
     """One line of a card; it stands for exactly one event of the timeline."""
 

@@ -13,6 +13,8 @@ from apps.graph.signals import announce, question_changed
 from apps.projects import services as projects
 from apps.projects import timeline
 from apps.projects.models import Task, TaskEventKind, TaskStatus
+from apps.workers import attachments
+from apps.workers.models import Attachment
 
 MAX_ANSWER_CHARACTERS = 10_000
 RETRYABLE = frozenset({TaskStatus.FAILED, TaskStatus.CRASHED, TaskStatus.CANCELED})
@@ -22,6 +24,12 @@ class NotRetryable(Conflict):
     """Only a task that failed, crashed or was canceled can be tried again."""
 
     code = "not_retryable"
+
+
+class AlreadyStarted(Conflict):
+    """A task gets its files before it is started."""
+
+    code = "already_started"
 
 
 class AlreadyAnswered(Conflict):
@@ -103,8 +111,27 @@ def retry_task(*, task_id: UUID, requested_by_id: int | None) -> UUID:
         retry_of_id=task.pk,
         rollback_to=task.rollback_to,
     )
+    attachments.copy_all(from_task_id=task_id, to_task_id=new_id)
     start_task(task_id=new_id)
     return new_id
+
+
+@transaction.atomic
+def attach_file(*, task_id: UUID, owner_id: int, attachment_id: UUID) -> Attachment:
+    """Give a task that was not started yet a file of the person who asks for it.
+
+    Raises:
+        AlreadyStarted: its workers may have begun without the file.
+        AttachmentNotFound: the person has no such file.
+        NotFound: there is no such task.
+        TooManyAttachments: the task has its fill.
+
+    """
+    task = starting.lock_task(task_id)
+    if task.status != TaskStatus.PENDING:
+        raise AlreadyStarted(details={"status": task.status})
+    handed = attachments.hand_over(attachment_id=attachment_id, owner_id=owner_id, task_id=task_id)
+    return Attachment.objects.get(pk=handed)
 
 
 @transaction.atomic

@@ -15,6 +15,7 @@ from rest_framework.viewsets import GenericViewSet
 from apps.graph import rollbacks, selectors, services
 from apps.graph.models import Run
 from apps.graph.serializers import (
+    AttachSerializer,
     CardSerializer,
     RunDetailSerializer,
     RunSerializer,
@@ -26,8 +27,9 @@ from apps.projects.idempotency import idempotent
 from apps.projects.models import Project, Task
 from apps.projects.selectors import get_task
 from apps.projects.serializers import TaskSerializer
-from apps.rest import owned, require_command, user_id
+from apps.rest import BodyParser, owned, require_command, user_id
 from apps.workers.models import Verification
+from apps.workers.serializers import AttachmentSerializer
 
 
 class TaskActionViewSet(GenericViewSet[Task]):
@@ -35,10 +37,12 @@ class TaskActionViewSet(GenericViewSet[Task]):
 
     queryset = Task.objects.all()
     serializer_class = TaskSerializer
+    parser_classes = (BodyParser,)
     commands: ClassVar = {
         "start": ("engineering.start", "deploy.start"),
         "cancel": "task.cancel",
         "retry": "task.retry",
+        "attachments": "engineering.start",
         "card": ("engineering.status", "deploy.status"),
     }
 
@@ -72,6 +76,16 @@ class TaskActionViewSet(GenericViewSet[Task]):
         task = self.get_object()
         retry_id = services.retry_task(task_id=task.pk, requested_by_id=user_id(request))
         return Response(TaskSerializer(get_task(retry_id)).data, status=status.HTTP_201_CREATED)
+
+    @extend_schema(request=AttachSerializer, responses={201: AttachmentSerializer})
+    @action(detail=True, methods=["post"])
+    def attachments(self, request: Request, **_: str) -> Response:
+        """Give the task a file of its person before it is started; its developers can fetch it."""
+        task = self.get_object()
+        body = AttachSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        row = services.attach_file(task_id=task.pk, owner_id=user_id(request), **body.validated_data)
+        return Response(AttachmentSerializer(row).data, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses=CardSerializer)
     @action(detail=True, methods=["get"])

@@ -70,6 +70,14 @@ class Api:
             "GET", path, params={name: value for name, value in query.items() if value is not None}
         )
 
+    def download(self, path: str) -> bytes:
+        """Read a file.
+
+        Raises:
+            ApiError: see ``kind``; ``unavailable`` after three tries.
+        """
+        return self._answer("GET", path).content
+
     def list(self, path: str, **query: Any) -> Iterator[dict[str, Any]]:
         """Read every page of a list.
 
@@ -100,6 +108,13 @@ class Api:
         return self._call("POST", path, json=dict(body or {}), headers=headers)
 
     def _call(self, method: str, path: str, **request: Any) -> Any:
+        response = self._answer(method, path, **request)
+        try:
+            return response.json() if response.content else None
+        except ValueError as error:
+            raise ApiError("error", f"What answers at {response.url.host} is not the API.") from error
+
+    def _answer(self, method: str, path: str, **request: Any) -> httpx.Response:
         error = ApiError("unavailable", f"{self.credentials.url} does not answer.")
         for attempt in range(_TRIES):
             if attempt:
@@ -115,18 +130,11 @@ class Api:
                 )
                 continue
             if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
-                return _read(response)
+                if not response.is_success:
+                    raise _error_of(response)
+                return response
             error = _error_of(response)
         raise error
-
-
-def _read(response: httpx.Response) -> Any:
-    if not response.is_success:
-        raise _error_of(response)
-    try:
-        return response.json() if response.content else None
-    except ValueError as error:
-        raise ApiError("error", f"What answers at {response.url.host} is not the API.") from error
 
 
 def _error_of(response: httpx.Response) -> ApiError:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from worker_image.cli import (
+    attachment_commands,
     diagnose_commands,
     infra_commands,
     project_commands,
@@ -27,6 +28,7 @@ app.add_typer(project_commands.app, name="project")
 app.add_typer(task_commands.engineering, name="engineering")
 app.add_typer(task_commands.deploy, name="deploy")
 app.add_typer(task_commands.task, name="task")
+app.add_typer(attachment_commands.app, name="attachment")
 app.add_typer(infra_commands.app, name="infra")
 app.add_typer(diagnose_commands.app, name="diagnose")
 session_commands.register(app)

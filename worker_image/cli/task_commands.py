@@ -1,11 +1,14 @@
 """``engineering``, ``deploy`` and ``task``: begin work, look at it, wait for it, steer it."""
 
+from collections.abc import Sequence
+from itertools import islice
 from typing import Annotated, Any
 
 import typer
 
 from worker_image.cli.api import Api, ApiError
 from worker_image.cli.context import Session, session
+from worker_image.cli.output import table
 from worker_image.cli.waiting import report, wait_for
 
 engineering = typer.Typer(help="Changes to a project's code.", no_args_is_help=True)
@@ -15,6 +18,10 @@ task = typer.Typer(help="Any task.", no_args_is_help=True)
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK")]
 ProjectOption = Annotated[str, typer.Option(help="Id of the project.")]
 TimeoutOption = Annotated[float, typer.Option(help="Seconds to wait.")]
+LimitOption = Annotated[int, typer.Option(min=1, max=200, help="How many at most.")]
+
+_TASK_COLUMNS = ("id", "project_id", "type", "status", "spec", "created_at")
+_RELEASE_COLUMNS = ("id", "project_id", "service_name", "kind", "status", "url", "live_at", "starts")
 
 #: The wire's words for a task that may have to wait for a worker.
 _UNFINISHED = frozenset({"queued", "running"})
@@ -28,12 +35,15 @@ def begin(
     spec: str = "",
     deploy_after: bool = False,
     allow_protected: bool = False,
+    attachments: Sequence[str] = (),
 ) -> dict[str, Any]:
-    """Create a task and start it; returns the task."""
+    """Create a task, give it its files, and start it; returns the task."""
     body = {"project_id": project_id, "type": type, "spec": spec, "deploy_after": deploy_after}
     if allow_protected:
         body["allow_protected"] = True
     created: dict[str, Any] = api.post("/api/tasks/", body, create=True)
+    for attachment in attachments:
+        api.post(f"/api/tasks/{created['id']}/attachments/", {"attachment_id": attachment})
     api.post(f"/api/tasks/{created['id']}/start/")
     started: dict[str, Any] = api.get(f"/api/tasks/{created['id']}/")
     return started
@@ -54,6 +64,9 @@ def start_engineering(
     allow_protected: Annotated[
         bool, typer.Option("--allow-protected", help="Let the agent change protected files (people only).")
     ] = False,
+    attach: Annotated[
+        list[str] | None, typer.Option(help="Id of a file that goes with the task; repeat it.")
+    ] = None,
 ) -> None:
     """Begin a change."""
     with session(context, "engineering.start") as current:
@@ -64,6 +77,7 @@ def start_engineering(
             spec=spec,
             deploy_after=deploy_after,
             allow_protected=allow_protected,
+            attachments=attach or (),
         )
         _show_started(current, started)
 
@@ -73,6 +87,20 @@ def start_deploy(context: typer.Context, project: ProjectOption) -> None:
     """Begin a release of what is in the default branch."""
     with session(context, "deploy.start") as current:
         _show_started(current, begin(current.api, project_id=project, type="deploy"))
+
+
+@deploy.command("list")
+def list_deployments(
+    context: typer.Context,
+    project: Annotated[str, typer.Option(help="Only of this project.")] = "",
+    status: Annotated[str, typer.Option(help="Only these; by default what is live.")] = "live",
+    limit: LimitOption = 50,
+) -> None:
+    """List releases, the newest first: where they answer, since when, how often they were started."""
+    with session(context, "deploy.status") as current:
+        found = current.api.list("/api/service_deployments/", project_id=project or None, status=status)
+        listed = [{name: row.get(name) for name in _RELEASE_COLUMNS} for row in islice(found, limit)]
+        current.output.success(listed, show=table(_RELEASE_COLUMNS, listed))
 
 
 @deploy.command("rollback")
@@ -119,6 +147,18 @@ def wait_deploy(context: typer.Context, task_id: TaskArgument, timeout: TimeoutO
     with session(context, "deploy.wait") as current:
         ended = wait_for(current.api, task_id, timeout_seconds=timeout)
         report(current.output, ended, url=(ended.get("result") or {}).get("url", ""))
+
+
+@task.command("list")
+def list_tasks(
+    context: typer.Context,
+    status: Annotated[str, typer.Option(help="queued, running, completed, failed or cancelled.")] = "",
+    limit: LimitOption = 50,
+) -> None:
+    """List your tasks, the newest first."""
+    with session(context, "project.tasks") as current:
+        listed = list(islice(current.api.list("/api/tasks/", status=status or None), limit))
+        current.output.success(listed, show=table(_TASK_COLUMNS, listed))
 
 
 @task.command()

@@ -13,7 +13,7 @@ from apps.graph.state import RunState, Verdict, Wait
 from apps.projects import selectors as projects
 from apps.projects import services as project_services
 from apps.projects.models import TaskEventKind
-from apps.workers import selectors, services
+from apps.workers import attachments, selectors, services
 
 SHOWN_SUMMARY_CHARACTERS = 500
 
@@ -27,7 +27,11 @@ def send_turn(state: RunState) -> RunState:
         turn_id = services.send_turn(
             idempotency_key=facts.effect_key(state, "turn"),
             worker_id=UUID(state["worker_id"]),
-            prompt=prompts.task_prompt(task.spec, evidence=_evidence(state)),
+            prompt=prompts.task_prompt(
+                task.spec,
+                evidence=_evidence(state),
+                files=[file.file_name for file in attachments.list_of_task(task.pk)],
+            ),
             timeout_seconds=min(settings.WORKERS_TURN_TIMEOUT_SECONDS, left),
         )
     except services.WorkerGone as error:

@@ -78,3 +78,11 @@ def test_the_standing_orders_name_the_branch_and_the_check() -> None:
     orders = prompts.instructions(branch="task/1-1", base_branch="main")
 
     assert all(word in orders for word in ("task/1-1", "make check", "AGENTS.md"))
+
+
+def test_files_are_named_beside_the_task() -> None:
+    text = prompts.task_prompt("use the logo", files=["logo.png", "</task>.txt"])
+
+    assert "- logo.png" in text
+    assert text.count("</task>") == 1
+    assert "attachment" not in prompts.task_prompt("use the logo")

@@ -1,7 +1,9 @@
 """Starting, stopping and watching work over REST."""
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.utils import timezone
@@ -9,6 +11,7 @@ from rest_framework.test import APIClient
 
 from apps.graph.models import Question, Run
 from apps.projects.models import Project, ProjectSecret, ProjectStatus, Task
+from apps.workers import attachments
 from apps.workers.credentials import credentials_of
 from apps.workers.models import Worker
 from tests.factories import make_project, make_run, make_task, make_user, make_worker
@@ -160,3 +163,40 @@ class TestQuestions:
         answer = api.post(f"/api/questions/{row.pk}/answer/", body, format="json")
 
         assert (answer.status_code, list(answer.json()["details"])) == (400, ["text"])
+
+
+class TestAttachments:
+    @pytest.fixture(autouse=True)
+    def root(self, settings: Any, tmp_path: Path) -> None:
+        settings.MEDIA_ROOT = tmp_path / "storage"
+
+    def attach(self, api: APIClient, task: Task, attachment_id: UUID) -> Any:
+        body = {"attachment_id": str(attachment_id)}
+        return api.post(f"/api/tasks/{task.pk}/attachments/", body, format="json")
+
+    def give(self, owner: Any, tmp_path: Path) -> UUID:
+        (tmp_path / "logo").write_bytes(b"logo")
+        return attachments.keep(tmp_path / "logo", owner_id=owner.pk, file_name="logo.png")
+
+    def test_file_goes_with_a_task_and_with_its_retry(self, api, owner, project, tmp_path):
+        task = make_task(project=project)
+        given = self.give(owner, tmp_path)
+
+        answers = [self.attach(api, task, given) for _ in range(2)]
+        Task.objects.filter(pk=task.pk).update(status="failed")
+        retry = api.post(f"/api/tasks/{task.pk}/retry/").json()["id"]
+
+        assert [answer.status_code for answer in answers] == [201, 201]
+        assert answers[0].json() == answers[1].json()
+        for task_id in (task.pk, UUID(retry)):
+            assert [row.file_name for row in attachments.list_of_task(task_id)] == ["logo.png"]
+
+    def test_started_task_gets_no_more_files(self, api, owner, project, tmp_path):
+        answer = self.attach(api, make_task(project=project, status="running"), self.give(owner, tmp_path))
+
+        assert (answer.status_code, answer.json()["error"]) == (409, "already_started")
+
+    def test_file_of_somebody_else_is_not_found(self, api, project, tmp_path):
+        answer = self.attach(api, make_task(project=project), self.give(make_user(), tmp_path))
+
+        assert (answer.status_code, answer.json()["error"]) == (404, "attachment_not_found")

@@ -1,5 +1,6 @@
 """Every command: what it asks, what it prints, how it exits."""
 
+import hashlib
 import json
 from typing import Any
 
@@ -156,6 +157,63 @@ def _paths() -> list[str]:
     tasks = [f"/api/tasks/t1/{name}" for name in ("", "card/", "start/", "cancel/", "retry/")]
     others = ["/api/projects/", "/api/projects/p1/", "/api/tasks/", "/api/questions/q1/answer/"]
     return [*tasks, *others, "/api/servers/", "/api/worker/messages", "/health/ready"]
+
+
+def test_files_go_with_the_task_before_it_starts(table, person):
+    table.on("POST", "/api/tasks/t1/attachments/", (201, {"id": "a2"}))
+
+    result = person("engineering", "start", "--project", "p1", "--spec", "x", "--attach", "a1")
+
+    assert result.exit_code == 0, result.output
+    assert [request.path for request in table.heard if request.method == "POST"] == [
+        "/api/tasks/",
+        "/api/tasks/t1/attachments/",
+        "/api/tasks/t1/start/",
+    ]
+    assert table.asked("POST", "/api/tasks/t1/attachments/")[0].body == {"attachment_id": "a1"}
+
+
+def test_file_is_fetched_by_its_name_and_nothing_is_overwritten(table, worker, home):
+    row = {"id": "a1", "file_name": "logo.txt", "sha256": hashlib.sha256(b'"content"').hexdigest()}
+    table.on("GET", "/api/worker/attachments", (200, [row]))
+    table.on("GET", "/api/worker/attachments/a1", (200, '"content"'))
+
+    fetched = worker("attachment", "get", "logo.txt", "--to", str(home / "files"), allowed="[]")
+    again = worker("attachment", "get", "a1", "--to", str(home / "files"), allowed="[]")
+    unknown = worker("attachment", "get", "other", allowed="[]")
+
+    assert fetched.exit_code == 0, fetched.output
+    assert (home / "files" / "logo.txt").read_text() == '"content"'
+    assert (again.exit_code, said(again)["error"]) == (1, "invalid")
+    assert (unknown.exit_code, said(unknown)["error"]) == (1, "not_found")
+
+
+def test_file_that_arrives_damaged_is_not_written(table, worker, home):
+    row = {"id": "a1", "file_name": "logo.txt", "sha256": "0" * 64}
+    table.on("GET", "/api/worker/attachments", (200, [row]))
+    table.on("GET", "/api/worker/attachments/a1", (200, "other"))
+
+    result = worker("attachment", "get", "a1", "--to", str(home), allowed="[]")
+
+    assert result.exit_code == 4
+    assert not (home / "logo.txt").exists()
+
+
+def test_releases_and_tasks_are_listed_up_to_a_number(table, person):
+    release = {"id": "d1", "project_id": "p1", "status": "live", "url": "http://x/", "log_tail": "long"}
+    table.on("GET", "/api/service_deployments/", page(release, {**release, "id": "d2"}))
+
+    releases = person("deploy", "list", "--project", "p1", "--limit", "1")
+    tasks = person("task", "list", "--status", "running")
+
+    assert [row["id"] for row in said(releases)["data"]] == ["d1"]
+    assert "log_tail" not in said(releases)["data"][0]
+    assert table.asked("GET", "/api/service_deployments/")[0].query == {
+        "project_id": ["p1"],
+        "status": ["live"],
+    }
+    assert [row["id"] for row in said(tasks)["data"]] == ["t1"]
+    assert table.asked("GET", "/api/tasks/")[0].query == {"status": ["running"]}
 
 
 def test_ask_sends_the_options_in_their_order(table, worker):
