@@ -16,7 +16,9 @@ from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 
+from apps.bot import tasks
 from apps.bot.models import Chat, Delivery, DeliveryKind, DeliveryStatus
+from apps.enqueue import enqueue
 from apps.errors import Invalid, NotFound
 
 #: Telegram's own bound.
@@ -112,6 +114,7 @@ def show_card(chat: Chat, text: str, *, key: str, buttons: Buttons = ()) -> Deli
             attempts=0,
         )
         Delivery.try_transition(card.pk, to=DeliveryStatus.PENDING, expect=_SETTLED, failure=None)
+        enqueue(tasks.deliver, chat_id=chat.pk)
     return card.reload()
 
 
@@ -164,10 +167,12 @@ _SETTLED = (DeliveryStatus.SENT, DeliveryStatus.FAILED, DeliveryStatus.DROPPED)
 
 
 def _owe(chat: Chat, kind: DeliveryKind, key: str, payload: dict[str, Any], seconds: int) -> Delivery:
-    row, _ = Delivery.objects.get_or_create(
+    row, is_new = Delivery.objects.get_or_create(
         idempotency_key=key,
         defaults={"chat": chat, "kind": kind, "payload": payload, "deadline_at": _after(seconds)},
     )
+    if is_new:
+        enqueue(tasks.deliver, chat_id=chat.pk)
     return row
 
 
