@@ -9,3 +9,9 @@ class BotConfig(AppConfig):
     name = "apps.bot"
     label = "bot"
     verbose_name = "Bot"
+
+    def ready(self) -> None:
+        """Listen to the facts that the apps below announce."""
+        from apps.bot import receivers
+
+        receivers.connect()

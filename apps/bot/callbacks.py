@@ -111,6 +111,12 @@ def claim(data: str, *, chat: Chat, user: User | None) -> Callback:
     return row
 
 
+def action_of(data: str) -> str:
+    """Return what a button does; empty if it is none of ours."""
+    rows = Callback.objects.filter(token_sha256=_digest(data))
+    return rows.values_list("action", flat=True).first() or ""
+
+
 def use(row: Callback) -> None:
     """Note that a button did what it is for."""
     Callback.objects.filter(pk=row.pk).update(used_at=timezone.now())

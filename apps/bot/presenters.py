@@ -52,6 +52,11 @@ def name(words: object, limit: int = _LONGEST_NAME) -> str:
     return text(line)
 
 
+def plain(markup: str) -> str:
+    """Return a text of ours without its markup, for where Telegram takes none."""
+    return html.unescape(re.sub(r"<[^<>]*>", "", markup))
+
+
 def bold(words: object) -> str:
     """Return a name in bold."""
     return f"<b>{name(words)}</b>"

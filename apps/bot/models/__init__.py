@@ -4,11 +4,11 @@ from apps.bot.models.callback import Action, Callback
 from apps.bot.models.card import LiveCard
 from apps.bot.models.chat import Chat, ChatStatus
 from apps.bot.models.conversation import (
-    Attachment,
-    AttachmentStatus,
+    ChatFile,
     ChatMessage,
     ChatMessageStatus,
     Conversation,
+    FileStatus,
 )
 from apps.bot.models.delivery import Delivery, DeliveryKind, DeliveryStatus, SendGate
 from apps.bot.models.dialog import Dialog, DialogKind
@@ -17,10 +17,9 @@ from apps.bot.models.update import ProcessedUpdate
 
 __all__ = [
     "Action",
-    "Attachment",
-    "AttachmentStatus",
     "Callback",
     "Chat",
+    "ChatFile",
     "ChatMessage",
     "ChatMessageStatus",
     "ChatStatus",
@@ -30,6 +29,7 @@ __all__ = [
     "DeliveryStatus",
     "Dialog",
     "DialogKind",
+    "FileStatus",
     "LiveCard",
     "ProcessedUpdate",
     "SendGate",

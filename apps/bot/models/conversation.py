@@ -83,7 +83,7 @@ class ChatMessage(Lifecycle):
         return self.idempotency_key
 
 
-class AttachmentStatus(models.TextChoices):
+class FileStatus(models.TextChoices):
     """Whether a file is with us."""
 
     PENDING = "pending", _("Pending")
@@ -91,34 +91,31 @@ class AttachmentStatus(models.TextChoices):
     REFUSED = "refused", _("Refused")  # too large, or gone at Telegram
 
 
-class Attachment(Lifecycle):
-    """A file that came with a message; its content lies in the storage under its digest."""
+class ChatFile(Lifecycle):
+    """A file that came with a message, on its way from Telegram to the Product Owner's attachments."""
 
     TRANSITIONS: ClassVar = transitions(
         {
-            AttachmentStatus.PENDING: [AttachmentStatus.STORED, AttachmentStatus.REFUSED],
-            AttachmentStatus.STORED: [],
-            AttachmentStatus.REFUSED: [],
+            FileStatus.PENDING: [FileStatus.STORED, FileStatus.REFUSED],
+            FileStatus.STORED: [],
+            FileStatus.REFUSED: [],
         }
     )
 
-    message = models.ForeignKey(ChatMessage, on_delete=models.CASCADE, related_name="attachments")
+    message = models.ForeignKey(ChatMessage, on_delete=models.CASCADE, related_name="files")
     kind = models.CharField(max_length=20)
     file_id = models.CharField(max_length=300, help_text="Under which Telegram hands it out.")
     file_name = models.CharField(max_length=200, blank=True)
     mime_type = models.CharField(max_length=100, blank=True)
-    status = models.CharField(
-        max_length=20, choices=AttachmentStatus.choices, default=AttachmentStatus.PENDING
-    )
+    status = models.CharField(max_length=20, choices=FileStatus.choices, default=FileStatus.PENDING)
     size_bytes = models.PositiveIntegerField(null=True, blank=True)
-    sha256 = models.CharField(max_length=64, blank=True)
-    name = models.CharField(max_length=200, blank=True, help_text="In the storage.")
+    attachment_id = models.UUIDField(null=True, blank=True, help_text="Under which the workers get it.")
     reason = models.CharField(max_length=60, blank=True, help_text="Why it was refused.")
     attempts = models.PositiveSmallIntegerField(default=0)
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
-        constraints: ClassVar = [status_check(AttachmentStatus, name="attachment_status_known")]
+        constraints: ClassVar = [status_check(FileStatus, name="chat_file_status_known")]
 
     def __str__(self) -> str:
         return self.file_name or self.kind

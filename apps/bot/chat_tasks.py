@@ -1,0 +1,51 @@
+"""The Celery tasks of conversations, cards and questions: thin, by id, repeatable."""
+
+from uuid import UUID
+
+from celery import shared_task
+
+from apps.bot import cards, composition, conversation, conversing, questions, tidying
+from apps.enqueue import enqueue
+
+
+class _Telegram:
+    """Our bot at Telegram; the connection is made by the first file."""
+
+    def fetch_file(self, file_id: str, *, max_bytes: int) -> bytes:
+        return composition.get_client().fetch_file(file_id, max_bytes=max_bytes)
+
+
+@shared_task(name="bot.converse")
+def converse(*, user_id: int) -> None:
+    """Lead a person's conversation on."""
+    conversing.converse(user_id=user_id, downloads=_Telegram())
+
+
+@shared_task(name="bot.draw_card")
+def draw_card(*, task_id: str) -> None:
+    """Show how far a task is."""
+    cards.draw(task_id=UUID(task_id))
+
+
+@shared_task(name="bot.show_question")
+def show_question(*, question_id: str) -> None:
+    """Show a question, or what became of it, and hand its answer over."""
+    questions.show(UUID(question_id))
+    conversation.hear_answer(UUID(question_id), wake=converse)
+
+
+@shared_task(name="periodic.sweep_chats")
+def sweep_chats() -> None:
+    """Enqueue whatever a lost message left behind, and what is silent for too long."""
+    for user_id in tidying.find_conversations():
+        enqueue(converse, user_id=user_id)
+    for task_id in cards.find_due():
+        enqueue(draw_card, task_id=str(task_id))
+    for question_id in tidying.find_questions():
+        enqueue(show_question, question_id=str(question_id))
+
+
+@shared_task(name="periodic.tidy_chats")
+def tidy_chats() -> None:
+    """Delete what cannot be used any more."""
+    tidying.forget_old()

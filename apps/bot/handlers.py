@@ -1,0 +1,124 @@
+"""What happens to an update: exactly once, with all its effects, or not at all.
+
+The row of the update is written in the transaction of everything that it
+causes. What Telegram has to be asked is asked before.
+"""
+
+import logging
+import traceback
+from collections.abc import Mapping
+from typing import Any, Final
+
+from django.db import InterfaceError, OperationalError, transaction
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+
+from apps.bot import access, outbox, reach, routing, troubles
+from apps.bot import presenters as words
+from apps.bot.incoming import Incoming, Kind, parse
+from apps.bot.models import Chat, ProcessedUpdate
+from apps.bot.talk import Talk
+from apps.errors import OrchestratorError
+from apps.telegram import BotResult
+
+logger = logging.getLogger(__name__)
+
+MAX_ATTEMPTS: Final = 3
+
+
+def handle(update: Mapping[str, Any]) -> None:
+    """Handle an update of Telegram; one that was handled before changes nothing.
+
+    An update that fails three times is given up: the person is told, operators
+    see it, and it is remembered by the type and the place of its error.
+
+    Args:
+        update: as Telegram sends it.
+
+    Raises:
+        DatabaseError: the database does not answer; nothing was done, and the same update is wanted again.
+        ValueError: this is no update.
+
+    """
+    incoming = parse(update)
+    while not _is_finished(incoming.update_id):
+        try:
+            bots = routing.ask_telegram(incoming)
+            with transaction.atomic():
+                if _claim(incoming.update_id):
+                    _receive(incoming, bots)
+                    ProcessedUpdate.objects.filter(pk=incoming.update_id).update(finished_at=timezone.now())
+        except (OperationalError, InterfaceError):
+            raise
+        except Exception as error:
+            _note_failure(incoming, error)
+
+
+def _is_finished(update_id: int) -> bool:
+    return ProcessedUpdate.objects.filter(pk=update_id, finished_at__isnull=False).exists()
+
+
+def _claim(update_id: int) -> bool:
+    """Lock the row of an update; returns whether it is still to be handled."""
+    row, _is_new = ProcessedUpdate.objects.select_for_update().get_or_create(pk=update_id)
+    return row.finished_at is None
+
+
+def _receive(incoming: Incoming, bots: Mapping[str, BotResult]) -> None:
+    if incoming.kind == Kind.OTHER or not incoming.chat_id:
+        return
+    if incoming.kind == Kind.LEFT:
+        access.part(incoming)
+        return
+    chat, user = access.meet(incoming)
+    talk = Talk(incoming=incoming, chat=chat, user=user, bots=bots)
+    with translation.override(chat.language):
+        try:
+            # A refusal undoes what was begun, and is told.
+            with transaction.atomic():
+                routing.route(talk)
+        except OrchestratorError as error:
+            _refuse(talk, error)
+
+
+def _refuse(talk: Talk, error: OrchestratorError) -> None:
+    told = words.refusal(error)
+    if talk.incoming.kind == Kind.TAP:
+        talk.answer_tap(words.plain(told), is_alert=True)
+    else:
+        talk.say(told, part="refusal")
+
+
+def _note_failure(incoming: Incoming, error: Exception) -> None:
+    """Remember the type and the place of an error, never its words: they may quote what was written."""
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    failure = {"type": type(error).__name__, "where": f"{where.name}:{where.lineno}"}
+    logger.error("Update %s failed: %s in %s", incoming.update_id, failure["type"], failure["where"])
+    with transaction.atomic():
+        if not _claim(incoming.update_id):
+            return
+        row = ProcessedUpdate.objects.get(pk=incoming.update_id)
+        is_last = row.attempts + 1 >= MAX_ATTEMPTS
+        ProcessedUpdate.objects.filter(pk=row.pk).update(
+            attempts=row.attempts + 1, failure=failure, finished_at=timezone.now() if is_last else None
+        )
+        if is_last:
+            _give_up(incoming, failure)
+
+
+def _give_up(incoming: Incoming, failure: Mapping[str, str]) -> None:
+    chat = Chat.objects.filter(telegram_id=incoming.chat_id).first()
+    troubles.report(
+        key=f"update:{failure['type']}:{failure['where']}",
+        code="update_given_up",
+        message=f"An update could not be handled: {failure['type']} in {failure['where']}.",
+        chat=chat,
+    )
+    if chat is None or not chat.is_reachable:
+        return
+    with translation.override(chat.language):
+        text = _("Something went wrong with us, and your message was not handled. An operator can see it.")
+        outbox.send_text(chat, text, key=f"update:{incoming.update_id}:given_up")
+        for operator in reach.operator_chats():
+            note = _("An update could not be handled: %(type)s.") % {"type": words.code(failure["type"])}
+            outbox.send_text(operator, note, key=f"update:{incoming.update_id}:operator:{operator.pk}")

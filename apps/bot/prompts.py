@@ -1,0 +1,66 @@
+"""What a Product Owner is told of its person's messages, and its words as messages; pure."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from apps.bot import presenters as words
+
+#: Of one turn; what does not fit waits for the next one.
+MAX_CHARACTERS: Final = 60_000
+_BLOCK = re.compile(r"```(?:[\w+-]*\n)?(.*?)```", re.DOTALL)
+_INLINE = re.compile(r"`([^`\n]+)`")
+_BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """One message, with what became of its files."""
+
+    text: str
+    stored: tuple[tuple[str, str], ...] = ()  # id, name
+    missing: tuple[str, ...] = ()  # names
+
+    @property
+    def prompt(self) -> str:
+        """Return what the Product Owner reads of it."""
+        lines = [self.text] if self.text else []
+        lines += [f"[Attached file {words_of(name)}; its id is {row_id}]" for row_id, name in self.stored]
+        lines += [f"[A file {words_of(name)} was sent and could not be taken over]" for name in self.missing]
+        return "\n".join(lines)
+
+
+def words_of(name: str) -> str:
+    """Return a file's name as one quoted word."""
+    return repr(" ".join(name.split())[:120])
+
+
+def how_many(messages: Sequence[Said]) -> int:
+    """Return how many of some messages go into one turn; at least one."""
+    used = 0
+    for index, message in enumerate(messages):
+        used += len(message.prompt) + 2
+        if used > MAX_CHARACTERS and index:
+            return index
+    return len(messages)
+
+
+def join(messages: Sequence[Said]) -> str:
+    """Return the prompt of one turn."""
+    return "\n\n".join(filter(None, (message.prompt for message in messages)))
+
+
+def agent_html(text: str) -> str:
+    """Return an agent's words as Telegram's HTML: of markup only code and bold are kept."""
+    parts = []
+    position = 0
+    for block in _BLOCK.finditer(text):
+        parts += [_line_html(text[position : block.start()]), f"<pre>{words.text(block[1].strip())}</pre>"]
+        position = block.end()
+    return "".join([*parts, _line_html(text[position:])])
+
+
+def _line_html(text: str) -> str:
+    escaped = _INLINE.sub(r"<code>\1</code>", words.text(text))
+    return _BOLD.sub(r"<b>\1</b>", escaped) if "<code>" not in escaped else escaped

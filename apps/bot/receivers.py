@@ -1,0 +1,58 @@
+"""Facts from the apps below become looks at conversations, cards and questions; hints only."""
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.db.models import Q
+
+from apps.bot import chat_tasks
+from apps.bot.models import ChatStatus, Conversation
+from apps.enqueue import enqueue
+from apps.graph.signals import question_changed
+from apps.projects.models import Task
+from apps.projects.signals import task_changed
+from apps.workers import messages
+from apps.workers.signals import turn_changed, worker_spoke
+
+
+def connect() -> None:
+    """Connect the receivers."""
+    task_changed.connect(on_task, dispatch_uid="bot.task")
+    turn_changed.connect(on_turn, dispatch_uid="bot.turn")
+    worker_spoke.connect(on_words, dispatch_uid="bot.words")
+    question_changed.connect(on_question, dispatch_uid="bot.question")
+
+
+def on_task(*, task_id: UUID, **_: Any) -> None:
+    """Have the card of a task drawn again, if anybody looks at it."""
+    if not settings.TELEGRAM_BOT_TOKEN:
+        return
+    reachable = Q(project__owner__chats__status=ChatStatus.ACTIVE) | Q(
+        requested_by__chats__status=ChatStatus.ACTIVE
+    )
+    if Task.objects.filter(reachable, pk=task_id).exists():
+        enqueue(chat_tasks.draw_card, task_id=str(task_id))
+
+
+def on_turn(*, turn_id: UUID, **_: Any) -> None:
+    """Lead the conversation on whose turn it is."""
+    if not settings.TELEGRAM_BOT_TOKEN:
+        return
+    for user_id in Conversation.objects.filter(turn_id=turn_id).values_list("pk", flat=True):
+        enqueue(chat_tasks.converse, user_id=user_id)
+
+
+def on_words(*, message_id: int, **_: Any) -> None:
+    """Have a worker's words passed on."""
+    if not settings.TELEGRAM_BOT_TOKEN:
+        return
+    said = messages.find_message(message_id)
+    if said is not None and Conversation.objects.filter(pk=said.owner_id).exists():
+        enqueue(chat_tasks.converse, user_id=said.owner_id)
+
+
+def on_question(*, question_id: UUID, **_: Any) -> None:
+    """Have a question shown, or what became of it."""
+    if settings.TELEGRAM_BOT_TOKEN:
+        enqueue(chat_tasks.show_question, question_id=str(question_id))
