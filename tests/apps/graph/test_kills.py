@@ -20,8 +20,9 @@ from apps.graph import executor, services
 from apps.graph.models import Run, RunStatus
 from apps.graph.starting import lock_task
 from apps.infra.models import ServiceDeployment
-from apps.projects.models import MergeRequest, Task, TaskEvent, TaskStatus
+from apps.projects.models import Dispatch, MergeRequest, Task, TaskEvent, TaskStatus
 from apps.workers.models import Turn, Verification, Worker
+from tests.apps.graph.test_deploy_workflow import Site, make_ssh
 from tests.apps.graph.test_executor import HAPPY_EVENTS
 from tests.apps.graph.world import World
 from tests.factories import make_server
@@ -110,6 +111,23 @@ def test_deaths_at_the_statements_of_a_whole_run_lose_and_repeat_nothing() -> No
         assert model.objects.count() == 1
     assert Task.objects.filter(follows=world.task).count() == 1
     assert Run.objects.count() == 2
+
+
+def test_deaths_at_the_statements_of_a_deployment_at_the_git_host_start_and_release_it_once() -> None:
+    make_ssh()
+    site = Site()
+    deaths = 0
+
+    while site.run.status not in Run.final_statuses():
+        deaths += run_gauntlet(site.run.pk, stride=1)
+        if site.run.status == RunStatus.WAITING:
+            site.move()
+
+    assert deaths > 50
+    assert site.task.reload().status == TaskStatus.SUCCEEDED
+    beginning = ["acknowledged", "port_allocated", "workflow_started", "workflow_finished"]
+    assert site.events() == [*beginning, "smoke_passed", "deployed", "succeeded"]
+    assert (Dispatch.objects.count(), ServiceDeployment.objects.count()) == (1, 1)
 
 
 def test_deaths_during_a_cancel_still_end_it_once() -> None:

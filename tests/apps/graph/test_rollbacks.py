@@ -1,14 +1,17 @@
 """Going back: to the release before the live one, or to a named one, whichever way a project is deployed."""
 
+import re
 from datetime import timedelta
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.graph import rollbacks, services
 from apps.infra.models import DeploymentStatus, ServiceDeployment
 from apps.projects.models import Project, Task
+from tests.admin_rows import operator, page_of
 from tests.apps.graph.test_deploy_workflow import Site, make_ssh
 from tests.apps.graph.world import World, make_deploy_world
 from tests.factories import make_sha, make_user
@@ -147,3 +150,19 @@ def test_only_the_owner_goes_back(world: World) -> None:
 
     assert [answer.status_code for answer in answers] == [404, 201]
     assert answers[1].json()["rollback_to"] is not None
+
+
+def test_an_operator_goes_back_from_the_page_of_a_release(world: World) -> None:
+    first, live = ServiceDeployment.objects.order_by("created_at")
+    client, person = Client(), operator()
+    client.force_login(person)
+    page = client.get(page_of(live)).content.decode()
+    (action,) = set(re.findall(r'"(/[^"]*rollback[^"]*)"', page))
+
+    asked = client.get(action)
+    answer = client.post(action, {"_form_submitted": "True"})
+
+    task = Task.objects.latest("created_at")
+    assert (asked.status_code, answer.status_code) == (200, 302)
+    assert (task.type, task.rollback_to, task.requested_by) == ("deploy", first.pk, person)
+    assert answer["Location"] == page_of(task)
