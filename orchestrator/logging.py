@@ -91,7 +91,15 @@ def logging_config(*, log_format: str, level: str) -> dict[str, Any]:
         if log_format == "console"
         else structlog.processors.JSONRenderer(ensure_ascii=False)
     )
-    quiet: Iterable[str] = ("httpx", "httpcore", "asyncio", "django.request", "django_structlog", "copier")
+    quiet: Iterable[str] = (
+        "httpx",
+        "httpcore",
+        "asyncio",
+        "django.request",
+        "django_structlog",
+        "copier",
+        "urllib3",
+    )
     return {
         "version": 1,
         "disable_existing_loggers": False,

@@ -54,6 +54,8 @@ HEALTH_STEPS: Final = re.compile(r"\b(activate|deploy|start|health\w*|smoke)\b",
 UNHEALTHY_WORDS: Final = re.compile(r"\bnot healthy:|did not stay healthy|\bunhealthy\b", re.I)
 #: The release that served until now does not come up again: then it is not the new code.
 BOTH_WORDS: Final = "the release before is not healthy either"
+#: A server keeps three releases.
+GONE_WORDS: Final = "is not on the server"
 #: Words by which a step says that it was not the code after all.
 ELSEWHERE_WORDS: Final = re.compile(
     r"could not resolve host|temporary failure in name resolution|network is unreachable|"
@@ -83,6 +85,8 @@ def fault_of_workflow(code: str, log: dict[str, str] | None) -> Fault:
     if log is None:
         return Fault.ELSEWHERE
     step, words = log["step"], log["excerpt"]
+    if GONE_WORDS in words:
+        return Fault.PERSON
     if CODE_STEPS.search(step):
         return Fault.ELSEWHERE if ELSEWHERE_WORDS.search(words) else Fault.CODE
     is_unhealthy = HEALTH_STEPS.search(step) and UNHEALTHY_WORDS.search(words) and BOTH_WORDS not in words
@@ -105,4 +109,7 @@ def failure_of_workflow(outcome: DispatchOutcome) -> tuple[Failure, Fault]:
         retryable=True,
     )
     fault = fault_of_workflow(failure.code, outcome.log)
+    if fault is Fault.PERSON and failure.code == "workflow_failed":
+        gone = "The server does not keep this release any more: choose a newer one, or deploy again."
+        failure = replace(failure, code="release_gone", kind=FailureKind.USER, message=gone)
     return with_fault(failure, fault), fault

@@ -20,7 +20,7 @@ from apps.lifecycle import IllegalTransition
 from apps.projects import dispatch_errors as ends
 from apps.projects import dispatch_secrets, polling
 from apps.projects.dispatch_results import read_log, read_result
-from apps.projects.forge.base import BranchNotFound
+from apps.projects.forge.base import BranchNotFound, RepositoryNotFound, RepositoryTaken
 from apps.projects.forge.hosting import (
     DispatchSpec,
     ForgeRateLimited,
@@ -45,6 +45,8 @@ UNFINISHED: Final = (
 )
 _NOT_SEEN: Final = (DispatchStatus.PENDING, DispatchStatus.DISPATCHING)
 _AT_WORK: Final = (DispatchStatus.DISPATCHING, DispatchStatus.RUNNING)
+#: With its repository a run is gone, too.
+_GONE: Final = (ends.DispatchEnded, RunNotFound, RepositoryNotFound, RepositoryTaken)
 #: A run that was accepted is waited for so long; one of which nobody knows, less.
 APPEARANCE: Final = timedelta(minutes=3)
 UNKNOWN_APPEARANCE: Final = timedelta(seconds=45)
@@ -80,7 +82,7 @@ def reconcile_dispatch(*, dispatch_id: UUID, tools: Tools) -> bool:
     except Unavailable as error:
         return _wait(row, error, tools)
     except OrchestratorError as error:
-        if _may_be_at_work(row) and not isinstance(error, ends.DispatchEnded | RunNotFound):
+        if _may_be_at_work(row) and not isinstance(error, _GONE):
             # Its end is not proven: the fence stays, and the host is asked again.
             return _wait(row, error, tools)
         _finish(row, DispatchStatus.FAILED, tools, error=error)

@@ -4,7 +4,7 @@ from typing import Final
 
 from apps.errors import Invalid, OrchestratorError, Unavailable
 from apps.failures import Ended, Failure, FailureKind
-from apps.projects.forge.base import BaseMoved, MergeConflict, RepositoryTaken
+from apps.projects.forge.base import BaseMoved, MergeConflict, RepositoryNotFound, RepositoryTaken
 from apps.projects.forge.hosting import (
     AppNotInstalled,
     ForgeCredentialInvalid,
@@ -26,6 +26,14 @@ HOST_REFUSALS: Final = (
     ForgeCredentialInvalid,
     AppNotInstalled,
     OrganisationNotFound,
+)
+#: Somebody has to do something at the git host, or give another value.
+_FOR_A_PERSON: Final = (
+    PullRequestClosed,
+    RepositoryNotFound,
+    RepositoryTaken,
+    SecretRefused,
+    WorkflowNotFound,
 )
 _ENDS_OF_THE_CHANGE: Final = (
     Invalid,
@@ -64,7 +72,7 @@ def is_refusal(error: OrchestratorError) -> bool:
 def _kind_of(error: OrchestratorError) -> FailureKind:
     if isinstance(error, Ended):
         return error.kind
-    if isinstance(error, PullRequestClosed | RepositoryTaken | SecretRefused | WorkflowNotFound):
+    if isinstance(error, _FOR_A_PERSON):
         return FailureKind.USER
     if isinstance(error, HOST_REFUSALS):
         return FailureKind.PROVIDER

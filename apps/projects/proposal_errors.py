@@ -30,7 +30,7 @@ class HostChecksLate(ProposalEnded):
 
 
 class HostChecksCanceled(ProposalEnded):
-    """The git host's checks were canceled, twice."""
+    """The git host's checks were canceled twice, by a person or a time limit: see their log there."""
 
     code = "host_checks_canceled"
 

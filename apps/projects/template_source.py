@@ -147,7 +147,8 @@ class TemplateSource:
         except GitFailed as error:
             if _ABSENT.search(error.message):
                 raise TemplateRefMissing(
-                    f"The template has no tag or commit {self.ref}; a branch is not taken",
+                    f"The template has no tag or commit {self.ref} (a branch is not taken): "
+                    "correct SCAFFOLD_TEMPLATE_REF",
                     details={"ref": self.ref},
                 ) from error
             raise TemplateSourceUnavailable(

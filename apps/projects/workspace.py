@@ -33,6 +33,7 @@ def ensure_repository(project: Project, tools: Tools) -> Repository:
         RepositorySpec(
             project_id=str(project.pk),
             name=project.slug,
+            description=project.description,
             default_branch=project.default_branch,
             repository_id=project.repository_id or None,
         )

@@ -201,6 +201,7 @@ class TestFaults:
             ("Check out the commit", "exit 1", Fault.ELSEWHERE),
             ("Prepare the connection", "Host key verification failed", Fault.ELSEWHERE),
             ("Anything else", "E  SyntaxError", Fault.ELSEWHERE),
+            ("Activate", "the release abc is not on the server", Fault.PERSON),
         ],
     )
     def test_only_evidence_against_the_code_is_held_against_it(

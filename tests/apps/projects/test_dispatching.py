@@ -281,6 +281,16 @@ class TestCrashes:
 
         assert site.drive().status == DispatchStatus.SUCCEEDED
 
+    def test_a_repository_that_is_gone_takes_its_run_with_it(self, site: Site) -> None:
+        site.ask()
+        site.drive()
+        site.git.host.fail("read_run", base.RepositoryNotFound())
+
+        site.step(later=60)
+
+        assert (site.row.status, site.failure["code"]) == ("failed", "repository_not_found")
+        assert site.failure["kind"] == "user"
+
     def test_a_rate_limit_is_kept(self, site: Site) -> None:
         site.ask()
         site.drive()

@@ -45,13 +45,7 @@ class JobVerbs(Verbs):
         address = self._log_address(repository, f"/actions/jobs/{int(job['id'])}/logs")
         if address is None:
             address = self._log_address(repository, f"/actions/runs/{run_id}/logs")
-        excerpt = ""
-        if address is not None:
-            with (
-                logs.downloaded(address) as file,
-                logs.opened_log(file, job=name, step=int(step.get("number") or 0)) as text,
-            ):
-                excerpt = logs.excerpt_of(logs.lines_of(text), logs.window_of(step), limit=limit)
+        excerpt = "" if address is None else _excerpt(address, name, step, limit)
         return hosting.RunLog(job=name, step=str(step.get("name", ""))[:200], excerpt=excerpt)
 
     def _log_address(self, repository: base.Repository, path: str) -> str | None:
@@ -63,6 +57,18 @@ class JobVerbs(Verbs):
         if not address.startswith(("https://", "http://")):
             raise base.ForgeUnavailable("GitHub does not say where the log is")
         return address
+
+
+def _excerpt(address: str, job: str, step: Mapping[str, Any], limit: int) -> str:
+    try:
+        with (
+            logs.downloaded(address) as file,
+            logs.opened_log(file, job=job, step=int(step.get("number") or 0)) as text,
+        ):
+            return logs.excerpt_of(logs.lines_of(text), logs.window_of(step), limit=limit)
+    except logs.LogUnusable as error:
+        # The outcome stands without its words.
+        return f"({error.message})"
 
 
 def failed_step(job: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -17,6 +17,7 @@ from typing import IO, Final
 
 import requests
 
+from apps.errors import OrchestratorError
 from apps.projects.forge.base import ForgeUnavailable
 from apps.projects.forge.github.transport import TIMEOUT_SECONDS
 from apps.projects.git import redact
@@ -31,6 +32,12 @@ _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _TIME = re.compile(r"\ufeff?(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?Z ?")
 _STEP_BEGINS: Final = "##[group]Run "
 _STEP_ENDS = re.compile(r"##\[error\](Process completed with exit code|The operation was canceled)")
+
+
+class LogUnusable(OrchestratorError):
+    """The log is there and cannot be read."""
+
+    code = "log_unusable"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +88,8 @@ def downloaded(address: str) -> Iterator[IO[bytes]]:
     The address carries its own permission for a minute, so no credential goes with the request.
 
     Raises:
-        ForgeUnavailable: it does not answer, or not in time.
+        ForgeUnavailable: it does not answer.
+        LogUnusable: it is too large, or comes too slowly.
 
     """
     with tempfile.TemporaryFile() as file:
@@ -118,7 +126,7 @@ def opened_log(file: IO[bytes], *, job: str, step: int) -> Iterator[IO[bytes]]:
         step: its number.
 
     Raises:
-        ForgeUnavailable: the zip is damaged or does not hold the job.
+        LogUnusable: the zip is damaged or does not hold the job.
 
     """
     if file.read(2) != b"PK":
@@ -129,7 +137,7 @@ def opened_log(file: IO[bytes], *, job: str, step: int) -> Iterator[IO[bytes]]:
         with zipfile.ZipFile(file) as archive, archive.open(_entry(archive, job, step)) as text:
             yield text
     except (zipfile.BadZipFile, KeyError, EOFError, NotImplementedError) as error:
-        raise ForgeUnavailable("GitHub's zip of logs cannot be read") from error
+        raise LogUnusable("GitHub's zip of logs cannot be read") from error
 
 
 def _entry(archive: zipfile.ZipFile, job: str, step: int) -> str:
@@ -149,4 +157,4 @@ def _copy(chunks: Iterable[bytes], file: IO[bytes]) -> None:
         file.write(chunk)
         size += len(chunk)
         if size > _MAX_BYTES or time.monotonic() > until:
-            raise ForgeUnavailable("GitHub's log is too large, or comes too slowly", details={"bytes": size})
+            raise LogUnusable("GitHub's log is too large, or comes too slowly", details={"bytes": size})

@@ -131,8 +131,8 @@ def _ours(spec: base.RepositorySpec, found: Mapping[str, Any]) -> base.Repositor
         is_ours = str(found.get("description") or "").endswith(_mark(spec))
     if not is_ours:
         raise base.RepositoryTaken(
-            f"The repository {spec.name} exists and is not this project's: rename or delete it on GitHub, "
-            "or give the project another name",
+            f"The repository {spec.name} exists and is not this project's: rename or delete it on GitHub "
+            "and try again, or begin a project with another name",
             details={"repository": spec.name},
         )
     return _repository(spec, found)

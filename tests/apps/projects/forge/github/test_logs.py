@@ -11,7 +11,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from apps.projects.forge.base import ForgeUnavailable
-from apps.projects.forge.github import logs
+from apps.projects.forge.github import jobs, logs
 from apps.projects.forge.github.logs import Window, excerpt_of, lines_of, opened_log, window_of
 
 pytestmark = pytest.mark.unit
@@ -138,8 +138,8 @@ def test_zip_is_opened_at_the_step_else_at_the_job():
 
 
 @pytest.mark.parametrize("file", [zipped(**{"0_lint.txt": "c"}), io.BytesIO(b"PK\x03\x04 and no more")])
-def test_zip_that_cannot_be_used_is_unavailable(file):
-    with pytest.raises(ForgeUnavailable):
+def test_zip_that_cannot_be_used_is_unusable(file):
+    with pytest.raises(logs.LogUnusable):
         read(file)
 
 
@@ -195,3 +195,11 @@ def test_log_that_is_gone_or_nowhere_is_unavailable(store):
     for where in (f"{address}/gone", "http://127.0.0.1:1/log"):
         with pytest.raises(ForgeUnavailable), logs.downloaded(where):
             pass
+
+
+def test_log_that_is_too_large_leaves_the_outcome_and_says_so(store, monkeypatch):
+    address, _ = store
+    monkeypatch.setattr(logs, "_MAX_BYTES", 1_000_000)
+    step = {"name": "Test", "number": 1, "conclusion": "failure"}
+
+    assert "too large" in jobs._excerpt(f"{address}/log", "check", step, 8_000)
