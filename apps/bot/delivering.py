@@ -67,15 +67,20 @@ def deliver_chat(*, chat_id: int, client: TelegramClient, clock: Clock | None = 
         found = _next(chat, now=clock.now())
         if found.delivery is None:
             return found.wait
-        wait = limits.take_turn(now=clock.now())
-        if wait > PATIENCE_SECONDS:
+        if wait := _take_turn(clock):
             return wait
-        if wait > 0:
-            clock.sleep(wait)
-            continue
         _deliver(found.delivery, chat, client, clock)
         chat.refresh_from_db()
     return 0.0 if chat is not None else None
+
+
+def _take_turn(clock: Clock) -> float:
+    """Take everybody's next turn, waiting a moment for it; 0: taken, else how long it would take."""
+    waited = 0.0
+    while (wait := limits.take_turn(now=clock.now())) and waited + wait <= PATIENCE_SECONDS:
+        clock.sleep(wait)
+        waited += wait
+    return wait
 
 
 def _deliver(delivery: Delivery, chat: Chat, client: TelegramClient, clock: Clock) -> None:

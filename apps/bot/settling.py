@@ -48,9 +48,12 @@ def settle_success(parcel: Parcel, sent: Sent, *, now: datetime) -> None:
     if not sent.is_complete:
         Delivery.try_transition(row.pk, to=DeliveryStatus.PENDING, attempts=0, **changes)
         return
+    changes |= {"sent_at": now, "shown_revision": row.wanted_revision}
+    if row.kind != DeliveryKind.CARD:
+        Delivery.try_transition(row.pk, to=DeliveryStatus.SENT, **changes)
+        return
     with transaction.atomic():
         wanted = Delivery.objects.select_for_update().get(pk=row.pk).wanted_revision
-        changes |= {"sent_at": now, "shown_revision": row.wanted_revision}
         is_shown = Delivery.try_transition(row.pk, to=DeliveryStatus.SENT, **changes)
         if is_shown and wanted > row.wanted_revision:
             Delivery.try_transition(row.pk, to=DeliveryStatus.PENDING)  # it has changed meanwhile
