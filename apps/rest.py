@@ -11,7 +11,7 @@ from rest_framework.parsers import JSONParser
 from rest_framework.permissions import SAFE_METHODS, BasePermission
 from rest_framework.request import Request
 
-from apps.roles import Powers, powers
+from apps.roles import ALL_SCOPES, Powers, Scope, powers
 from worker_image.contract import is_allowed
 
 if TYPE_CHECKING:
@@ -27,6 +27,13 @@ class Restricted(Protocol):
     """Credentials that are good for some commands only (a worker's token)."""
 
     allowed_commands: list[str]
+
+
+@runtime_checkable
+class Scoped(Protocol):
+    """Credentials that are good for some kinds of acts only (a person's token)."""
+
+    scopes: list[str]
 
 
 def restriction_of(request: Request) -> Restricted | None:
@@ -51,7 +58,7 @@ class IsAllowed(BasePermission):
     (``{"list": "project.list"}``, or a tuple of alternatives). An action without
     a command is for people; ``WORKERS_ONLY`` marks what only a worker's token
     may call, whatever its commands. ``open_to_viewers`` marks a view whose
-    writes are about the requester alone.
+    writes are about the requester alone, ``any_scope`` one that every token may use.
     """
 
     def has_permission(self, request: Request, view: "APIView") -> bool:
@@ -118,22 +125,52 @@ class IsOwner(IsAllowed):
 def powers_of(request: Request) -> Powers:
     """Return what the credentials of a request allow."""
     person: Any = request.user
-    return powers(person.role, is_worker=restriction_of(request) is not None)
+    return powers(person.role, scopes=scopes_of(request), is_worker=restriction_of(request) is not None)
+
+
+def scopes_of(request: Request) -> frozenset[str]:
+    """Return the scopes of a request's credentials: a personal token's own, else all."""
+    return frozenset(request.auth.scopes) if isinstance(request.auth, Scoped) else frozenset(ALL_SCOPES)
 
 
 def _require_power(request: Request, view: "APIView") -> None:
-    if request.method not in SAFE_METHODS and not getattr(view, "open_to_viewers", False):
-        require_changes(request)
+    if getattr(view, "any_scope", False):
+        return
+    if request.method in SAFE_METHODS:
+        if Scope.READ not in scopes_of(request):
+            raise _lacks(Scope.READ)
+    else:
+        require_changes(request, as_viewer=getattr(view, "open_to_viewers", False))
 
 
-def require_changes(request: Request) -> None:
+def require_changes(request: Request, *, as_viewer: bool = False) -> None:
     """Let nobody pass who may only look.
+
+    Args:
+        request: whose credentials count.
+        as_viewer: whether a viewer may do this (it is about themselves).
+
+    Raises:
+        CommandDenied: the requester is a viewer, or the token is not for changes.
+    """
+    if Scope.WRITE not in scopes_of(request):
+        raise _lacks(Scope.WRITE)
+    if not as_viewer:
+        require_not_viewer(request)
+
+
+def require_not_viewer(request: Request) -> None:
+    """Let nobody pass whose role is to look at projects only.
 
     Raises:
         CommandDenied: the requester is a viewer.
     """
-    if not powers_of(request).changes:
+    if not powers_of(request).touches:
         raise CommandDenied("Permission denied: a viewer may look at projects and change nothing.")
+
+
+def _lacks(scope: Scope) -> CommandDenied:
+    return CommandDenied(f"Permission denied: this token lacks the scope {scope.value}.")
 
 
 def owned(request: Request, rows: QuerySet[Row], *, by: str, project: str | None = None) -> QuerySet[Row]:

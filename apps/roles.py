@@ -36,8 +36,7 @@ RANKS: Final = (Role.VIEWER, Role.MEMBER, Role.OPERATOR, Role.OWNER)
 class Powers:
     """What the credentials of one request allow."""
 
-    reads: bool
-    changes: bool
+    touches: bool  # more than to look
     sees_all: bool  # rows of other people, too
     operates: bool  # what is for those who run the installation
     manages_people: bool
@@ -54,8 +53,7 @@ def powers(role: str, *, scopes: Collection[str] = ALL_SCOPES, is_worker: bool =
     """
     operates = role in STAFF and Scope.OPERATE in scopes and not is_worker
     return Powers(
-        reads=Scope.READ in scopes,
-        changes=Scope.WRITE in scopes and role != Role.VIEWER,
+        touches=role != Role.VIEWER,
         sees_all=not is_worker and (operates or role == Role.VIEWER),
         operates=operates,
         manages_people=operates and role == Role.OWNER,

@@ -1,4 +1,4 @@
-"""Pages of what other packages brought along, in the look of ours: periodic tasks and personal tokens."""
+"""Pages of what other packages brought along, in the look of ours: periodic tasks."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,6 @@ from django_celery_beat.models import (
     PeriodicTask,
     SolarSchedule,
 )
-from knox.models import AuthToken
 from typing_extensions import override
 from unfold.widgets import SELECT_CLASSES, UnfoldAdminTextInputWidget
 
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
 else:
     BeatAdmin, BeatForm = beat.PeriodicTaskAdmin, beat.PeriodicTaskForm
 
-for _model in (PeriodicTask, IntervalSchedule, CrontabSchedule, ClockedSchedule, SolarSchedule, AuthToken):
+for _model in (PeriodicTask, IntervalSchedule, CrontabSchedule, ClockedSchedule, SolarSchedule):
     admin.site.unregister(_model)
 
 
@@ -90,26 +89,3 @@ class CrontabScheduleAdmin(ScheduleAdmin):
 @admin.register(ClockedSchedule, SolarSchedule)
 class OtherScheduleAdmin(ScheduleAdmin):
     """Once, or by the sun."""
-
-
-@admin.register(AuthToken)
-class AuthTokenAdmin(UnfoldModelAdmin):
-    """Personal tokens: whose, since when, until when; here they can only be revoked."""
-
-    list_display = ("user", "created", "expiry")
-    list_display_links = None
-    list_select_related = ("user",)
-    search_fields = ("user__username",)
-    ordering = ("-created",)
-    list_per_page = 50
-    fields = ("user", "created", "expiry")
-
-    @override
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        """Refuse: a token is shown once, to whoever signs in for it."""
-        return False
-
-    @override
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """Refuse."""
-        return False

@@ -60,7 +60,7 @@ NAVIGATION: Sequence[tuple[Words, Sequence[tuple[Words, str, str]]]] = (
             (_("Users"), "projects.user", "person"),
             (_("Invitations"), "projects.invitation", "mail"),
             (_("Secrets"), "projects.projectsecret", "key"),
-            (_("Personal tokens"), "knox.authtoken", "badge"),
+            (_("Personal tokens"), "projects.personaltoken", "badge"),
             (_("Periodic tasks"), "django_celery_beat.periodictask", "schedule"),
         ),
     ),
@@ -102,6 +102,7 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "figures": figures,
         "is_calm": not any(figure.count for figure in figures),
         "sections": [section for section in _sections(request) if section.rows],
+        "gauges": _gauges(request),
     }
 
 
@@ -194,6 +195,8 @@ def _sections(request: HttpRequest) -> Iterator[Section]:
         yield tables.failed_tasks(failed)
     if may_see["infra.servicedeployment"]:
         yield tables.live_deployments()
-    if may_see["workers.worker"]:
-        yield tables.installation()
-        yield tables.queues()
+
+
+def _gauges(request: HttpRequest) -> list[Section]:
+    """Tables that stand side by side where there is room."""
+    return [tables.installation(), tables.queues()] if may_view(request, "workers.worker") else []

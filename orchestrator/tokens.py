@@ -5,8 +5,6 @@ from typing import Any
 from django.contrib.auth import authenticate
 from django.contrib.auth.base_user import AbstractBaseUser
 from drf_spectacular.utils import extend_schema
-from knox.auth import TokenAuthentication
-from knox.models import AuthToken
 from rest_framework import serializers, status
 from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny
@@ -15,6 +13,8 @@ from rest_framework.response import Response
 from rest_framework.throttling import AnonRateThrottle
 from rest_framework.views import APIView
 
+from apps.projects import services
+from apps.projects.authentication import PersonalTokenAuthentication
 from apps.rest import BodyParser, StrictSerializer
 
 
@@ -33,6 +33,9 @@ class SignInSerializer(StrictSerializer):
 
     username = serializers.CharField(max_length=150)
     password = serializers.CharField(max_length=1_000, trim_whitespace=False, write_only=True)
+    name = serializers.CharField(
+        max_length=80, required=False, default="login", help_text="Of the token, to tell it from others."
+    )
 
 
 class TokenSerializer(serializers.Serializer[Any]):
@@ -59,17 +62,19 @@ class SignInView(APIView):
         """Exchange a password for a personal token."""
         body = SignInSerializer(data=request.data)
         body.is_valid(raise_exception=True)
+        name = body.validated_data.pop("name")
         person: AbstractBaseUser | None = authenticate(request, **body.validated_data)
         if person is None:
             raise AuthenticationFailed("The name or the password is wrong.")
-        record, token = AuthToken.objects.create(user=person)
+        record, token = services.issue_token(person_id=int(person.pk), name=name)
         return Response({"token": token, "expires_at": record.expiry}, status=status.HTTP_201_CREATED)
 
 
 class SignOutView(APIView):
     """The way out."""
 
-    authentication_classes = (TokenAuthentication,)
+    authentication_classes = (PersonalTokenAuthentication,)
+    any_scope = True
 
     @extend_schema(request=None, responses={204: None})
     def post(self, request: Request) -> Response:

@@ -33,7 +33,7 @@ class QuestionViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericV
         """Return what the requester is asked: about the own projects, and by the own Product Owner."""
         asked = Coalesce("owner_id", "run__task__project__owner_id", output_field=BigIntegerField())
         rows = super().get_queryset().annotate(asked_id=asked)
-        return owned(self.request, rows, by="asked_id")
+        return owned(self.request, rows, by="asked_id", project="run_id")
 
     @extend_schema(request=AnswerSerializer, responses=QuestionSerializer)
     @action(detail=True, methods=["post"])
@@ -63,6 +63,7 @@ class AskView(APIView):
 
     parser_classes = (BodyParser,)
     commands: ClassVar = {"post": "respond"}
+    open_to_viewers = True
 
     @extend_schema(request=AskSerializer, responses={201: QuestionSerializer})
     def post(self, request: Request) -> Response:

@@ -21,9 +21,9 @@ from apps.graph.serializers import (
     RunSerializer,
     VerificationSerializer,
 )
+from apps.idempotency import idempotent
 from apps.infra.models import ServiceDeployment
 from apps.infra.serializers import ServiceDeploymentSerializer
-from apps.projects.idempotency import idempotent
 from apps.projects.models import Project, Task
 from apps.projects.selectors import get_task
 from apps.projects.serializers import TaskSerializer

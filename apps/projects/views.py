@@ -12,9 +12,9 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from apps.errors import NotFound
+from apps.idempotency import idempotent
 from apps.projects import selectors, services
 from apps.projects.filters import ProjectFilter, TaskFilter
-from apps.projects.idempotency import idempotent
 from apps.projects.models import MergeRequest, Module, Project, Task, TaskEvent
 from apps.projects.serializers import (
     MergeRequestSerializer,
@@ -31,8 +31,8 @@ from apps.rest import (
     BodyParser,
     CommandDenied,
     owned,
-    require_changes,
     require_command,
+    require_not_viewer,
     restriction_of,
     user_id,
 )
@@ -95,11 +95,12 @@ class ProjectViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVi
     @extend_schema(methods=["get"], responses=SecretKeySerializer(many=True))
     @extend_schema(methods=["post"], request=SecretSerializer, responses={201: SecretKeySerializer})
     @action(detail=True, methods=["get", "post"], pagination_class=None, filterset_class=None)
+    @idempotent
     def secrets(self, request: Request, **_: str) -> Response:
-        """List which secrets are set, or set one. Values are never given out."""
+        """List which secrets are set, or set one. Values are never given out; viewers learn nothing."""
         project = self.get_object()
-        require_changes(request)
         if request.method == "GET":
+            require_not_viewer(request)
             listed = SecretKeySerializer(selectors.list_secrets(project_id=project.pk), many=True)
             return Response(listed.data)
         body = SecretSerializer(data=request.data)

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from apps import storage
 from apps.errors import Invalid
+from apps.idempotency import idempotent
 from apps.rest import WORKERS_ONLY, BodyParser
 from apps.workers import messages, snapshots
 from apps.workers.models import Worker
@@ -148,6 +149,7 @@ class MessagesView(APIView):
     open_to_viewers = True
 
     @extend_schema(request=WorkerMessageSerializer, responses={201: WorkerMessageAcceptedSerializer})
+    @idempotent
     def post(self, request: Request) -> Response:
         """Keep a worker's words for its person; repeating an ``Idempotency-Key`` says nothing twice."""
         body = WorkerMessageSerializer(data=request.data)

@@ -8,6 +8,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from apps.idempotency import idempotent
 from apps.rest import BodyParser, IsAllowed, IsOperator, owned
 from apps.workers import agent_configs, dead_letters, services
 from apps.workers.models import AgentConfig, DeadLetter, Turn, Worker
@@ -56,7 +57,7 @@ class TurnViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
 
     def get_queryset(self) -> QuerySet[Turn]:
         """Return the turns of the requester's workers."""
-        return owned(self.request, super().get_queryset(), by="worker__owner_id", project="project_id")
+        return owned(self.request, super().get_queryset(), by="worker__owner_id", project="worker__project_id")
 
 
 class AgentConfigViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[AgentConfig]):
@@ -73,6 +74,7 @@ class AgentConfigViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         return [IsAllowed() if reading else IsOperator()]
 
     @extend_schema(request=AgentConfigWriteSerializer, responses={201: AgentConfigSerializer})
+    @idempotent
     def create(self, request: Request) -> Response:
         """Add a choice of agent."""
         body = AgentConfigWriteSerializer(data=request.data)

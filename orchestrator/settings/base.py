@@ -11,11 +11,10 @@ from orchestrator.edge import ports as edge_ports
 from orchestrator.env import ROOT, env
 from orchestrator.installation import BASE_IMAGE, bridge_name, installation_id
 from orchestrator.logging import configure_structlog, logging_config
+from orchestrator.settings.api import *
 from orchestrator.settings.bot import *
 from orchestrator.settings.projects import *
-from orchestrator.settings.rest import REST_FRAMEWORK as REST_FRAMEWORK
-from orchestrator.settings.rest import REST_KNOX as REST_KNOX
-from orchestrator.settings.rest import SPECTACULAR_SETTINGS as SPECTACULAR_SETTINGS
+from orchestrator.settings.rest import *
 
 # --- Where things are -------------------------------------------------------
 BASE_DIR: Path = ROOT

@@ -6,7 +6,7 @@ from typing import Any
 REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
         "apps.workers.authentication.WorkerTokenAuthentication",
-        "knox.auth.TokenAuthentication",
+        "apps.projects.authentication.PersonalTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["apps.rest.IsAllowed"],
@@ -16,8 +16,12 @@ REST_FRAMEWORK: dict[str, Any] = {
     "DEFAULT_PAGINATION_CLASS": "apps.rest.NewestFirstPagination",
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "EXCEPTION_HANDLER": "orchestrator.api.exception_handler",
+    "DEFAULT_THROTTLE_CLASSES": ["apps.throttles.TokenThrottle", "apps.throttles.PersonThrottle"],
     "PAGE_SIZE": 50,
 }
+KNOX_TOKEN_MODEL = "projects.PersonalToken"
+# Knox's own table is not made: its model is replaced by ours.
+MIGRATION_MODULES: dict[str, str | None] = {"knox": None}
 REST_KNOX: dict[str, Any] = {
     "SECURE_HASH_ALGORITHM": "hashlib.sha512",
     "TOKEN_TTL": timedelta(days=90),

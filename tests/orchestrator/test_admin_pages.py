@@ -206,7 +206,8 @@ def test_first_page_needs_the_same_queries_for_one_row_and_for_many(
 
 def table(response: Any, title: str) -> list[list[str]]:
     """The rows of one table of the first page, as words."""
-    found = [section for section in response.context["sections"] if str(section.title) == title]
+    sections = [*response.context["sections"], *response.context["gauges"]]
+    found = [section for section in sections if str(section.title) == title]
     return [[strip_tags(str(cell)).strip() for cell in row] for section in found for row in section.rows]
 
 

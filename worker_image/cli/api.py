@@ -107,6 +107,14 @@ class Api:
         headers = {"Idempotency-Key": str(uuid.uuid4())} if create else {}
         return self._call("POST", path, json=dict(body or {}), headers=headers)
 
+    def delete(self, path: str) -> None:
+        """Ask that something is no more.
+
+        Raises:
+            ApiError: see ``kind``.
+        """
+        self._answer("DELETE", path)
+
     def _call(self, method: str, path: str, **request: Any) -> Any:
         response = self._answer(method, path, **request)
         try:

@@ -14,6 +14,7 @@ from worker_image.cli import (
     run_commands,
     session_commands,
     task_commands,
+    token_commands,
 )
 from worker_image.cli.context import Options
 
@@ -31,6 +32,7 @@ app.add_typer(task_commands.task, name="task")
 app.add_typer(attachment_commands.app, name="attachment")
 app.add_typer(infra_commands.app, name="infra")
 app.add_typer(diagnose_commands.app, name="diagnose")
+app.add_typer(token_commands.app, name="token")
 session_commands.register(app)
 run_commands.register(app)
 

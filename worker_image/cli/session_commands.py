@@ -1,5 +1,6 @@
 """``login``, ``logout``, ``respond``, ``ask``."""
 
+import platform
 from typing import Annotated
 
 import typer
@@ -29,10 +30,16 @@ def login(
     output = Output(as_json=options.as_json)
     with output.errors():
         answer = Api(stored.Credentials(url=url), language=options.language).post(
-            "/api/login/", {"username": username, "password": password}
+            "/api/login/", {"username": username, "password": password, "name": _here()}
         )
         path = stored.keep(stored.Credentials(url=url, token=answer["token"]))
     output.success({"expires_at": answer["expires_at"]}, message=f"Signed in; the token is kept in {path}.")
+
+
+def _here() -> str:
+    """Name the token after the machine that keeps it."""
+    name = f"login from {platform.node() or 'somewhere'}"
+    return "".join(sign for sign in name if sign.isprintable())[:80]
 
 
 def logout(context: typer.Context) -> None:

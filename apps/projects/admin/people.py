@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
+from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
@@ -10,9 +11,11 @@ from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from apps.admin_base import RowAdmin
+from apps.admin_base import RowAdmin, shown
 from apps.projects import services
-from apps.projects.models import Invitation, User
+from apps.projects.models import Invitation, PersonalToken, User
+from apps.projects.models.token import every_scope
+from apps.roles import Scope
 
 if TYPE_CHECKING:
     BaseUserAdmin = DjangoUserAdmin[Any]
@@ -88,3 +91,43 @@ class InvitationAdmin(RowAdmin):
         obj.pk = made.pk
         obj.refresh_from_db()
         messages.warning(request, _("The code, shown this once: %(code)s") % {"code": code})
+
+
+@admin.register(PersonalToken)
+class PersonalTokenAdmin(RowAdmin):
+    """Personal tokens of everybody: an owner makes and revokes them; the words are shown once."""
+
+    list_display = ("prefix", "name", "user", "shown_scopes", "created", "expiry", "last_used_at")
+    list_display_links = None
+    list_select_related = ("user",)
+    search_fields = ("name", "user__username")
+    ordering = ("-created",)
+    fields = ("user", "name", "scopes")
+    autocomplete_fields = ("user",)
+
+    @shown(_("Scopes"))
+    def shown_scopes(self, row: PersonalToken) -> str:
+        """Name what it is good for."""
+        return ", ".join(row.scopes)
+
+    @override
+    def has_change_permission(self, request: HttpRequest, obj: PersonalToken | None = None) -> bool:
+        """Refuse: what a token is good for is decided when it is made."""
+        return False
+
+    @override
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Offer the scopes that exist."""
+        if db_field.name == "scopes":
+            return forms.MultipleChoiceField(
+                choices=Scope.choices, initial=every_scope, widget=forms.CheckboxSelectMultiple
+            )
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
+
+    @override
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Make the token, and show it this once."""
+        made, token = services.issue_token(person_id=obj.user_id, name=obj.name, scopes=obj.scopes)
+        obj.pk = made.pk
+        obj.refresh_from_db()
+        messages.warning(request, _("The token, shown this once: %(token)s") % {"token": token})

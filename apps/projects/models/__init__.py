@@ -12,6 +12,7 @@ from apps.projects.models.project import (
     SecretSource,
 )
 from apps.projects.models.task import Task, TaskEvent, TaskEventKind, TaskStatus, TaskType
+from apps.projects.models.token import PersonalToken
 
 __all__ = [
     "Dispatch",
@@ -22,6 +23,7 @@ __all__ = [
     "MergeRequest",
     "MergeRequestStatus",
     "Module",
+    "PersonalToken",
     "Project",
     "ProjectSecret",
     "ProjectStatus",

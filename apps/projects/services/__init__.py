@@ -33,6 +33,7 @@ from apps.projects.services.projects import (
     request_scaffold,
     update_project,
 )
+from apps.projects.services.tokens import TooManyTokens, issue_token, revoke_token
 from apps.projects.services.vault import (
     MAX_SECRETS,
     BotTokenTaken,
@@ -61,6 +62,7 @@ __all__ = [
     "ProjectArchived",
     "ProjectBusy",
     "TelegramTaken",
+    "TooManyTokens",
     "archive_project",
     "cancel_dispatch",
     "cancel_pending_task",
@@ -71,6 +73,7 @@ __all__ = [
     "finish_task",
     "generate_secrets",
     "invite",
+    "issue_token",
     "mark_task_canceling",
     "mark_task_running",
     "propose_change",
@@ -79,6 +82,7 @@ __all__ = [
     "request_dispatch",
     "request_merge",
     "request_scaffold",
+    "revoke_token",
     "set_secret",
     "tidy_changes",
     "update_project",

@@ -5,7 +5,8 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandParser
-from knox.models import AuthToken
+
+from apps.projects import services
 
 
 class Command(BaseCommand):
@@ -25,5 +26,7 @@ class Command(BaseCommand):
         if person is None:
             # Without a usable password: the token is this person's only way in.
             person = people.create_user(username=options["username"])
-        _, token = AuthToken.objects.create(user=person, expiry=timedelta(hours=options["hours"]))
-        self.stdout.write(token)
+        _token, words = services.issue_token(
+            person_id=person.pk, name="personal_token", ttl=timedelta(hours=options["hours"])
+        )
+        self.stdout.write(words)

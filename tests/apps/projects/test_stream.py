@@ -12,10 +12,10 @@ import httpx
 import pytest
 import uvicorn
 from django.db import connection
-from knox.models import AuthToken
 
 from apps.projects import timeline
 from apps.projects.models import Task
+from apps.projects.services import issue_token
 from orchestrator.asgi import application
 from tests.factories import make_task
 
@@ -46,7 +46,7 @@ def task() -> Task:
 
 
 def headers_for(task: Task, **more: str) -> dict[str, str]:
-    _, token = AuthToken.objects.create(user=task.project.owner)
+    _, token = issue_token(person_id=task.project.owner.pk, name="test")
     return {"Authorization": f"Token {token}", "Accept": "text/event-stream", **more}
 
 

@@ -303,7 +303,7 @@ class TestTasks:
         assert Task.objects.get(pk=answer.json()["id"]).allow_protected
 
     def test_protected_files_are_not_allowed_by_a_worker(self, api, owner, project):
-        api.force_authenticate(owner, token=SimpleNamespace(allowed_commands=["engineering.start"]))
+        api.force_authenticate(owner, token=SimpleNamespace(pk="w", allowed_commands=["engineering.start"]))
 
         refused = api.post("/api/tasks/", task_body(project, allow_protected=True), format="json")
         answer = api.post("/api/tasks/", task_body(project), format="json")

@@ -79,7 +79,7 @@ def _handler(double: Double) -> type[BaseHTTPRequestHandler]:
             if answer is not None:
                 self.wfile.write(sent)
 
-        do_GET = do_POST = _serve
+        do_GET = do_POST = do_DELETE = _serve
 
         def log_message(self, *_: Any) -> None:
             pass

@@ -1,19 +1,22 @@
 """``Idempotency-Key``: a repeated request gets the first answer and has no second effect."""
 
-import hashlib
 import json
 from collections.abc import Callable
 from functools import wraps
 from typing import Any
 
+from django.apps import apps
 from django.db import IntegrityError, transaction
+from django.utils.crypto import salted_hmac
+from rest_framework.permissions import SAFE_METHODS
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from apps.errors import Conflict, Invalid
-from apps.projects.models import IdempotencyRecord
 from apps.rest import restriction_of
 
+#: Everybody's, so it is named like Django names the model of people: by its label.
+MODEL = "projects.IdempotencyRecord"
 HEADER = "Idempotency-Key"
 REPLAYED_HEADER = "Idempotent-Replayed"
 _MAX_KEY_CHARACTERS = 200
@@ -27,8 +30,12 @@ class IdempotencyKeyReused(Conflict):
     code = "idempotency_key_reused"
 
 
-def idempotent(view: View) -> View:
+def idempotent(view: View, *, shown_once: str = "") -> View:
     """Make a creating view answer a repeat of its ``Idempotency-Key`` with the first answer.
+
+    Args:
+        view: the method that creates.
+        shown_once: a field of the answer that must not be kept; a repeat shows it empty.
 
     The record and the effect are one transaction: of two simultaneous
     requests the second waits for the first at the unique constraint. An error
@@ -38,7 +45,7 @@ def idempotent(view: View) -> View:
     @wraps(view)
     def wrapper(self: Any, request: Request, *args: Any, **kwargs: Any) -> Response:
         key = request.headers.get(HEADER, "")
-        if not key:
+        if not key or request.method in SAFE_METHODS:
             return view(self, request, *args, **kwargs)
         if len(key) > _MAX_KEY_CHARACTERS or not key.isprintable():
             raise Invalid(
@@ -48,7 +55,7 @@ def idempotent(view: View) -> View:
         digest = _digest(request)
         try:
             with transaction.atomic():
-                record = IdempotencyRecord.objects.create(
+                record = _records().create(
                     principal=_principal(request),
                     key=key,
                     method=request.method or "",
@@ -57,7 +64,8 @@ def idempotent(view: View) -> View:
                 )
                 response = view(self, request, *args, **kwargs)
                 record.response_status = response.status_code
-                record.response_body = json.loads(json.dumps(response.data, default=str))
+                kept = {**response.data, shown_once: ""} if shown_once else response.data
+                record.response_body = json.loads(json.dumps(kept, default=str))
                 record.save(update_fields=["response_status", "response_body"])
                 return response
         except IntegrityError:
@@ -67,12 +75,16 @@ def idempotent(view: View) -> View:
 
 
 def _first_answer(request: Request, key: str, digest: str) -> Response:
-    record = IdempotencyRecord.objects.filter(principal=_principal(request), key=key).first()
+    record = _records().filter(principal=_principal(request), key=key).first()
     if record is None or record.response_status is None:
         raise Conflict("The request could not be carried out because of a simultaneous one; repeat it.")
     if record.request_sha256 != digest:
         raise IdempotencyKeyReused()
     return Response(record.response_body, status=record.response_status, headers={REPLAYED_HEADER: "true"})
+
+
+def _records() -> Any:
+    return apps.get_model(MODEL)._default_manager
 
 
 def _principal(request: Request) -> str:
@@ -81,5 +93,7 @@ def _principal(request: Request) -> str:
 
 
 def _digest(request: Request) -> str:
+    # Keyed: a body may be a secret that is short enough to be guessed.
     body = json.dumps(request.data, sort_keys=True, default=str)
-    return hashlib.sha256(f"{request.method} {request.path}\n{body}".encode()).hexdigest()
+    words = f"{request.method} {request.path}\n{body}"
+    return salted_hmac("idempotency", words, algorithm="sha256").hexdigest()
