@@ -1,0 +1,123 @@
+"""A server that speaks SSH and runs what it is told on this machine, as the account behind it would.
+
+    with ssh_server({"PATH": "/usr/bin:/bin", "HOME": str(place)}) as server:
+        server.port, server.host_key, server.identity, server.commands
+
+Only the protocol and its keys are the point: it is no boundary.
+"""
+
+import asyncio
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+import asyncssh
+
+_BYTES: Final = 65_536
+
+
+def make_key() -> asyncssh.SSHKey:
+    """Return a new key of the kind that servers have today."""
+    return asyncssh.generate_private_key("ssh-ed25519")
+
+
+def public_part(key: asyncssh.SSHKey) -> str:
+    """Return type and key, as in a known_hosts file."""
+    return key.export_public_key().decode().strip()
+
+
+class SshServer:
+    """What a test knows of a server.
+
+    Attributes:
+        port: where it listens on the loopback address.
+        host_key: what proves that it is the one.
+        identity: the private key that it lets in.
+        commands: what it was told, in order.
+        environment: the variables of its account.
+
+    """
+
+    user: Final = "deploy"
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self.environment = dict(environment)
+        self.port = 0
+        self.commands: list[str] = []
+        self._key, self._login = make_key(), make_key()
+        self.host_key = public_part(self._key)
+        self.identity = self._login.export_private_key("openssh").decode()
+
+    async def listen(self) -> asyncssh.SSHAcceptor:
+        """Begin to listen."""
+        listener = await asyncssh.listen(
+            "127.0.0.1",
+            0,
+            server_host_keys=[self._key],
+            authorized_client_keys=asyncssh.import_authorized_keys(public_part(self._login)),
+            process_factory=self._serve,
+            encoding=None,
+        )
+        self.port = listener.get_port()
+        return listener
+
+    async def _serve(self, process: "asyncssh.SSHServerProcess[bytes]") -> None:
+        command = process.command or "true"
+        self.commands.append(command)
+        pipe = asyncio.subprocess.PIPE
+        words = ("sh", "-c", command)
+        streams = {"stdin": pipe, "stdout": pipe, "stderr": pipe}
+        child = await asyncio.create_subprocess_exec(
+            *words, **streams, env=self.environment, start_new_session=True
+        )
+        given = asyncio.create_task(_copy(process.stdin, child.stdin, ends=True))
+        try:
+            await asyncio.gather(_copy(child.stdout, process.stdout), _copy(child.stderr, process.stderr))
+            process.exit(await child.wait())
+        finally:
+            given.cancel()
+
+
+async def _copy(source: Any, target: Any, *, ends: bool = False) -> None:
+    """Copy until the source ends; nobody minds that the target no longer listens."""
+    try:
+        while block := await source.read(_BYTES):
+            target.write(block)
+            await target.drain()
+        if ends:
+            target.close()
+    except (BrokenPipeError, ConnectionError):
+        return
+
+
+@contextmanager
+def ssh_server(environment: Mapping[str, str]) -> Iterator[SshServer]:
+    """Run a server for the length of a block.
+
+    Args:
+        environment: the variables of the account that commands run under, and no others.
+
+    """
+    server, loop = SshServer(environment), asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="ssh", daemon=True)
+    thread.start()
+    try:
+        listener = asyncio.run_coroutine_threadsafe(server.listen(), loop).result(20)
+        try:
+            yield server
+        finally:
+            asyncio.run_coroutine_threadsafe(_end(listener), loop).result(20)
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(20)
+        loop.close()
+
+
+async def _end(listener: asyncssh.SSHAcceptor) -> None:
+    listener.close()
+    await listener.wait_closed()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
