@@ -9,8 +9,7 @@ from apps.bot import presenters as words
 
 #: Of one turn; what does not fit waits for the next one.
 MAX_CHARACTERS: Final = 60_000
-_BLOCK = re.compile(r"```(?:[\w+-]*\n)?(.*?)```", re.DOTALL)
-_INLINE = re.compile(r"`([^`\n]+)`")
+_CODE = re.compile(r"```(?:[\w+-]*\n)?(.+?)```|`([^`\n]+)`", re.DOTALL)
 _BOLD = re.compile(r"\*\*([^*\n]+)\*\*")
 
 
@@ -55,12 +54,14 @@ def agent_html(text: str) -> str:
     """Return an agent's words as Telegram's HTML: of markup only code and bold are kept."""
     parts = []
     position = 0
-    for block in _BLOCK.finditer(text):
-        parts += [_line_html(text[position : block.start()]), f"<pre>{words.text(block[1].strip())}</pre>"]
-        position = block.end()
-    return "".join([*parts, _line_html(text[position:])])
+    for code in _CODE.finditer(text):
+        shown = (
+            f"<pre>{words.text(code[1].strip())}</pre>" if code[1] else f"<code>{words.text(code[2])}</code>"
+        )
+        parts += [_plain_html(text[position : code.start()]), shown]
+        position = code.end()
+    return "".join([*parts, _plain_html(text[position:])])
 
 
-def _line_html(text: str) -> str:
-    escaped = _INLINE.sub(r"<code>\1</code>", words.text(text))
-    return _BOLD.sub(r"<b>\1</b>", escaped) if "<code>" not in escaped else escaped
+def _plain_html(text: str) -> str:
+    return _BOLD.sub(r"<b>\1</b>", words.text(text))

@@ -1,0 +1,276 @@
+"""Secrets go from a message into the project's secrets, and stay nowhere else."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.apps import apps as registry
+from django.core import serializers
+from django.db import models
+from django.utils import timezone
+
+from apps import telegram
+from apps.bot import chat_tasks
+from apps.bot.models import ChatMessage, Delivery, DeliveryKind, Dialog
+from apps.graph.models import Question, QuestionStatus
+from apps.projects.models import ProjectSecret
+from apps.telegram import BotResult
+from tests.apps.bot.updates import somebody
+from tests.factories import MANIFEST, make_project, make_run, make_secret, make_task
+
+pytestmark = [pytest.mark.service, pytest.mark.django_db]
+
+TOKEN = "123456789:AAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+OTHER = "987654321:AAbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+ENVIRONMENT = [
+    {"key": "BOT_TOKEN", "source": "user_secret", "format": "telegram_bot_token"},
+    {"key": "API_KEY", "source": "user_secret"},
+]
+
+
+class Stage:
+    """A person with one project that wants secrets, and Telegram's opinion of bots."""
+
+    def __init__(self) -> None:
+        self.phone, self.user = somebody()
+        manifest = {**MANIFEST, "environment": ENVIRONMENT}
+        self.project = make_project(owner=self.user, status="active", manifest=manifest, name="Jokes")
+        self.bots: dict[str, BotResult] = {}
+        self.asked: list[str] = []
+
+    def get_me(self, _base_url: str, token: str, **_: Any) -> BotResult:
+        self.asked.append(token)
+        return self.bots.get(token, BotResult(status=200, username="jokes_bot"))
+
+    def ask(self, key: str = "BOT_TOKEN") -> Question:
+        run = make_run(task=make_task(project=self.project))
+        question = Question.objects.create(
+            idempotency_key=f"question-{key}",
+            run=run,
+            text="A value is needed.",
+            texts={"ru": "Нужно значение."},
+            secret_key=key,
+            deadline_at=timezone.now() + timedelta(hours=1),
+        )
+        chat_tasks.show_question(question_id=str(question.pk))
+        return question
+
+    def values(self) -> dict[str, str]:
+        return dict(ProjectSecret.objects.filter(project=self.project).values_list("key", "value"))
+
+    def deleted(self) -> list[int]:
+        rows = Delivery.objects.filter(kind=DeliveryKind.DELETE).order_by("pk")
+        return [row.payload["message_id"] for row in rows]
+
+
+@pytest.fixture
+def stage(db: None, monkeypatch: pytest.MonkeyPatch) -> Stage:
+    made = Stage()
+    monkeypatch.setattr(telegram, "get_me", made.get_me)
+    return made
+
+
+def dump_of_the_bot() -> str:
+    """Return everything that the bot's tables hold."""
+    rows: list[models.Model] = [
+        row for model in registry.get_app_config("bot").get_models() for row in model._default_manager.all()
+    ]
+    return serializers.serialize("json", rows)
+
+
+def test_token_is_taken_by_the_dialog_and_is_in_no_row_of_the_bot(stage: Stage):
+    stage.phone.writes("/secret jokes BOT_TOKEN".replace("jokes", stage.project.slug))
+    update = stage.phone.message(TOKEN)
+
+    stage.phone.does(update)
+
+    assert stage.values() == {"BOT_TOKEN": TOKEN}
+    assert stage.deleted() == [update["message"]["message_id"]]
+    assert "@jokes_bot" in stage.phone.last()
+    assert TOKEN not in dump_of_the_bot()
+    assert not Dialog.objects.exists()
+
+
+def test_question_is_answered_by_its_button(stage: Stage):
+    question = stage.ask()
+
+    stage.phone.taps("Give the value")
+    stage.phone.writes(TOKEN)
+    chat_tasks.show_question(question_id=str(question.pk))
+
+    assert stage.values() == {"BOT_TOKEN": TOKEN}
+    assert question.reload().status == QuestionStatus.ANSWERED
+    assert "✓" in stage.phone.texts()[0]
+
+
+def test_question_is_answered_by_a_reply_to_it(stage: Stage):
+    stage.ask("API_KEY")
+    Delivery.objects.update(message_id=4711)
+
+    stage.phone.writes("hunter2 is my key", reply_to_message={"message_id": 4711})
+
+    assert stage.values() == {"API_KEY": "hunter2 is my key"}
+    assert "hunter2" not in dump_of_the_bot()
+    assert len(stage.deleted()) == 1
+
+
+def test_token_that_telegram_does_not_know_is_refused_and_deleted(stage: Stage):
+    stage.bots[TOKEN] = BotResult(status=401)
+    stage.ask()
+    stage.phone.taps("Give the value")
+
+    stage.phone.writes(TOKEN)
+
+    assert stage.values() == {}
+    assert len(stage.deleted()) == 1
+    assert "does not know" in stage.phone.last()
+    assert Dialog.objects.exists()
+
+
+def test_token_is_kept_though_telegram_does_not_answer(stage: Stage):
+    stage.bots[TOKEN] = BotResult(status=None)
+    stage.ask()
+    stage.phone.taps("Give the value")
+
+    stage.phone.writes(TOKEN)
+
+    assert stage.values() == {"BOT_TOKEN": TOKEN}
+    assert "could not be asked" in stage.phone.last()
+
+
+@pytest.mark.parametrize("value", ["not a token", "123"])
+def test_value_of_another_form_is_refused_and_deleted(stage: Stage, value: str):
+    stage.ask()
+    stage.phone.taps("Give the value")
+
+    stage.phone.writes(value)
+
+    assert stage.values() == {}
+    assert len(stage.deleted()) == 1
+    assert "123456789:AA" in stage.phone.last()
+
+
+def test_bot_of_another_project_is_refused(stage: Stage):
+    from apps.projects.secrets_digest import digest_of
+
+    make_secret(key="BOT_TOKEN", value=TOKEN, format="telegram_bot_token", digest=digest_of(TOKEN))
+    stage.ask()
+    stage.phone.taps("Give the value")
+
+    stage.phone.writes(TOKEN)
+
+    assert stage.values() == {}
+    assert "another project" in stage.phone.last()
+
+
+def test_token_outside_of_a_dialog_never_reaches_the_assistant(stage: Stage):
+    stage.phone.writes(f"my token is {TOKEN}, use it")
+
+    assert not ChatMessage.objects.exists()
+    assert len(stage.deleted()) == 1
+    assert "Jokes" in stage.phone.buttons()
+    assert TOKEN not in dump_of_the_bot()
+
+
+@pytest.mark.parametrize("text", [f"/new a bot with {TOKEN}", f"/secret jokes BOT_TOKEN {TOKEN}"])
+def test_token_in_a_command_is_deleted_too(stage: Stage, text: str):
+    stage.phone.writes(text)
+
+    assert not ChatMessage.objects.exists()
+    assert len(stage.deleted()) == 1
+
+
+def test_token_in_an_edited_message_is_deleted(stage: Stage):
+    update = stage.phone.message(TOKEN)
+    update["edited_message"] = update.pop("message")
+
+    stage.phone.does(update)
+
+    assert len(stage.deleted()) == 1
+
+
+def test_value_that_comes_too_late_is_not_kept_and_not_read(stage: Stage):
+    stage.ask()
+    stage.phone.taps("Give the value")
+    Dialog.objects.update(expires_at=timezone.now() - timedelta(minutes=1))
+
+    stage.phone.writes("some password")
+
+    assert stage.values() == {}
+    assert len(stage.deleted()) == 1
+    assert not ChatMessage.objects.exists()
+
+
+def test_dialog_ends_by_its_button_and_by_a_command(stage: Stage):
+    stage.ask()
+    stage.phone.taps("Give the value")
+    stage.phone.taps("Not now")
+    stage.phone.writes("hello")
+    heard = ChatMessage.objects.count()
+    stage.phone.taps("Give the value")
+    stage.phone.writes("/help")
+
+    assert heard == 1
+    assert not Dialog.objects.exists()
+
+
+def test_bot_of_the_pool_is_taken_by_one_tap(stage: Stage, settings: Any):
+    settings.TELEGRAM_BOT_TOKENS_POOL = [OTHER, TOKEN]
+    stage.bots[OTHER] = BotResult(status=401)
+    question = stage.ask()
+
+    stage.phone.taps("bot from the pool")
+
+    assert stage.values() == {"BOT_TOKEN": TOKEN}
+    assert question.reload().status == QuestionStatus.ANSWERED
+    assert "@jokes_bot" in stage.phone.last()
+
+
+def test_empty_pool_is_offered_to_nobody(stage: Stage, settings: Any):
+    settings.TELEGRAM_BOT_TOKENS_POOL = []
+
+    stage.ask()
+
+    assert list(stage.phone.buttons()) == ["Give the value"]
+
+
+def test_bot_of_the_pool_that_is_gone_meanwhile_is_told(stage: Stage, settings: Any):
+    settings.TELEGRAM_BOT_TOKENS_POOL = [TOKEN]
+    stage.ask()
+    data = stage.phone.button("bot from the pool")
+    settings.TELEGRAM_BOT_TOKENS_POOL = []
+
+    answer = stage.phone.does(stage.phone.tap(data))[-1]
+
+    assert "No bot of the pool is free" in answer.payload["text"]
+
+
+def test_secret_of_a_foreign_project_is_given_by_nobody_else(stage: Stage):
+    stranger, _ = somebody()
+
+    stranger.writes(f"/secret {stage.project.slug} API_KEY")
+
+    assert not Dialog.objects.exists()
+    assert "does not exist" in stranger.last()
+
+
+def test_button_of_somebody_else_does_nothing(stage: Stage):
+    question = stage.ask()
+    data = stage.phone.button("Give the value")
+    stranger, _ = somebody()
+
+    answer = stranger.does(stranger.tap(data))[-1]
+
+    assert "not yours" in answer.payload["text"]
+    assert not Dialog.objects.exists()
+    assert question.reload().status == QuestionStatus.OPEN
+
+
+def test_secrets_are_listed_by_name_only(stage: Stage):
+    make_secret(project=stage.project, key="API_KEY", value="s3cret-value")
+
+    stage.phone.writes(f"/secret {stage.project.slug}")
+
+    assert "○ <code>BOT_TOKEN</code>" in stage.phone.last()
+    assert "✓ <code>API_KEY</code>" in stage.phone.last()
+    assert "s3cret" not in stage.phone.last()
