@@ -139,6 +139,15 @@ class TestCodexRunner:
 
 
 class TestRehearsalRunner:
+    @pytest.mark.parametrize(("worker_type", "talks"), [("po", True), ("developer", False), (None, False)])
+    def test_product_owner_talks_instead_of_writing_code(self, worker_type: str | None, talks: bool) -> None:
+        variables = {"WORKER_TYPE": worker_type} if worker_type else {}
+        spec = RunnerSpec(prompt_file=Path("/tmp/p.txt"), home=Path("/tmp"), variables=variables)
+
+        command = RUNNERS[AgentType.REHEARSAL](spec).build_command("words")
+
+        assert ("--product-owner" in command) is talks
+
     def test_prompt_is_given_by_file(self) -> None:
         command = RehearsalRunner(Path("/tmp/prompt.txt")).build_command(prompt="secret words")
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from worker_image.contract import AgentType
+from worker_image.contract import ENV_WORKER_TYPE, AgentType, WorkerType
 from worker_image.runners import codex, factory
 from worker_image.runners.base import AgentRunner
 from worker_image.runners.claude import ClaudeRunner, has_session
@@ -56,9 +56,14 @@ def _codex(spec: RunnerSpec) -> AgentRunner:
     return CodexRunner(spec.model, session_id=session_id, provider_url=url if has_key else None)
 
 
+def _rehearsal(spec: RunnerSpec) -> AgentRunner:
+    is_product_owner = spec.variables.get(ENV_WORKER_TYPE) == WorkerType.PO
+    return RehearsalRunner(spec.prompt_file, is_product_owner=is_product_owner)
+
+
 RUNNERS: Mapping[AgentType, Callable[[RunnerSpec], AgentRunner]] = {
     AgentType.CLAUDE: _claude,
     AgentType.FACTORY: _factory,
     AgentType.CODEX: _codex,
-    AgentType.REHEARSAL: lambda spec: RehearsalRunner(spec.prompt_file),
+    AgentType.REHEARSAL: _rehearsal,
 }

@@ -1,4 +1,4 @@
-"""The rehearsal agent: our own deterministic offline coder."""
+"""The rehearsal agent: our own deterministic offline coder, and Product Owner."""
 
 import sys
 from collections.abc import Mapping
@@ -13,13 +13,15 @@ class RehearsalRunner:
 
     environment: frozenset[str] = frozenset()
 
-    def __init__(self, prompt_file: Path) -> None:
+    def __init__(self, prompt_file: Path, *, is_product_owner: bool = False) -> None:
         self._prompt_file = prompt_file
+        self._options = ["--product-owner"] if is_product_owner else []
 
     def build_command(self, prompt: str) -> list[str]:
         """Return the command line of one turn; the caller has put the prompt into the file."""
         del prompt
-        return [sys.executable, "-m", "worker_image.rehearsal", "--prompt-file", str(self._prompt_file)]
+        program = [sys.executable, "-m", "worker_image.rehearsal"]
+        return [*program, "--prompt-file", str(self._prompt_file), *self._options]
 
     def unwrap(self, stdout: str) -> AgentAnswer:
         """Take everything but the progress lines as the answer."""
