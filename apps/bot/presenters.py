@@ -33,6 +33,8 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "not_retryable": gettext_noop("Only what failed or was stopped can be tried again."),
     "project_archived": gettext_noop("This project is archived."),
     "rollback_impossible": gettext_noop("There is no earlier release to go back to."),
+    "bot_token_taken": gettext_noop("This bot works for another project already; a bot can serve one only."),
+    "too_many_questions": gettext_noop("Too many questions are open; answer one of them first."),
     "denied": gettext_noop("You are not allowed to do that here."),
 }
 
