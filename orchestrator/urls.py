@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from apps.projects import webhooks
 from orchestrator import health
+from orchestrator.flower import flower
 from orchestrator.tokens import SignInView, SignOutView
 
 handler404 = "orchestrator.api.page_not_found"
@@ -17,6 +18,8 @@ urlpatterns = [
     path("health/ready", health.ready, name="health-ready"),
     path("webhooks/github", webhooks.github, name="github-webhook"),
     path("admin/", admin.site.urls),
+    path("flower/", flower, {"path": ""}, name="flower"),
+    path("flower/<path:path>", flower),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/login/", SignInView.as_view(), name="login"),

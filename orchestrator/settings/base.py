@@ -272,6 +272,8 @@ GRAPH_MAX_REBASES = 3
 # --- admin ------------------------------------------------------------------
 # Moments to the second and by the 24-hour clock: operators compare them with logs.
 FORMAT_MODULE_PATH = ["orchestrator.formats"]
+# Where Flower listens: unix:///path or http://host:port. Only the web may reach it (orchestrator/flower.py).
+FLOWER_URL: str = env.str("FLOWER_URL", f"unix://{VAR_DIR / 'run' / 'flower.sock'}")
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": _("Orchestrator"),
     "SITE_HEADER": _("Orchestrator"),

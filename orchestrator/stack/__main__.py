@@ -61,8 +61,7 @@ def _announce(stack: Stack, *, seconds: float) -> None:
     print(f"  admin    {stack.web_url}/admin/")
     print(f"  API      {stack.web_url}/api/docs/")
     if stack.flower_url:
-        password_file = stack.var_dir / "run" / "flower.password"
-        print(f"  Flower   {stack.flower_url}/  (user admin, password in {password_file})")
+        print(f"  Flower   {stack.flower_url}  (signed in to the admin)")
     if stack.runtime is not None:
         print(f"  workers  {stack.runtime.notice}")
     print(f"  logs     {stack.var_dir / 'run' / 'logs'}")

@@ -4,11 +4,9 @@ import socket
 from collections.abc import Iterable
 from contextlib import suppress
 
-from orchestrator.embedded.processes import free_port, is_port_free
-from orchestrator.stack.table import Ports
+from orchestrator.embedded.processes import free_port
 
 WEB_PORTS = range(8000, 8100)
-FLOWER_PORTS = range(5555, 5655)
 HOST = "127.0.0.1"
 #: Connections that wait for the web, also while it is started again.
 BACKLOG = 2048
@@ -68,16 +66,3 @@ def hold_web(earlier: int) -> HeldPort:
     held = hold_first((earlier, *WEB_PORTS)) or HeldPort(free_port())
     held.hold()
     return held
-
-
-def choose_flower(web: int, earlier: int) -> int:
-    """Return Flower's port: it cannot be held, so it follows from the web's, which no other stack has."""
-    if web in WEB_PORTS:
-        wanted = FLOWER_PORTS[WEB_PORTS.index(web)]
-        return wanted if is_port_free(wanted) else free_port()
-    return free_port(preferred=earlier or None)
-
-
-def choose_ports(held: HeldPort, earlier: Ports) -> Ports:
-    """Return the ports of a stack whose web's port is held."""
-    return Ports(web=held.port, flower=choose_flower(held.port, earlier.flower))

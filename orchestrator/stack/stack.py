@@ -12,10 +12,10 @@ from signal import SIGTERM
 
 from orchestrator.embedded import Embedded, ServerFailed
 from orchestrator.embedded.launcher import URL_NAMES
-from orchestrator.embedded.places import private_dir, write_private
+from orchestrator.embedded.places import private_dir
 from orchestrator.embedded.processes import log_tail, spawn
 from orchestrator.envfile import find_var_dir, read_env_file
-from orchestrator.stack.ports import HeldPort, choose_ports, hold_web
+from orchestrator.stack.ports import HeldPort, hold_web
 from orchestrator.stack.prepare import check_settings, prepare_database, stop_units
 from orchestrator.stack.runtime import Runtime, choose_runtime, dissolve, part_with_workers, read_runtime
 from orchestrator.stack.state import StackFailed, StackState
@@ -83,8 +83,8 @@ class Stack:
 
     @property
     def flower_url(self) -> str:
-        """Address of Flower; empty if it does not run."""
-        return "" if FLOWER in self._without else f"http://127.0.0.1:{self.ports.flower}"
+        """Address of Flower, behind the web's sign-in; empty if it does not run."""
+        return "" if FLOWER in self._without else f"{self.web_url}/flower/"
 
     def start(self, *, adopt: bool = False) -> None:
         """Start the servers, bring the database up to date, start every process. Does not wait for them.
@@ -135,13 +135,13 @@ class Stack:
                 self._web_port.hold()
         except OSError as error:
             raise StackFailed(f"the web cannot listen at {self._web_port.port}: {error.strerror}") from error
-        self.ports = choose_ports(self._web_port, earlier)
+        self.ports = Ports(web=self._web_port.port)
 
     def _specs(self) -> list[ChildSpec]:
         if self._table is not None:
             specs = self._table(self.ports)
         else:
-            specs = default_table(self.ports, flower_password=self._flower_password())
+            specs = default_table(self.ports, flower_socket=self._state.run_dir / "flower.sock")
             if self.runtime is not None and self.runtime.has_containers:
                 specs = (*specs, self._edge(self.runtime))
         return [spec for spec in specs if spec.name not in self._without]
@@ -150,12 +150,6 @@ class Stack:
         configured = self._dotenv | self.child_env()
         url = configured.get("CHANNEL_REDIS_URL", "")
         return edge(installation=runtime.installation, channel_url=url)
-
-    def _flower_password(self) -> str:
-        path = self._state.run_dir / "flower.password"
-        if not path.exists():
-            write_private(path, secrets.token_urlsafe(12))
-        return path.read_text()
 
     def child_env(self) -> dict[str, str]:
         """Return the environment of a process that belongs to this stack, ``manage.py`` for example."""

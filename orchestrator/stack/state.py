@@ -42,10 +42,10 @@ class StackState:
         """Return what is recorded; empty values if nothing is."""
         state = read_json(self._file)
         match state.get("ports"):
-            case {"web": int(web), "flower": int(flower)}:
-                ports = Ports(web=web, flower=flower)
+            case {"web": int(web)}:
+                ports = Ports(web=web)
             case _:
-                ports = Ports(web=0, flower=0)
+                ports = Ports(web=0)
         supervisor = Identity.from_json(state.get("supervisor"))
         return StackRecord(supervisor=supervisor, token=str(state.get("token", "")), ports=ports)
 

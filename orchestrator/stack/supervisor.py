@@ -7,6 +7,7 @@ can be stopped or adopted by the next one. Whatever a child leaves in its proces
 import http.client
 import json
 import logging
+import socket
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -174,6 +175,8 @@ class Supervisor:
     def _says_ready(self, spec: ChildSpec, identity: Identity) -> bool:
         if spec.ready_file:
             return (self._ready_dir / spec.name).exists()
+        if spec.ready_socket is not None:
+            return _is_listening_at(spec.ready_socket)
         if not spec.ready_url:
             return True
         # Another stack that started at the same moment may have been faster at this port.
@@ -210,6 +213,16 @@ def _listens(pid: int, url: str) -> bool:
         return False
     port = urlsplit(url).port
     return any(one.status == psutil.CONN_LISTEN and one.laddr.port == port for one in connections)
+
+
+def _is_listening_at(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(1.0)
+        try:
+            client.connect(str(path))
+        except OSError:
+            return False
+    return True
 
 
 def _answers(url: str) -> bool:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 WEB, FLOWER, BEAT, EDGE = "web", "flower", "beat", "edge"
@@ -51,6 +52,8 @@ class ChildSpec:
     """It touches ``<VAR_DIR>/run/ready/<STACK_NAME>`` when it is ready."""
     ready_url: str = ""
     """It is ready when this answers 200."""
+    ready_socket: Path | None = None
+    """It is ready when it listens at this socket of the file system."""
     serves_web: bool = False
     """It is handed the socket that the supervisor holds on the web's port, its number in the environment."""
     stop_stage: int = 0
@@ -61,21 +64,20 @@ class ChildSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ports:
-    """Loopback ports of the processes that listen."""
+    """Loopback ports of the processes that listen at one."""
 
     web: int
-    flower: int
 
 
-def default_table(ports: Ports, *, flower_password: str) -> tuple[ChildSpec, ...]:
+def default_table(ports: Ports, *, flower_socket: Path) -> tuple[ChildSpec, ...]:
     """Return every process of the stack.
 
     Args:
-        ports: where the web and Flower listen.
-        flower_password: of Flower's user ``admin``.
+        ports: where the web listens.
+        flower_socket: where Flower listens.
 
     """
-    return (_web(ports.web), *map(_worker, QUEUES), _beat(), _flower(ports.flower, flower_password))
+    return (_web(ports.web), *map(_worker, QUEUES), _beat(), _flower(flower_socket))
 
 
 def edge(*, installation: str, channel_url: str) -> ChildSpec:
@@ -128,12 +130,12 @@ def _beat() -> ChildSpec:
     return ChildSpec(name=BEAT, argv=_celery("beat", "--pidfile", "", "--scheduler", scheduler))
 
 
-def _flower(port: int, password: str) -> ChildSpec:
+def _flower(socket: Path) -> ChildSpec:
+    # No port: its metrics and its health are open to whoever reaches it. The web leads there after a sign-in.
     return ChildSpec(
         name=FLOWER,
-        argv=_celery("flower", "--address=127.0.0.1", f"--port={port}"),
-        env={"FLOWER_BASIC_AUTH": f"admin:{password}"},
-        ready_url=f"http://127.0.0.1:{port}/healthcheck",
+        argv=_celery("flower", f"--unix_socket={socket}", "--url_prefix=flower"),
+        ready_socket=socket,
     )
 
 
