@@ -57,7 +57,9 @@ class TurnViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
 
     def get_queryset(self) -> QuerySet[Turn]:
         """Return the turns of the requester's workers."""
-        return owned(self.request, super().get_queryset(), by="worker__owner_id", project="worker__project_id")
+        return owned(
+            self.request, super().get_queryset(), by="worker__owner_id", project="worker__project_id"
+        )
 
 
 class AgentConfigViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[AgentConfig]):
