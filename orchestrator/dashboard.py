@@ -55,12 +55,24 @@ NAVIGATION: Sequence[tuple[Words, Sequence[tuple[Words, str, str]]]] = (
         ),
     ),
     (
+        _("Chat"),
+        (
+            (_("Chats"), "bot.chat", "chat"),
+            (_("Messages"), "bot.chatmessage", "chat_bubble"),
+            (_("Deliveries"), "bot.delivery", "send"),
+            (_("Troubles"), "bot.trouble", "report"),
+            (_("Updates"), "bot.processedupdate", "inbox"),
+        ),
+    ),
+    (
         _("Settings"),
         (
             (_("Users"), "projects.user", "person"),
             (_("Invitations"), "projects.invitation", "mail"),
             (_("Secrets"), "projects.projectsecret", "key"),
             (_("Personal tokens"), "projects.personaltoken", "badge"),
+            (_("Webhooks"), "hooks.webhook", "webhook"),
+            (_("Webhook deliveries"), "hooks.hookdelivery", "outbox"),
             (_("Periodic tasks"), "django_celery_beat.periodictask", "schedule"),
         ),
     ),
@@ -109,6 +121,11 @@ def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
 def stylesheet(_request: HttpRequest) -> str:
     """Return the address of our few styles."""
     return static("orchestrator/admin.css")
+
+
+def script(_request: HttpRequest) -> str:
+    """Return the address of what the pages' own scripts leave out."""
+    return static("orchestrator/admin.js")
 
 
 def favicon(_request: HttpRequest) -> str:

@@ -15,8 +15,10 @@ from django_celery_beat.models import (
     SolarSchedule,
 )
 
+from apps.bot.models import Chat, ChatFile, ChatMessage, Delivery, ProcessedUpdate, Trouble
 from apps.failures import Failure, FailureKind
 from apps.graph.models import Question, Run, RunStatus, Step
+from apps.hooks.services import create_webhook, ping
 from apps.infra.models import DeploymentStatus, PortAllocation, ServiceDeployment
 from apps.projects import timeline
 from apps.projects.models import Dispatch, MergeRequest, ProjectStatus, Task, TaskEventKind, TaskStatus
@@ -149,6 +151,11 @@ class Story:
         )
         self.secret = make_secret(project=self.project, key="API_KEY", value=SECRET_VALUE)
         self.invitation, _code = invite(created_by_id=self.project.owner.pk, role=Role.MEMBER)
+        self.chat = self._chat()
+        self.webhook, _secret = create_webhook(
+            owner_id=self.project.owner.pk, url="https://hooks.example/in", events=["task.failed"]
+        )
+        self.delivery = ping(webhook_id=self.webhook.pk)
         self.periodic = make_periodic_task()
         self._steps()
         self._events()
@@ -174,12 +181,38 @@ class Story:
             self.deployment.server,
             self.secret,
             self.invitation,
+            self.webhook,
+            self.delivery,
+            *self.chat,
             self.periodic,
             self.periodic.interval,
             CrontabSchedule.objects.create(hour="4"),
             ClockedSchedule.objects.create(clocked_time=self.now),
             SolarSchedule.objects.create(event="sunset", latitude=1, longitude=1),
         ]
+
+    def _chat(self) -> list[Model]:
+        number = secrets.randbelow(10**9) + 1
+        owner = self.project.owner
+        chat = Chat.objects.create(telegram_id=number, user=owner, status="active", name=f"Ada {MARKUP}")
+        message = ChatMessage.objects.create(
+            idempotency_key=f"update:{number}", chat=chat, user=owner, text=MARKUP, failure=failure()
+        )
+        ChatFile.objects.create(message=message, kind="photo", file_id="1", file_name=MARKUP, size_bytes=9)
+        owed = Delivery.objects.create(
+            chat=chat,
+            kind="text",
+            idempotency_key=f"text:{number}",
+            status="failed",
+            payload={"text": MARKUP},
+            failure=failure(),
+            deadline_at=self.now,
+        )
+        trouble = Trouble.objects.create(
+            key=f"delivery:{number}", code="lost", message=MARKUP, chat=chat, delivery=owed, last_at=self.now
+        )
+        update = ProcessedUpdate.objects.create(update_id=number, attempts=3, failure={"type": MARKUP})
+        return [chat, message, owed, trouble, update]
 
     def _key(self, effect: str) -> str:
         return f"run-{self.run.pk}-{effect}"
