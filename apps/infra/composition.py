@@ -11,6 +11,8 @@ from apps.units import toolchain
 from apps.units.environment import base_environment
 from apps.units.supervisor import Units
 
+DEFAULT_TELEGRAM_URL = "https://api.telegram.org"
+
 
 @cache
 def get_target() -> DeployTarget:
@@ -20,8 +22,14 @@ def get_target() -> DeployTarget:
         units=Units(settings.UNITS_DIR),
         releases=settings.DEPLOYMENTS_DIR,
         data=settings.DATA_DIR,
-        environment=base_environment(tools, outer=settings.UNITS_OUTER_ENVIRONMENT),
+        environment=base_environment(tools, outer=settings.UNITS_OUTER_ENVIRONMENT) | telegram_environment(),
     )
+
+
+def telegram_environment() -> dict[str, str]:
+    """Return where the projects' bots find Telegram, if that is not where everybody finds it."""
+    url = settings.TELEGRAM_API_BASE_URL
+    return {} if url == DEFAULT_TELEGRAM_URL else {"TELEGRAM_API_URL": url}
 
 
 def get_smoke() -> Smoke:
