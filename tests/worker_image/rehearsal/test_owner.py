@@ -340,6 +340,24 @@ def test_misbehavior_is_the_developers(talk: Talk, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "thing", "name"),
+    [
+        (
+            "Build a new project: books with title and year",
+            "books with title and year",
+            "Books with title and year",
+        ),
+        ("Сделай новый проект: каталог книг", "каталог книг", "Каталог книг"),
+        ("make me the bot!", "the bot", "Bot"),
+        ("build " + "very " * 30 + "long", "very " * 30 + "long", ("Very " + "very " * 11).strip()),
+    ],
+)
+def test_thing_and_its_name(text: str, thing: str, name: str) -> None:
+    assert wishes.thing_of(text) == thing
+    assert wishes.name_of(thing) == name
+
+
+@pytest.mark.parametrize(
     ("text", "intent"),
     [
         ("Could you please build us a shop", Intent.BUILD),

@@ -60,6 +60,7 @@ _MODULES: Final = (
     ),
 )
 _ARTICLE: Final = re.compile(r"^(?:an?|the|my|our|new|нов\w+|мо[йюе]\w*)\s+", re.IGNORECASE)
+_PROJECT: Final = re.compile(r"^(?:an?\s+)?(?:new\s+|нов\w+\s+)?(?:project|проект)\s*[:,-]\s*", re.IGNORECASE)
 _WORD: Final = re.compile(r"\w{3,}")
 #: Say nothing about which project is meant.
 _COMMON: Final = word_set(
@@ -134,7 +135,7 @@ def intent_of(text: str) -> Intent:
 def thing_of(text: str) -> str:
     """Return what is to be built, without the words that ask for it."""
     found = _BUILD.match(text)
-    return (found["rest"] if found else text).strip(" .!")
+    return _PROJECT.sub("", found["rest"] if found else text).strip(" .!")
 
 
 def is_understood(description: str) -> bool:
