@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import tempfile
+import traceback
 import unicodedata
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ NAME_LENGTH: Final = 100
 DESCRIPTION_LENGTH: Final = 20_000
 
 _SLUG = re.compile(r"[a-z][a-z0-9-]{0,62}")
+_REMEDY: Final = "Mend the template, or name a tag of it that works in SCAFFOLD_TEMPLATE_REF; then try again."
 _FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
@@ -150,7 +152,16 @@ def _copy(run_copy: Callable[..., object], template: Path, project: Path, data: 
         raise
     except Exception as error:  # whatever an expression of the template raises is the template's failure
         words = str(error).replace(str(template), "template") or type(error).__name__
-        raise TemplateFailed(f"The template could not be rendered: {words}") from error
+        place = _place(error, template)
+        told = f"The template could not be rendered: {words}{f' ({place})' if place else ''}. {_REMEDY}"
+        raise TemplateFailed(told) from error
+
+
+def _place(error: Exception, template: Path) -> str:
+    """Return the file of the template, and its line, that an error came from; empty when none says so."""
+    frames = traceback.extract_tb(error.__traceback__)
+    places = [(Path(frame.filename), frame.lineno) for frame in frames]
+    return next((f"{path.name}:{line}" for path, line in reversed(places) if template in path.parents), "")
 
 
 def _given(answers: TemplateAnswers, data: dict[str, Any]) -> dict[str, Any]:
