@@ -108,6 +108,26 @@ def _image(engine: docker.DockerClient, name: str, recipe: str, files: dict[str,
     return tag
 
 
+def containers_of(engine: docker.DockerClient, slug: str) -> list[Any]:
+    """Return the containers of a project's releases, stopped ones too."""
+    return engine.containers.list(all=True, filters={"label": f"com.docker.compose.project={slug}"})
+
+
+def remove_project(engine: docker.DockerClient, slug: str) -> None:
+    """Remove whatever the releases of a project left on the engine."""
+    for container in containers_of(engine, slug):
+        container.remove(force=True, v=True)
+    label = {"label": f"com.docker.compose.project={slug}"}
+    for volume in engine.volumes.list(filters=label):
+        volume.remove(force=True)
+    for network in engine.networks.list(filters=label):
+        network.remove()
+    for image in engine.images.list():
+        for tag in image.tags:
+            if tag.startswith(f"{slug}-"):
+                engine.images.remove(tag, force=True)
+
+
 class GitHost(ThreadingHTTPServer):
     """Hears about deployments."""
 

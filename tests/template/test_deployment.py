@@ -18,13 +18,14 @@ from apps.projects.templating import TemplateAnswers, known_modules
 from tests.docker_engine import client
 from tests.template import docker_stage, foreign
 from tests.template.docker_stage import GitHost, Pipeline, Telegram
+from tests.template.projects import COMBINATIONS
 from tests.template.service import free_port
 
 pytestmark = [pytest.mark.integration, pytest.mark.docker, pytest.mark.timeout(1800)]
 
-CHOICES = [known_modules(), ("frontend",)]
+CHOICES = (known_modules(), ("frontend",))
 if os.environ.get("TEMPLATE_MATRIX") == "all":
-    CHOICES += [("backend",), ("telegram",), ("worker",), ("telegram", "worker", "frontend")]
+    CHOICES = COMBINATIONS
 
 
 @pytest.fixture
@@ -73,8 +74,7 @@ class Stage:
         path.write_text(path.read_text().replace("environment:\n", entry, 1))
 
     def containers(self) -> list[Any]:
-        label = f"com.docker.compose.project={self.slug}"
-        return self.engine.containers.list(all=True, filters={"label": label})
+        return docker_stage.containers_of(self.engine, self.slug)
 
     def get(self, path: str) -> httpx.Response:
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", trust_env=False, timeout=10)
@@ -84,17 +84,7 @@ class Stage:
         self.host.server_close()
         self.telegram.shutdown()
         self.telegram.server_close()
-        for container in self.containers():
-            container.remove(force=True, v=True)
-        label = {"label": f"com.docker.compose.project={self.slug}"}
-        for volume in self.engine.volumes.list(filters=label):
-            volume.remove(force=True)
-        for network in self.engine.networks.list(filters=label):
-            network.remove()
-        for image in self.engine.images.list():
-            for tag in image.tags:
-                if tag.startswith(f"{self.slug}-"):
-                    self.engine.images.remove(tag, force=True)
+        docker_stage.remove_project(self.engine, self.slug)
 
 
 @pytest.fixture
