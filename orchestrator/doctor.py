@@ -7,11 +7,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
+from orchestrator import doctor_outside
 from orchestrator.env import ROOT
 from orchestrator.envfile import find_var_dir, read_values
+from orchestrator.findings import Finding
 from orchestrator.installation import bridge_name
 
 _MIN_PYTHON = (3, 11)
@@ -22,23 +23,6 @@ AGENTS = {
     "factory": ("droid", "FACTORY_API_KEY"),
     "codex": ("codex", "OPENAI_API_KEY"),
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Finding:
-    """What one check found."""
-
-    name: str
-    is_ok: bool
-    text: str
-    repair: str = ""
-    is_optional: bool = False  # worth knowing, never red
-
-    def line(self) -> str:
-        """Return the one line that is printed."""
-        mark = "ok  " if self.is_ok else ("note" if self.is_optional else "RED ")
-        repair = f" → {self.repair}" if self.repair and not self.is_ok else ""
-        return f"{mark} {self.name}: {self.text}{repair}"
 
 
 def main(arguments: list[str]) -> int:
@@ -66,8 +50,7 @@ def examine() -> Iterator[Finding]:
     yield _encryption(values.get("ENCRYPTION_KEYS", ""))
     yield from _agents(values)
     yield from _workers(values)
-    yield from _github(values)
-    yield from _template(values, var_dir)
+    yield from doctor_outside.examine(values, var_dir)
 
 
 def _python() -> Finding:
@@ -234,56 +217,6 @@ def exposure_of(interface: str) -> Finding:
         text=f"containers reach these ports of this machine: {', '.join(map(str, found))}",
         repair=f"let them listen on 127.0.0.1, or as root: {exposure.closing_rules(interface)}",
     )
-
-
-def _github(values: Mapping[str, str]) -> Iterator[Finding]:
-    """Ask GitHub about the app, where the settings name one or make projects there."""
-    is_used = values.get("PROJECTS_FORGE") == "github"
-    if not is_used and not values.get("GITHUB_APP_ID"):
-        return
-    from apps.projects.forge.github.config import DEFAULT_API_URL, GitHubConfig
-    from apps.projects.forge.github.examination import examine as examine_github
-
-    config = GitHubConfig(
-        organisation=values.get("GITHUB_ORG", ""),
-        app_id=values.get("GITHUB_APP_ID", ""),
-        private_key=values.get("GITHUB_APP_PRIVATE_KEY", ""),
-        private_key_path=values.get("GITHUB_APP_PRIVATE_KEY_PATH", ""),
-        api_url=values.get("GITHUB_API_BASE_URL") or DEFAULT_API_URL,
-    )
-    for found in examine_github(config):
-        yield Finding(
-            name=found.name,
-            is_ok=found.is_ok,
-            text=found.text,
-            repair=found.repair,
-            is_optional=not is_used,
-        )
-    yield Finding(
-        name="github webhook",
-        is_ok=bool(values.get("GITHUB_WEBHOOK_SECRET")),
-        is_optional=True,
-        text="its deliveries are taken"
-        if values.get("GITHUB_WEBHOOK_SECRET")
-        else "off: polling alone tells",
-        repair="set GITHUB_WEBHOOK_SECRET here and in the app, whose webhook goes to /webhooks/github",
-    )
-
-
-def _template(values: Mapping[str, str], var_dir: Path) -> Iterator[Finding]:
-    """Fetch the template that the settings name, as the next new project would."""
-    if not any(values.get(f"SCAFFOLD_TEMPLATE{end}") for end in ("", "_REF", "_MAP")):
-        return
-    from apps.errors import OrchestratorError
-    from apps.projects.template_check import examine_template
-
-    try:
-        text = examine_template(values, var_dir=var_dir, outer=os.environ)
-    except OrchestratorError as error:
-        repair = "correct SCAFFOLD_TEMPLATE, SCAFFOLD_TEMPLATE_REF or SCAFFOLD_TEMPLATE_MAP in .env"
-        yield Finding(name="template", is_ok=False, text=error.message, repair=repair)
-    else:
-        yield Finding(name="template", is_ok=True, text=text)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(name="sweep_workers", task="periodic.sweep_workers", every_seconds=5),
     Entry(name="sweep_infra", task="periodic.sweep_infra", every_seconds=5),
     Entry(name="sweep_projects", task="periodic.sweep_projects", every_seconds=5),
+    Entry(name="sweep_bot", task="periodic.sweep_bot", every_seconds=5),
     Entry(name="sweep_chats", task="periodic.sweep_chats", every_seconds=5),
     Entry(name="tidy_chats", task="periodic.tidy_chats", every_seconds=3_600),
     Entry(name="bound_disks", task="periodic.bound_disks", every_seconds=20),

@@ -5,6 +5,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from apps.bot import webhook as telegram_webhook
 from apps.projects import webhooks
 from orchestrator import health
 from orchestrator.flower import flower
@@ -17,6 +18,7 @@ urlpatterns = [
     path("health/live", health.live, name="health-live"),
     path("health/ready", health.ready, name="health-ready"),
     path("webhooks/github", webhooks.github, name="github-webhook"),
+    path("webhooks/telegram", telegram_webhook.telegram, name="telegram-webhook"),
     path("admin/", admin.site.urls),
     path("flower/", flower, {"path": ""}, name="flower"),
     path("flower/<path:path>", flower),

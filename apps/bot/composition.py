@@ -17,10 +17,18 @@ def get_client() -> TelegramClient:
     """Return this thread's connection to Telegram; a process that was forked gets one of its own."""
     asked = (settings.TELEGRAM_BOT_TOKEN, settings.TELEGRAM_API_BASE_URL)
     held: tuple[tuple[str, str], TelegramClient] | None = getattr(_held, "client", None)
-    if held is None or held[0] != asked:
-        held = (asked, new_client())
-        _held.client = held
-    return held[1]
+    if held is not None and held[0] == asked:
+        return held[1]
+    close_client()
+    _held.client = (asked, client := new_client())
+    return client
+
+
+def close_client() -> None:
+    """Close this thread's connection, if it has one."""
+    if (held := getattr(_held, "client", None)) is not None:
+        held[1].close()
+        _held.client = None
 
 
 def new_client() -> TelegramClient:

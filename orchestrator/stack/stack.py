@@ -17,10 +17,10 @@ from orchestrator.embedded.processes import log_tail, spawn
 from orchestrator.envfile import find_var_dir, read_env_file
 from orchestrator.stack.ports import HeldPort, hold_web
 from orchestrator.stack.prepare import check_settings, prepare_database, stop_units
-from orchestrator.stack.runtime import Runtime, choose_runtime, dissolve, part_with_workers, read_runtime
+from orchestrator.stack.runtime import choose_runtime, dissolve, part_with_workers, read_runtime
 from orchestrator.stack.state import StackFailed, StackState
 from orchestrator.stack.supervisor import TOKEN_VARIABLE, Supervisor, end_group, stop_children, sweep
-from orchestrator.stack.table import DISPATCHERS, FLOWER, ChildSpec, Ports, default_table, edge
+from orchestrator.stack.table import DISPATCHERS, FLOWER, ChildSpec, Ports, bot, default_table, edge
 
 logger = logging.getLogger(__name__)
 
@@ -141,15 +141,14 @@ class Stack:
         if self._table is not None:
             specs = self._table(self.ports)
         else:
+            configured = self._dotenv | self.child_env()
             specs = default_table(self.ports, flower_socket=self._state.run_dir / "flower.sock")
             if self.runtime is not None and self.runtime.has_containers:
-                specs = (*specs, self._edge(self.runtime))
+                url = configured.get("CHANNEL_REDIS_URL", "")
+                specs = (*specs, edge(installation=self.runtime.installation, channel_url=url))
+            if configured.get("TELEGRAM_BOT_TOKEN"):
+                specs = (*specs, bot())
         return [spec for spec in specs if spec.name not in self._without]
-
-    def _edge(self, runtime: Runtime) -> ChildSpec:
-        configured = self._dotenv | self.child_env()
-        url = configured.get("CHANNEL_REDIS_URL", "")
-        return edge(installation=runtime.installation, channel_url=url)
 
     def child_env(self) -> dict[str, str]:
         """Return the environment of a process that belongs to this stack, ``manage.py`` for example."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-WEB, FLOWER, BEAT, EDGE = "web", "flower", "beat", "edge"
+WEB, FLOWER, BEAT, EDGE, BOT = "web", "flower", "beat", "edge", "runbot"
 CELERY_APP = "orchestrator.celery"
 #: Names the descriptor of the socket on which a process serves that was told to.
 LISTEN_VARIABLE = "STACK_LISTEN_FD"
@@ -98,6 +98,11 @@ def edge(*, installation: str, channel_url: str) -> ChildSpec:
         stop_stage=1,
         stop_seconds=5.0,
     )
+
+
+def bot() -> ChildSpec:
+    """Return the process that is the bot; there is one where the settings have a bot's token."""
+    return ChildSpec(name=BOT, argv=(sys.executable, "manage.py", BOT), stop_seconds=12.0)
 
 
 def _web(port: int) -> ChildSpec:

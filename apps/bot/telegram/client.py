@@ -132,9 +132,9 @@ class TelegramClient:
         return [update for update in found if isinstance(update, dict)] if isinstance(found, list) else []
 
     def set_webhook(self, url: str, *, secret: str) -> None:
-        """Have updates pushed to an address, with a header that only we know."""
+        """Have updates pushed to an address, one after the other, with a header that only we know."""
         allowed = list(ALLOWED_UPDATES)
-        self._ask("setWebhook", url=url, secret_token=secret, allowed_updates=allowed, max_connections=4)
+        self._ask("setWebhook", url=url, secret_token=secret, allowed_updates=allowed, max_connections=1)
 
     def delete_webhook(self) -> None:
         """Have updates wait for ``get_updates``; none is dropped."""

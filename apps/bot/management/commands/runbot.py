@@ -1,0 +1,46 @@
+"""``manage.py runbot``: be the bot, until SIGTERM or SIGINT."""
+
+import signal
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from apps.bot import commands, composition, handlers
+from apps.bot.running import POLLING, WEBHOOK, BotProcess, LeaseLost
+
+
+class Command(BaseCommand):
+    """Takes updates from Telegram, or has them sent to the web process, and hints at what is due."""
+
+    help = "Be the bot: take what people write to it. Needs TELEGRAM_BOT_TOKEN."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        """Take the switch for those who start it always."""
+        parser.add_argument(
+            "--if-configured", action="store_true", help="End well at once where no token is set."
+        )
+
+    def handle(self, *_: Any, **options: Any) -> None:
+        """Run until stopped.
+
+        Raises:
+            CommandError: a setting is missing or wrong, or the lease was lost.
+
+        """
+        if not composition.has_bot():
+            if options["if_configured"]:
+                self.stdout.write("TELEGRAM_BOT_TOKEN is not set: there is no bot.")
+                return
+            raise CommandError("TELEGRAM_BOT_TOKEN is not set. Get one from @BotFather and put it into .env.")
+        if settings.TELEGRAM_MODE not in (POLLING, WEBHOOK):
+            raise CommandError("TELEGRAM_MODE must be polling or webhook.")
+        if settings.TELEGRAM_MODE == WEBHOOK and not settings.TELEGRAM_WEBHOOK_URL:
+            raise CommandError("TELEGRAM_MODE=webhook needs TELEGRAM_WEBHOOK_URL, such as https://HOST.")
+        process = BotProcess(handle=handlers.handle, menu=commands.menu)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: process.stop())
+        try:
+            process.run()
+        except LeaseLost as error:
+            raise CommandError("The lease was lost with its database session.") from error
