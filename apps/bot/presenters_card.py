@@ -75,6 +75,10 @@ def _foot(shown: Card) -> list[str]:
         for part, seconds in shown.accounting.items()
         if part in _ACCOUNTS and seconds >= 1
     ]
+    if shown.cost_usd is not None:
+        spent.append(f"${shown.cost_usd:.2f}")
+    if shown.tokens:
+        spent.append(_("%(count)s tokens") % {"count": f"{shown.tokens:,}"})
     elapsed = _("%(elapsed)s in all") % {"elapsed": words.duration(shown.elapsed_seconds)}
     return [*parts, " · ".join([elapsed, *spent])]
 

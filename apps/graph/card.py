@@ -76,6 +76,8 @@ class Card:
     failure: dict[str, Any] | None
     elapsed_seconds: float
     accounting: dict[str, float]  # agent, installation, checks, smoke, overhead; in seconds
+    cost_usd: float | None = None  # of the agent's turns so far; None: not known of every one
+    tokens: int | None = None  # read and written by the model; None: not known of every turn
     queue: QueuePlace | None = None  # where its worker stands while none has a place for it
     liveness: LivenessLine | None = None  # of the agent at work, if one is
 
@@ -128,6 +130,8 @@ def present(
             failure=last.failure,
             elapsed_seconds=elapsed,
             accounting=_account(all_events, elapsed, image_seconds or 0.0),
+            cost_usd=_used(all_events, "cost_usd"),
+            tokens=_tokens(all_events),
             queue=queue,
             liveness=liveness,
         )
@@ -234,3 +238,16 @@ def _account(events: Sequence[TaskEvent], elapsed: float, image_seconds: float) 
 def _total(events: Sequence[TaskEvent], name: str, kinds: Collection[TaskEventKind]) -> float:
     found = [event.data.get(name) for event in events if event.kind in kinds]
     return round(sum(float(number) for number in found if isinstance(number, int | float)), 3)
+
+
+def _tokens(events: Sequence[TaskEvent]) -> int | None:
+    read, written = _used(events, "input_tokens"), _used(events, "output_tokens")
+    return None if read is None or written is None else int(read + written)
+
+
+def _used(events: Sequence[TaskEvent], name: str) -> float | None:
+    """Add up what the turns used of something; what one turn did not tell is not known of all."""
+    turns = [event.data.get("usage") or {} for event in events if event.kind == K.TURN_FINISHED]
+    found = [usage.get(name) for usage in turns]
+    known = [number for number in found if isinstance(number, int | float)]
+    return round(sum(known), 6) if known and len(known) == len(found) else None

@@ -144,6 +144,8 @@ class CardSerializer(serializers.Serializer[Any]):
     failure = serializers.DictField(allow_null=True)
     elapsed_seconds = serializers.FloatField()
     accounting = serializers.DictField(child=serializers.FloatField())
+    cost_usd = serializers.FloatField(allow_null=True)
+    tokens = serializers.IntegerField(allow_null=True)
     queue = QueuePlaceSerializer(allow_null=True)
     liveness = LivenessLineSerializer(allow_null=True)
 

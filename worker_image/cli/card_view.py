@@ -61,6 +61,10 @@ def _liveness(liveness: Mapping[str, Any]) -> RenderableType:
 
 def _footer(card: Mapping[str, Any]) -> Text:
     parts = [f"{name} {seconds:.1f} s" for name, seconds in card["accounting"].items()]
+    if card.get("cost_usd") is not None:
+        parts.append(f"${card['cost_usd']:.2f}")
+    if card.get("tokens"):
+        parts.append(f"{card['tokens']:,} tokens")
     return Text("\n" + " · ".join(parts), style="dim")
 
 

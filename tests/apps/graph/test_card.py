@@ -272,3 +272,23 @@ def test_time_for_the_image_stays_installation_when_it_is_there() -> None:
     shown = draw(task, make_events(task, "acknowledged", "worker_requested", ready))
 
     assert shown.accounting["installation"] == 14.5
+
+
+@pytest.mark.parametrize(
+    ("usages", "cost", "tokens"),
+    [
+        ([{"cost_usd": 0.25, "input_tokens": 10, "output_tokens": 5}, {"cost_usd": 0.5}], 0.75, None),
+        ([{"cost_usd": 0.25, "input_tokens": 10, "output_tokens": 5}], 0.25, 15),
+        ([{"cost_usd": 0.25}, None], None, None),
+        ([], None, None),
+    ],
+)
+def test_cost_is_told_only_when_every_turn_told_its_own(
+    usages: list[dict[str, Any] | None], cost: float | None, tokens: int | None
+) -> None:
+    task = make_task()
+    turns = [("turn_finished", {"usage": usage}) for usage in usages]
+
+    shown = draw(task, make_events(task, *turns))
+
+    assert (shown.cost_usd, shown.tokens) == (cost, tokens)
