@@ -103,6 +103,7 @@ def _help(talk: Talk) -> None:
 def _new(talk: Talk) -> None:
     description = talk.incoming.argument
     if description:
+        # For the assistant, who talks with the person about what is missing.
         conversation.hear(talk, text=f"Build a new project: {description}", wake=chat_tasks.converse)
     else:
         talk.say(_("Write what you want to have built: what it keeps, what it does, and for whom."))

@@ -91,7 +91,8 @@ def _refuse(talk: Talk, error: OrchestratorError) -> None:
 
 def _note_failure(incoming: Incoming, error: Exception) -> None:
     """Remember the type and the place of an error, never its words: they may quote what was written."""
-    where = traceback.extract_tb(error.__traceback__)[-1]
+    frames = traceback.extract_tb(error.__traceback__)
+    where = next((frame for frame in reversed(frames) if "/apps/" in frame.filename), frames[-1])
     failure = {"type": type(error).__name__, "where": f"{where.name}:{where.lineno}"}
     logger.error("Update %s failed: %s in %s", incoming.update_id, failure["type"], failure["where"])
     with transaction.atomic():
