@@ -64,6 +64,11 @@ def take_turn(*, now: datetime) -> float:
     return max(_until(max(row.next_send_at - ahead, row.paused_until or now), now), 0.001)
 
 
+def is_paused(*, now: datetime) -> bool:
+    """Tell whether nothing may be said to anybody."""
+    return SendGate.objects.filter(pk=_NAME, paused_until__gt=now).exists()
+
+
 def pause(chat: Chat, seconds: float, *, now: datetime) -> None:
     """Leave a chat alone, as Telegram asked; everybody, if another chat has to be left alone already.
 
@@ -81,7 +86,9 @@ def pause_everybody(seconds: float, *, now: datetime) -> None:
     """Say nothing to anybody for a while."""
     until = now + timedelta(seconds=seconds)
     SendGate.objects.get_or_create(name=_NAME, defaults={"next_send_at": now})
-    SendGate.objects.filter(pk=_NAME).update(paused_until=until)
+    # A longer pause that was asked for before stays.
+    is_shorter = Q(paused_until=None) | Q(paused_until__lt=until)
+    SendGate.objects.filter(is_shorter, pk=_NAME).update(paused_until=until)
 
 
 def _ahead(rate: float, burst: int) -> timedelta:

@@ -14,6 +14,7 @@ from apps.bot.models import Chat, ChatStatus, Delivery, DeliveryKind, DeliverySt
 from apps.bot.models.delivery import UNSETTLED
 from apps.bot.sending import EXPRESS, Parcel, Sent, is_edit
 from apps.bot.telegram import (
+    AnswerLate,
     ButtonsRefused,
     ChatBlocked,
     ChatGone,
@@ -32,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 LONGEST_PAUSE_SECONDS: Final = 60.0
 TOKEN_PAUSE_SECONDS: Final = 60.0
+#: While Telegram is silent, one chat asks at a time: each attempt occupies a process.
+SILENCE_PAUSE_SECONDS: Final = 5.0
 TOKEN_TROUBLE: Final = "telegram_token_refused"  # the key of a trouble, no token
 #: Useless a moment later, so nobody has to hear of them.
 _FLEETING: Final = frozenset({DeliveryKind.CALLBACK_ANSWER, DeliveryKind.ACTION})
@@ -118,6 +121,8 @@ def _let_pass(parcel: Parcel, error: TelegramError, _now: datetime) -> None:
 
 def _try_later(parcel: Parcel, error: TelegramError, now: datetime) -> None:
     row = parcel.delivery
+    if isinstance(error, TelegramUnavailable | AnswerLate):
+        limits.pause_everybody(SILENCE_PAUSE_SECONDS, now=now)
     if row.kind == DeliveryKind.ACTION:
         _let_pass(parcel, error, now)
         return

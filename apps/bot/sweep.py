@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Min, Q
 
+from apps.bot import sending_limits as limits
 from apps.bot.models import Delivery, DeliveryStatus
 from apps.bot.models.delivery import UNSETTLED
 
@@ -19,6 +20,8 @@ def list_due_chats(*, now: datetime, limit: int) -> list[int]:
         limit: how many at most.
 
     """
+    if limits.is_paused(now=now):
+        return []
     is_due = Q(not_before=None) | Q(not_before__lte=now)
     is_ours = Q(status=DeliveryStatus.PENDING) | Q(
         status_changed_at__lt=now - timedelta(seconds=_SENDING_SECONDS)

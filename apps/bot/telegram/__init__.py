@@ -2,6 +2,7 @@
 
 from apps.bot.telegram.client import BotIdentity, TelegramClient
 from apps.bot.telegram.errors import (
+    AnswerLate,
     ButtonsRefused,
     ChatBlocked,
     ChatGone,
@@ -19,6 +20,7 @@ from apps.bot.telegram.errors import (
 )
 
 __all__ = [
+    "AnswerLate",
     "BotIdentity",
     "ButtonsRefused",
     "ChatBlocked",

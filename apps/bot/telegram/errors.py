@@ -5,6 +5,7 @@
     TelegramError
     ├── TelegramUnavailable   it was not reached: nothing happened
     ├── OutcomeUnknown        it was reached: something may have happened
+    │   └── AnswerLate        it is silent
     ├── FloodWait             nothing happened, and nothing will before retry_after
     ├── Interrupted           we hung up ourselves, to stop
     └── the others            its final word on this request
@@ -32,6 +33,12 @@ class OutcomeUnknown(TelegramError):
     """Telegram did not say whether it was done."""
 
     code = "telegram_outcome_unknown"
+
+
+class AnswerLate(OutcomeUnknown):
+    """Telegram does not answer."""
+
+    code = "telegram_answer_late"
 
 
 class FloodWait(TelegramError):

@@ -15,7 +15,7 @@ from telegram.error import TelegramError as LibraryError
 from telegram.error import TimedOut
 from telegram.request import HTTPXRequest
 
-from apps.bot.telegram.errors import OutcomeUnknown, TelegramError, TelegramUnavailable, refusal
+from apps.bot.telegram.errors import AnswerLate, OutcomeUnknown, TelegramError, TelegramUnavailable, refusal
 
 #: It logs whole updates that it cannot read, and calls with their words.
 logging.getLogger("telegram").setLevel(logging.CRITICAL + 10)
@@ -85,7 +85,7 @@ def _on_the_way(error: LibraryError) -> TelegramError:
     if isinstance(cause, _NOT_SENT):
         return TelegramUnavailable(f"Telegram is not reached ({name}).")
     if isinstance(error, TimedOut):
-        return OutcomeUnknown(f"Telegram did not answer in time ({name}).")
+        return AnswerLate(f"Telegram did not answer in time ({name}).")
     return OutcomeUnknown(f"The connection to Telegram broke ({name}).")
 
 

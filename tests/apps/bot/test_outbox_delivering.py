@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from apps.bot import outbox
+from apps.bot import outbox, sweep
 from apps.bot.delivering import deliver_chat
 from apps.bot.models import Chat, ChatStatus, Delivery, DeliveryStatus, SendGate, Trouble
 from apps.bot.telegram import TelegramClient
@@ -166,6 +166,24 @@ def test_message_that_certainly_did_not_arrive_is_repeated_without_a_mark(
     assert wait is not None
     assert wait > 0
     assert ada.texts() == ["Done"]
+
+
+def test_while_telegram_is_not_reached_only_one_chat_at_a_time_asks(
+    make_chat: Callable[..., Chat], telegram: TelegramServer, time: VirtualClock
+):
+    first, second = make_chat(), make_chat()
+    outbox.send_text(first, "one", key="one")
+    row = outbox.send_text(second, "two", key="two")
+
+    with TelegramClient(telegram.token, base_url="http://127.0.0.1:1") as nobody:
+        deliver_chat(chat_id=first.pk, client=nobody, clock=time.clock)
+        wait = deliver_chat(chat_id=second.pk, client=nobody, clock=time.clock)
+
+    assert wait == pytest.approx(5, abs=0.1)
+    assert row.reload().attempts == 0
+    assert sweep.list_due_chats(now=time.now_is, limit=10) == []
+    time.pass_by(5.1)
+    assert set(sweep.list_due_chats(now=time.now_is, limit=10)) == {first.pk, second.pk}
 
 
 def test_message_whose_markup_is_refused_is_told_plainly(
