@@ -17,6 +17,7 @@ from apps.bot.models import (
     ChatStatus,
     Conversation,
     Delivery,
+    DeliveryKind,
     Dialog,
     ProcessedUpdate,
 )
@@ -27,6 +28,7 @@ _UNFINISHED: Final = (ChatMessageStatus.PENDING, ChatMessageStatus.SENT)
 _UPDATES_FOR: Final = timedelta(days=7)
 _CALLBACKS_FOR: Final = timedelta(days=30)
 _DIALOGS_FOR: Final = timedelta(hours=2)
+_FLEETING_FOR: Final = timedelta(days=1)
 _ANSWERED_FOR: Final = timedelta(hours=1)
 _MOST_QUESTIONS: Final = 200
 
@@ -79,3 +81,6 @@ def forget_old() -> None:
     ProcessedUpdate.objects.filter(created_at__lt=now - _UPDATES_FOR).delete()
     Callback.objects.filter(expires_at__lt=now - _CALLBACKS_FOR).delete()
     Dialog.objects.filter(expires_at__lt=now - _DIALOGS_FOR).delete()
+    # Of the moment; what was said stays, so that it is not said again.
+    fleeting = Delivery.objects.filter(kind__in=[DeliveryKind.ACTION, DeliveryKind.CALLBACK_ANSWER])
+    fleeting.filter(created_at__lt=now - _FLEETING_FOR).delete()
