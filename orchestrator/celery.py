@@ -13,7 +13,10 @@ from apps.workers import bootsteps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings.base")
 
-QUEUES = ("scaffold", "build", "workers", "graph", "provision", "servers", "bot", "periodic", "ingest")
+QUEUES = (
+    *("scaffold", "build", "workers", "graph", "provision"),
+    *("servers", "bot", "hooks", "periodic", "ingest"),
+)
 
 app = Celery("orchestrator")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -27,6 +30,7 @@ app.conf.task_routes = {
     "graph.*": {"queue": "graph"},
     "infra.*": {"queue": "servers"},
     "bot.*": {"queue": "bot"},
+    "hooks.*": {"queue": "hooks"},
     "periodic.*": {"queue": "periodic"},
     "ingest.*": {"queue": "ingest"},
 }

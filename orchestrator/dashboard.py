@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from django.contrib import admin
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
@@ -94,15 +95,23 @@ def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the sidebar: what the person may see, in the project's words."""
     first = {"title": _("Overview"), "icon": "dashboard", "link": reverse("admin:index")}
     groups: list[dict[str, Any]] = [{"items": [first]}]
+    with_page = {model._meta.label_lower for model in admin.site._registry}
     for title, items in NAVIGATION:
         shown = [
             {"title": name, "icon": icon, "link": list_address(model.replace(".", "_"))}
             for name, model, icon in items
-            if may_view(request, model)
+            if model in with_page and may_view(request, model)
         ]
         if shown:
             groups.append({"title": title, "separator": True, "items": shown})
+    groups.append({"title": _("Outside"), "separator": True, "items": list(_outside())})
     return groups
+
+
+def _outside() -> Iterator[dict[str, Any]]:
+    """Pages that are not the admin's own, behind the same sign-in."""
+    yield {"title": _("Flower"), "icon": "local_florist", "link": reverse("flower")}
+    yield {"title": _("API"), "icon": "api", "link": reverse("docs")}
 
 
 def dashboard(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:

@@ -30,4 +30,5 @@ urlpatterns = [
     path("api/", include("apps.workers.urls")),
     path("api/", include("apps.infra.urls")),
     path("api/", include("apps.graph.urls")),
+    path("api/", include("apps.hooks.urls")),
 ]

@@ -61,6 +61,7 @@ INSTALLED_APPS: list[str] = [
     "apps.infra",
     "apps.graph",
     "apps.bot",
+    "apps.hooks",
     "orchestrator.apps.OrchestratorConfig",
 ]
 
@@ -283,6 +284,7 @@ UNFOLD: dict[str, Any] = {
     "SHOW_LANGUAGES": False,
     "BORDER_RADIUS": "6px",
     "STYLES": ["orchestrator.dashboard.stylesheet"],
+    "SCRIPTS": ["orchestrator.dashboard.script"],
     "SITE_FAVICONS": [{"rel": "icon", "type": "image/svg+xml", "href": "orchestrator.dashboard.favicon"}],
     "DASHBOARD_CALLBACK": "orchestrator.dashboard.dashboard",
     "SIDEBAR": {"show_search": True, "navigation": "orchestrator.dashboard.navigation"},

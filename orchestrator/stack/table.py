@@ -13,7 +13,7 @@ LISTEN_VARIABLE = "STACK_LISTEN_FD"
 
 # Queues are privilege boundaries; on one machine under one account they share three processes.
 QUEUES = {
-    "work": ("scaffold", "build", "provision", "servers", "bot"),
+    "work": ("scaffold", "build", "provision", "servers", "bot", "hooks"),
     "flow": ("graph", "workers", "periodic"),
     "ingest": ("ingest",),
 }

@@ -1,0 +1,1 @@
+"""Outgoing webhooks: strangers are told what happens to their projects."""

@@ -1,0 +1,107 @@
+"""Pages of webhooks and what they were told."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_lazy as _
+
+from apps.admin_base import HistoryAdmin, Section, Words, operation
+from apps.hooks import services
+from apps.hooks.models import HookDelivery, Webhook
+
+_SHOWN = 50
+
+
+@admin.register(Webhook)
+class WebhookAdmin(HistoryAdmin):
+    """Addresses that are told what happens; people make them through the API."""
+
+    list_display = ("url", "owner", "is_active", "failures_in_a_row", "notice", "created_at")
+    list_filter = ("is_active",)
+    list_select_related = ("owner",)
+    search_fields = ("url", "owner__username")
+    ordering = ("-created_at",)
+    fields = (
+        "url",
+        "owner",
+        "events",
+        "all_projects",
+        "is_active",
+        "failures_in_a_row",
+        "notice",
+        "created_at",
+    )
+    actions_detail = ("switch_on", "switch_off")
+
+    def sections(self, row: Webhook) -> Iterable[Section]:
+        """Show the latest deliveries."""
+        latest = row.deliveries.order_by("-created_at")[:_SHOWN]
+        rows = [[d.created_at, d.event, d.event_id, d.get_status_display(), d.attempts] for d in latest]
+        yield Section(
+            title=_("Deliveries"), headers=[_("Time"), _("Event"), "id", _("Status"), _("Tries")], rows=rows
+        )
+
+    @operation(
+        _("Switch on"),
+        question=_("News are sent to it again; what was dropped stays dropped."),
+        confirm=_("Switch on"),
+        icon="toggle_on",
+    )
+    def switch_on(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Have it told again."""
+        return self._switch(request, object_id, is_active=True)
+
+    @operation(
+        _("Switch off"),
+        question=_("Nothing is sent to it any more; what it is still owed is dropped."),
+        confirm=_("Switch off"),
+        icon="toggle_off",
+        dangerous=True,
+    )
+    def switch_off(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """Have it told no more."""
+        return self._switch(request, object_id, is_active=False)
+
+    def _switch(self, request: HttpRequest, object_id: str, *, is_active: bool) -> HttpResponse:
+        def act(row: Any) -> None:
+            services.update_webhook(webhook_id=row.pk, is_active=is_active)
+
+        return self.operate(request, object_id, act=act, done=_("Done."))
+
+
+@admin.register(HookDelivery)
+class HookDeliveryAdmin(HistoryAdmin):
+    """What a webhook is owed or was told, with every try."""
+
+    list_display = (
+        "event",
+        "event_id",
+        "webhook",
+        "shown_status",
+        "attempts",
+        "next_attempt_at",
+        "created_at",
+    )
+    list_filter = ("status", "event")
+    list_select_related = ("webhook",)
+    search_fields = ("event_id", "webhook__url")
+    ordering = ("-created_at",)
+    fields = (
+        "webhook",
+        "event",
+        "event_id",
+        "status_label",
+        "attempts",
+        "next_attempt_at",
+        "body",
+        "created_at",
+    )
+
+    def sections(self, row: HookDelivery) -> Iterable[Section]:
+        """Show every try."""
+        tries = row.tries.order_by("number")
+        rows = [[t.number, t.began_at, t.answer, t.seconds, t.error] for t in tries]
+        headers: list[Words] = ["#", _("Time"), "HTTP", _("Seconds"), _("Error")]
+        yield Section(title=_("Tries"), headers=headers, rows=rows)

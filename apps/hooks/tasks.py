@@ -1,0 +1,42 @@
+"""Celery tasks of this app: thin, by id, repeatable."""
+
+from uuid import UUID
+
+from celery import shared_task
+from django.utils import timezone
+
+from apps.enqueue import advisory_lock, enqueue
+from apps.hooks import collecting, delivering
+from apps.hooks.models import HookDelivery, HookDeliveryStatus
+
+_SWEPT_WEBHOOKS = 200
+
+
+@shared_task(name="hooks.deliver")
+def deliver(*, webhook_id: str) -> None:
+    """Send a webhook what it is owed; one process at a time does."""
+    with advisory_lock("webhook", webhook_id) as obtained:
+        is_more_due = obtained and delivering.deliver_round(webhook_id=UUID(webhook_id))
+    if is_more_due:
+        enqueue(deliver, webhook_id=webhook_id)
+
+
+@shared_task(name="hooks.collect")
+def collect() -> None:
+    """Write down what webhooks are owed, and have them told."""
+    with advisory_lock("webhooks", "collect") as obtained:
+        if obtained:
+            while collecting.collect() == collecting.BATCH:
+                pass
+            collecting.forget_old()
+    due = HookDelivery.objects.filter(
+        status=HookDeliveryStatus.PENDING, webhook__is_active=True, next_attempt_at__lte=timezone.now()
+    )
+    for webhook_id in due.values_list("webhook_id", flat=True).distinct()[:_SWEPT_WEBHOOKS]:
+        enqueue(deliver, webhook_id=str(webhook_id))
+
+
+@shared_task(name="periodic.sweep_hooks")
+def sweep_hooks() -> None:
+    """Hand over to the queue that may speak to strangers."""
+    enqueue(collect)
