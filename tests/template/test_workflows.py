@@ -76,6 +76,7 @@ class Delivery:
             for path in (place / "rendered").rglob("*")
             if path.is_file()
         }
+        files["project.yaml"] = files["project.yaml"].replace("production", "staging")
         sha = self.visitor.start(self.checkout, "books", files)
         self.repository.secrets.update(SECRETS)
         return sha
@@ -127,6 +128,7 @@ def test_commit_is_deployed_and_reported(delivery: Delivery) -> None:
     payload = deployment["payload"]
     payload = json.loads(payload) if isinstance(payload, str) else payload
     assert payload["correlation"] == "c-1"
+    assert deployment["environment"] == status["environment"] == "staging"
     assert set(payload["images"]) == {"frontend"}
     assert deployment["sha"] == delivery.first
     assert (status["state"], status["environment_url"]) == ("success", "http://198.51.100.7:8123")

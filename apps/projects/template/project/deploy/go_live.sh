@@ -13,10 +13,10 @@ if ! ssh -F "$config" server "cat \"$on_server/images.json\"" >"$work/images.jso
     exit 1
 fi
 url=$(ssh -F "$config" server "cat \"$on_server/url\"")
-deployment=$(python3 deploy/report.py start "$sha" "$work/images.json")
+deployment=$(python3 -m deploy.report start "$sha" "$work/images.json")
 state=failure
 if ssh -F "$config" server "sh \"$on_server/activate.sh\" $slug $sha"; then
     state=success
 fi
-python3 deploy/report.py finish "$deployment" "$state" "$url"
+python3 -m deploy.report finish "$deployment" "$state" "$url"
 test "$state" = success

@@ -1,9 +1,10 @@
 """Tells the git host about a deployment; needs nothing but Python and the job's token.
 
-    python3 deploy/report.py start SHA DIGESTS.json   prints the id of the new deployment
-    python3 deploy/report.py finish ID STATE URL      STATE is success or failure
+    python3 -m deploy.report start SHA DIGESTS.json   prints the id of the new deployment
+    python3 -m deploy.report finish ID STATE URL      STATE is success or failure
 
-The control plane reads it back: what was deployed, where it answers, and whether it does.
+The control plane reads it back: what was deployed, where it answers, and whether it does. It looks
+for it under the environment that project.yaml names.
 """
 
 import json
@@ -15,8 +16,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-ENVIRONMENT = "production"
+from deploy.contract import load
+
+USUAL_ENVIRONMENT = "production"
 TIMEOUT_SECONDS = 30
+
+
+def environment_name(manifest: Mapping[str, Any]) -> str:
+    """Return the name of the environment that a project is deployed to."""
+    return str((manifest.get("deploy") or {}).get("environment") or USUAL_ENVIRONMENT)
 
 
 def start(environment: Mapping[str, str], sha: str, digests: Mapping[str, str]) -> int:
@@ -24,7 +32,7 @@ def start(environment: Mapping[str, str], sha: str, digests: Mapping[str, str]) 
     payload = {"images": dict(digests), "correlation": environment["CORRELATION"]}
     body = {
         "ref": sha,
-        "environment": ENVIRONMENT,
+        "environment": environment_name(load()),
         "auto_merge": False,
         "required_contexts": [],
         "payload": payload,
@@ -43,7 +51,12 @@ def finish(environment: Mapping[str, str], identity: int, state: str, url: str) 
 def _status(environment: Mapping[str, str], state: str, url: str) -> dict[str, Any]:
     server, repository = environment["GITHUB_SERVER_URL"], environment["GITHUB_REPOSITORY"]
     log = f"{server}/{repository}/actions/runs/{environment['GITHUB_RUN_ID']}"
-    status = {"state": state, "environment": ENVIRONMENT, "log_url": log, "auto_inactive": True}
+    status = {
+        "state": state,
+        "environment": environment_name(load()),
+        "log_url": log,
+        "auto_inactive": True,
+    }
     return status | ({"environment_url": url} if url else {})
 
 
@@ -74,7 +87,7 @@ def main(arguments: list[str]) -> int:
             case ["finish", identity, state, url] if state in ("success", "failure"):
                 finish(os.environ, int(identity), state, url)
             case _:
-                sys.stderr.write("usage: report.py start SHA DIGESTS.json | finish ID success|failure URL\n")
+                sys.stderr.write("usage: report start SHA DIGESTS.json | finish ID success|failure URL\n")
                 return 2
     except urllib.error.HTTPError as error:
         sys.stderr.write(f"the git host answered {error.code}: {error.read(500).decode(errors='replace')}\n")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from deploy import report
+from deploy.contract import load
 
 
 class Host(ThreadingHTTPServer):
@@ -63,8 +64,21 @@ def test_deployment_is_opened_and_closed(host: Host) -> None:
     assert opened["payload"] == {"images": {"backend": "sha256:1"}, "correlation": "c-1"}
     assert (opened["ref"], opened["required_contexts"], opened["auto_merge"]) == ("a" * 40, [], False)
     assert running["state"] == "in_progress"
+    assert opened["environment"] == running["environment"] == report.environment_name(load())
     assert (ended["state"], ended["environment_url"]) == ("success", "http://198.51.100.7:8001")
     assert ended["log_url"] == "https://git.example/us/books/actions/runs/7"
+
+
+@pytest.mark.parametrize(
+    ("manifest", "name"),
+    [
+        ({}, "production"),
+        ({"deploy": None}, "production"),
+        ({"deploy": {"environment": "staging"}}, "staging"),
+    ],
+)
+def test_environment_is_the_one_of_the_manifest(manifest: dict[str, Any], name: str) -> None:
+    assert report.environment_name(manifest) == name
 
 
 def test_unreachable_host_is_an_error_not_a_trace(capsys: pytest.CaptureFixture[str]) -> None:
