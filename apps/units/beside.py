@@ -196,7 +196,9 @@ def disk_use(units: Units, names: Sequence[str]) -> dict[str, int]:
 def make_home(units: Units, home: str) -> Path:
     """Return a directory that outlives units, made and handed to the account of the same name."""
     directory = home_directory(units, home)
-    os.makedirs(directory.parent, mode=0o711, exist_ok=True)
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    # Not by mkdir's mode, which a strict umask narrows: other accounts have to pass.
+    directory.parent.chmod(0o711)
     units.hand_over(directory, home)
     return directory
 

@@ -1,5 +1,7 @@
 """A command beside a unit: bounded in time and in words, and nothing of it stays."""
 
+import os
+import stat
 import time
 
 import psutil
@@ -82,3 +84,14 @@ def test_signal_and_absence_are_exit_codes(host: Units) -> None:
     absent = execute(host, "no-such-program")
 
     assert (killed.exit_code, absent.exit_code) == (137, 127)
+
+
+def test_home_can_be_reached_whatever_the_umask(units: Units) -> None:
+    before = os.umask(0o077)
+    try:
+        home = beside.make_home(units, "home-7")
+    finally:
+        os.umask(before)
+
+    assert stat.S_IMODE(home.parent.stat().st_mode) == 0o711
+    assert stat.S_IMODE(home.stat().st_mode) & 0o077 == 0
