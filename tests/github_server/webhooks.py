@@ -1,5 +1,6 @@
 """Calls the configured address about what happened, as well or as badly as a test wants it."""
 
+import contextlib
 import hashlib
 import hmac
 import json
@@ -28,6 +29,7 @@ class Delivery:
     body: bytes = field(repr=False)
     status: int | None = None  # None: it was lost, or nobody answered
     seconds: float = 0.0
+    answer: dict[str, Any] = field(default_factory=dict)  # empty: it was no JSON
 
     @property
     def payload(self) -> dict[str, Any]:
@@ -126,18 +128,20 @@ class Webhooks:
 
     def _deliver(self, delivery: Delivery) -> None:
         begun = time.monotonic()
-        delivery.status = self._call(delivery)
+        delivery.status, words = self._call(delivery)
+        with contextlib.suppress(ValueError):
+            delivery.answer = json.loads(words)
         delivery.seconds = time.monotonic() - begun
 
-    def _call(self, delivery: Delivery) -> int | None:
+    def _call(self, delivery: Delivery) -> tuple[int | None, bytes]:
         if self.receiver is not None:
-            return self.receiver(delivery.headers, delivery.body)
+            return self.receiver(delivery.headers, delivery.body), b""
         request = urllib.request.Request(self.url, delivery.body, delivery.headers)
         try:
             with urllib.request.urlopen(request, timeout=10) as answer:
-                return int(answer.status)
+                return int(answer.status), answer.read()
         except urllib.error.HTTPError as refused:
             with refused:
-                return refused.code
+                return refused.code, refused.read()
         except OSError:
-            return None
+            return None, b""
