@@ -18,7 +18,8 @@ class _Telegram:
 @shared_task(name="bot.converse")
 def converse(*, user_id: int) -> None:
     """Lead a person's conversation on."""
-    conversing.converse(user_id=user_id, downloads=_Telegram())
+    if conversing.converse(user_id=user_id, downloads=_Telegram()):
+        enqueue(converse, user_id=user_id)
 
 
 @shared_task(name="bot.draw_card")
@@ -37,6 +38,8 @@ def show_question(*, question_id: str) -> None:
 @shared_task(name="periodic.sweep_chats")
 def sweep_chats() -> None:
     """Enqueue whatever a lost message left behind, and what is silent for too long."""
+    if not composition.has_bot():
+        return
     for user_id in tidying.find_conversations():
         enqueue(converse, user_id=user_id)
     for task_id in cards.find_due():

@@ -31,24 +31,32 @@ logger = logging.getLogger(__name__)
 NOTICE_AFTER: Final = timedelta(seconds=18)
 #: Messages in one turn.
 MOST_JOINED: Final = 500
+#: Files taken over in one step.
+FILES_AT_ONCE: Final = 3
 #: So long somebody's words may find no assistant.
 PATIENCE: Final = timedelta(minutes=10)
 #: Refusals of the workers that end by themselves.
 _PASSING: Final = (workers.WorkerBusy, workers.WorkerGone, Unavailable)
 
 
-def converse(*, user_id: int, downloads: attachments.Downloads) -> None:
-    """Take the next steps of a person's conversation; whoever is at it already does the work."""
+def converse(*, user_id: int, downloads: attachments.Downloads) -> bool:
+    """Take the next steps of a person's conversation; whoever is at it already does the work.
+
+    Returns:
+        Whether there is more to do at once.
+
+    """
     with advisory_lock("conversation", user_id) as is_held:
         conversation = Conversation.objects.select_related("chat", "user").filter(pk=user_id).first()
         if not is_held or conversation is None or conversation.chat is None:
-            return
+            return False
         Conversation.objects.filter(pk=user_id).update(observed_at=timezone.now())
         with translation.override(conversation.chat.language):
             _pass_words_on(conversation, conversation.chat)
             turn_id = conversation.turn_id
             if turn_id is None or _settle(conversation, conversation.chat, turn_id):
-                _begin(conversation, conversation.chat, downloads)
+                return _begin(conversation, conversation.chat, downloads)
+    return False
 
 
 def _pass_words_on(conversation: Conversation, chat: Chat) -> None:
@@ -158,15 +166,19 @@ def _notice_key(conversation: Conversation) -> str:
     return f"notice:{conversation.turn_id}"
 
 
-def _begin(conversation: Conversation, chat: Chat, downloads: attachments.Downloads) -> None:
-    """Hand over what waits, as one turn."""
+def _begin(conversation: Conversation, chat: Chat, downloads: attachments.Downloads) -> bool:
+    """Hand over what waits, as one turn; returns whether files are left to be taken over first."""
     pending = ChatMessage.objects.filter(user=conversation.user, status=ChatMessageStatus.PENDING)
-    rows = list(pending.prefetch_related("files").order_by("pk")[:MOST_JOINED])
+    rows = list(pending.order_by("pk")[:MOST_JOINED])
     if not rows:
-        return
+        return False
     waiting = ChatFile.objects.select_related("message").filter(message__in=rows, status=FileStatus.PENDING)
-    if not all(attachments.fetch(file, downloads) for file in waiting.order_by("pk")):
-        return  # the sweep asks Telegram again
+    # A few at a time: a Celery task takes seconds.
+    if not all(attachments.fetch(file, downloads) for file in waiting.order_by("pk")[:FILES_AT_ONCE]):
+        return False  # the sweep asks Telegram again
+    if waiting.exists():
+        return True
+    rows = list(pending.prefetch_related("files").filter(pk__in=[row.pk for row in rows]).order_by("pk"))
     said = [_said(row) for row in rows]
     count = prompts.how_many(said)
     try:
@@ -177,10 +189,11 @@ def _begin(conversation: Conversation, chat: Chat, downloads: attachments.Downlo
     except OrchestratorError as error:
         logger.warning("The messages of %s cannot be handed over: %s", conversation.pk, error.error_code)
         _refuse(chat, rows[:count], error)
+    return False
 
 
 def _said(row: ChatMessage) -> prompts.Said:
-    files = list(row.files.order_by("pk"))
+    files = sorted(row.files.all(), key=lambda one: one.pk)
     return prompts.Said(
         text=row.text,
         stored=tuple(

@@ -113,7 +113,9 @@ def take(talk: Talk, dialog: Dialog) -> None:
     text = talk.incoming.text
     if dialog.kind == DialogKind.ANSWER:
         close(talk.chat)
-        if dialog.question_id is not None:
+        if looks_secret(text):
+            catch_stray(talk)
+        elif dialog.question_id is not None:
             questions.answer(talk, question_id=dialog.question_id, text=text)
             outbox.show_typing(talk.chat)
         return

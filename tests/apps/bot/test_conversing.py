@@ -263,6 +263,30 @@ def test_file_is_asked_for_again_while_telegram_is_away_and_not_for_ever(talker:
     assert talker.statuses() == ["sent"]
 
 
+def test_many_files_are_taken_over_a_few_at_a_time(talker: Talker):
+    for _ in range(5):
+        talker.phone.writes(**photo())
+
+    again = [conversing.converse(user_id=talker.user.pk, downloads=Files()) for _ in range(2)]
+
+    assert again == [True, False]
+    assert talker.turn.prompt.count("Attached file") == 5
+
+
+def test_secret_in_an_answer_never_reaches_the_assistant(talker: Talker):
+    talker.phone.writes("a bot")
+    talker.converse()
+    question_id = ask_person(worker_id=talker.worker.pk, text="Your token?")
+    chat_tasks.show_question(question_id=str(question_id))
+    talker.phone.taps("Write the answer")
+
+    talker.phone.writes("123456789:AAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa")
+
+    assert Question.objects.get().answer == ""
+    assert ChatMessage.objects.count() == 1
+    assert Delivery.objects.filter(kind=DeliveryKind.DELETE).count() == 1
+
+
 def test_answer_to_a_question_is_the_next_turn(talker: Talker):
     talker.phone.writes("a bot")
     talker.converse()
