@@ -150,7 +150,7 @@ def installation() -> Section:
         (_("Ports"), _of(taken.ports, taken.port_limit), ""),
         *_spent(_("Spent in 24 hours"), situation.spend(DAY)),
         *_spent(_("Spent in 7 days"), situation.spend(WEEK)),
-        (_("Scheduler's last tick"), _age(heard.beat), display.moment(heard.beat)),
+        (_("Scheduler's last tick"), _age(heard.beat), _("it is written down every few minutes")),
         (_("A worker's last heartbeat"), _age(heard.heartbeat), display.moment(heard.heartbeat)),
         (_("Last event of a task"), _age(heard.event), display.moment(heard.event)),
     ]

@@ -12,8 +12,10 @@ from typing import Final
 from urllib.parse import quote, urlsplit
 
 from django.conf import settings
-from django.contrib.admin.views.decorators import staff_member_required
+from django.contrib import admin
+from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
+from django.urls import reverse
 from django.utils.translation import gettext as _
 from django.views.decorators.csrf import csrf_exempt
 from typing_extensions import override
@@ -27,9 +29,10 @@ _PASSED_ON: Final = ("content-type", "location", "cache-control", "etag", "last-
 
 # Whatever may be posted here reads; Flower's pages know no token of ours.
 @csrf_exempt
-@staff_member_required(login_url="admin:login")
 def flower(request: HttpRequest, path: str) -> HttpResponse:
     """Return what Flower answers; 503 with words if it does not."""
+    if not admin.site.has_permission(request):
+        return redirect_to_login(request.get_full_path(), reverse("admin:login"))
     allowed = ["GET", "HEAD", *(["POST"] if path in _READ_BY_POST else [])]
     if request.method not in allowed:
         return HttpResponseNotAllowed(allowed)

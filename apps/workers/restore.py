@@ -126,14 +126,20 @@ def _changes(git: Git, old: str, new: str) -> dict[str, str]:
 def _take(git: Git, name: str, sha256: str) -> dict[str, str]:
     """Put a bundle's objects into a repository and return its references."""
     with storage.open_bundle(name, sha256=sha256) as bundle:
-        refs = _read_refs(bundle)
+        refs = read_refs(bundle)
         pack = bundle.read()
     limit = f"--max-input-size={_MAX_UNPACKED_BYTES}"
     git.run("index-pack", "--stdin", "--fix-thin", "--strict", limit, stdin=pack)
     return refs
 
 
-def _read_refs(bundle: BinaryIO) -> dict[str, str]:
+def read_refs(bundle: BinaryIO) -> dict[str, str]:
+    """Read the references of a bundle up to its pack, of which nothing is read.
+
+    Raises:
+        SnapshotUnreadable: this is not the head of a bundle.
+
+    """
     if bundle.readline(_MAX_LINE_BYTES) != _SIGNATURE:
         raise SnapshotUnreadable()
     refs: dict[str, str] = {}

@@ -28,6 +28,10 @@ class TaskForm(TaskModelForm):
         model = Task
         fields = ("project", "spec", "deploy_after")
 
+    def clean_spec(self) -> str:
+        """Take the words as the service would, without the line ends of browsers."""
+        return validation.clean_text(str(self.cleaned_data["spec"]))
+
     @override
     def clean(self) -> dict[str, Any]:
         """Refuse what the services would refuse, beside its field."""

@@ -9,6 +9,7 @@ from django.contrib import admin
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseNotAllowed
 from django.urls import URLPattern, path, reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 from django.utils.translation import get_language
 from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
@@ -79,7 +80,7 @@ class QuestionAdmin(HistoryAdmin):
         return {**super().details(row), "answer_forms": forms_of([row])}
 
     def answer_view(self, request: HttpRequest, object_id: UUID) -> HttpResponse:
-        """Answer a question and go back to the page of its task."""
+        """Answer a question and go back to the page on which it was read."""
         if request.method != "POST":
             return HttpResponseNotAllowed(["POST"])
         if not self.has_operate_permission(request):
@@ -89,9 +90,9 @@ class QuestionAdmin(HistoryAdmin):
             form = AnswerForm(question, request.POST)
             if not form.is_valid():
                 raise Invalid("The answer is empty or too long.")
-            services.answer_question(question_id=question.pk, text=form.cleaned_data["text"])
-            run = question.run
-            return reverse("admin:projects_task_change", args=[run.task_id]) if run else None
+            text = form.cleaned_data["text"].replace("\r\n", "\n")
+            services.answer_question(question_id=question.pk, text=text)
+            return _page_before(request)
 
         return self.operate(request, str(object_id), act=act, done=_("The question was answered."))
 
@@ -104,3 +105,11 @@ class QuestionAdmin(HistoryAdmin):
     def shown_run(self, question: Question) -> str:
         """Link to the run that waits for the answer."""
         return display.link("graph_run", question.run_id) if question.run_id else display.NOTHING
+
+
+def _page_before(request: HttpRequest) -> str | None:
+    """Return where somebody came from, if that is a page of ours."""
+    page = str(request.POST.get("next", ""))
+    return (
+        page if page.startswith("/") and url_has_allowed_host_and_scheme(page, allowed_hosts=None) else None
+    )

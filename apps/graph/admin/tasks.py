@@ -78,7 +78,7 @@ class TaskAdmin(RowColumns, TaskAsking):
         return {
             **runs_of(runs),
             "card": card,
-            "status_label": display.status(row),
+            "status_label": display.status(_last(row)),
             "failure_box": display.failure(card.failure) if card.failure else "",
             "url_link": display.outside_link(card.url) if card.url else "",
             "elapsed": display.seconds(card.elapsed_seconds),
@@ -86,9 +86,19 @@ class TaskAdmin(RowColumns, TaskAsking):
                 (_PARTS[name], display.seconds(value)) for name, value in card.accounting.items() if value
             ],
             "timeline": related.timeline(card, found),
-            "is_over": row.status in Task.final_statuses() and not _is_followed(row),
+            "is_over": _last(row).status in Task.final_statuses(),
             "sections": [_runs(row), _rows(found)],
         }
+
+    @override
+    def render_change_form(
+        self, request: HttpRequest, context: Any, *args: Any, **kwargs: Any
+    ) -> HttpResponse:
+        """Have a page that follows the task shown anew, once, when the task is over."""
+        response = super().render_change_form(request, context, *args, **kwargs)
+        if request.headers.get("HX-Request") and context.get("is_over"):
+            response["HX-Refresh"] = "true"
+        return response
 
     @shown(_("Task"), ordering="id")
     def short_id(self, task: Task) -> str:
@@ -197,9 +207,10 @@ def _person(request: HttpRequest) -> int:
     return cast(int, request.user.pk)
 
 
-def _is_followed(task: Task) -> bool:
-    follower = projects.find_follower(task_id=task.pk)
-    return follower is not None and follower.status not in Task.final_statuses()
+def _last(task: Task) -> Task:
+    """Return the task whose end is the end of the story: the deployment that follows, if there is one."""
+    follower = projects.find_follower(task_id=task.pk) if task.status == TaskStatus.SUCCEEDED else None
+    return follower or task
 
 
 def runs_of(runs: list[Run]) -> dict[str, Any]:

@@ -100,6 +100,23 @@ def test_card_of_an_unfinished_task_is_fetched_again_and_of_a_finished_one_is_no
     assert ['hx-select="#task-card"' in text for text in answers] == [True, False]
 
 
+def test_page_that_follows_a_task_is_shown_anew_once_it_is_over(client: Client) -> None:
+    running, over = make_task(status=TaskStatus.RUNNING), make_task(status=TaskStatus.SUCCEEDED)
+
+    answers = [client.get(page_of(task), headers={"HX-Request": "true"}) for task in (running, over)]
+
+    assert [answer.get("HX-Refresh") for answer in answers] == [None, "true"]
+
+
+def test_status_is_that_of_the_deployment_that_follows(client: Client) -> None:
+    task = make_task(status=TaskStatus.SUCCEEDED, deploy_after=True)
+    make_task(project=task.project, type="deploy", spec="", follows=task, status=TaskStatus.RUNNING)
+
+    response = client.get(page_of(task))
+
+    assert "Running" in response.context["status_label"]
+
+
 def test_card_speaks_the_readers_language(client: Client) -> None:
     story = Story()
     russian = selectors.get_card(task_id=story.task.pk, language="ru")
@@ -343,7 +360,7 @@ def test_open_question_is_answered_on_the_page_of_its_task(client: Client) -> No
     question = make_question(run=make_run(task=task, status=RunStatus.WAITING), options=["blue", "red"])
 
     form = client.get(page_of(task)).context["answer_forms"][0]
-    response = client.post(form.address, {"text": "red"})
+    response = client.post(form.address, {"text": "red", "next": page_of(task)})
 
     question.refresh_from_db()
     assert response["Location"] == page_of(task)
@@ -371,6 +388,15 @@ def test_answer_that_is_a_secret_is_shown_nowhere(client: Client) -> None:
     assert 'type="password"' in asked
     pages = [page_of(task), page_of(question), page_of(question, "history"), page_of(task.project)]
     assert all("s3cret-of-mine" not in client.get(page).content.decode() for page in pages)
+
+
+@pytest.mark.parametrize("page", ["https://elsewhere.example/", "//elsewhere.example/", ""])
+def test_answer_leads_nowhere_else(client: Client, page: str) -> None:
+    question = make_question(run=make_run(task=make_task(project=make_project(status=ProjectStatus.ACTIVE))))
+
+    response = client.post(answer_to(question), {"text": "red", "next": page})
+
+    assert response["Location"] == page_of(question)
 
 
 def test_answer_is_given_by_post_only(client: Client) -> None:

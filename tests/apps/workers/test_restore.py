@@ -16,7 +16,7 @@ from django.urls import reverse
 
 from apps import storage
 from apps.roles import Role
-from apps.workers import restore
+from apps.workers import restore, snapshot_reading
 from apps.workers.models import Snapshot, Worker
 from tests.factories import make_user, make_worker
 from worker_image.contract import DIRTY_REF
@@ -236,3 +236,98 @@ def test_admin_hands_out_a_snapshot_to_those_who_may_see_its_worker(
     assert content.startswith(b"# v2 git bundle")
     assert "attachment" in answer["Content-Disposition"]
     assert address in page.content.decode()
+
+
+# --- files and changes, in the admin ---
+
+
+@pytest.fixture
+def operator(client: Client) -> Client:
+    client.force_login(make_user(role=Role.OPERATOR))
+    return client
+
+
+def files_of(snapshot: Snapshot) -> str:
+    return reverse("admin:workers_snapshot_files", args=[snapshot.pk])
+
+
+def test_admin_shows_the_files_of_a_snapshot_and_what_was_changed(
+    workspace: Workspace, operator: Client
+) -> None:
+    workspace.commit("books.py", "x = 1\n<script>alert(1)</script>\n")
+    (workspace.directory / "README.md").write_text("# Changed\n")
+    workspace.dirty()
+    snapshot = workspace.snapshot("task/1-1", DIRTY_REF)
+
+    response = operator.get(files_of(snapshot))
+
+    contents = response.context["contents"]
+    assert [one.path for one in contents.files] == ["README.md", "books.py"]
+    assert contents.has_uncommitted
+    assert [line for kind, line in response.context["diff_lines"] if kind == "removed"] == ["-# Base"]
+    assert "+x = 1" in contents.diff
+    assert "<script>alert" not in response.content.decode()
+
+
+def test_admin_shows_one_file_of_a_snapshot(workspace: Workspace, operator: Client) -> None:
+    workspace.commit("books.py", "x = 1\n")
+    snapshot = workspace.snapshot("task/1-1")
+
+    shown = operator.get(files_of(snapshot), {"path": "books.py"})
+    absent = operator.get(files_of(snapshot), {"path": "nothing/there.py"})
+    outside = operator.get(files_of(snapshot), {"path": "../../../../etc/passwd"})
+
+    assert shown.context["text"].words == "x = 1\n"
+    assert "file_not_there" in absent.content.decode()
+    assert "root:" not in outside.content.decode()
+
+
+def test_what_is_shown_of_a_snapshot_is_bounded(
+    workspace: Workspace, operator: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(snapshot_reading, "MAX_FILES", 2)
+    monkeypatch.setattr(snapshot_reading, "MAX_DIFF_BYTES", 100)
+    monkeypatch.setattr(snapshot_reading, "MAX_FILE_BYTES", 10)
+    for number in range(3):
+        workspace.commit(f"file{number}.py", "x = 1\n" * 50)
+    snapshot = workspace.snapshot("task/1-1")
+
+    contents = operator.get(files_of(snapshot)).context["contents"]
+    text = operator.get(files_of(snapshot), {"path": "file1.py"}).context["text"]
+
+    assert (len(contents.files), contents.has_more_files) == (2, True)
+    assert (len(contents.diff), contents.is_diff_cut) == (100, True)
+    assert (text.words, text.is_cut) == ("x = 1\nx = ", True)
+
+
+def test_secrets_of_a_worker_are_masked_in_its_files(workspace: Workspace, operator: Client) -> None:
+    secret = "a-key-that-was-given-to-it"
+    Worker.objects.filter(pk=workspace.worker.pk).update(config={"env_vars": {"MODEL_KEY": secret}})
+    workspace.commit("leak.py", f"key = '{secret}'\n")
+    snapshot = workspace.snapshot("task/1-1")
+
+    pages = [operator.get(files_of(snapshot), words) for words in ({}, {"path": "leak.py"})]
+
+    assert all(secret not in page.content.decode() for page in pages)
+    assert all("***" in page.content.decode() for page in pages)
+
+
+def test_forged_bundle_is_said_in_words(workspace: Workspace, scratch: Path, operator: Client) -> None:
+    path = scratch / "forged.bundle"
+    path.write_bytes(b"# v2 git bundle\nnothing\n\nPACK")
+    snapshot = workspace.store(path)
+
+    response = operator.get(files_of(snapshot))
+
+    assert response.status_code == 200
+    assert "snapshot_unreadable" in response.content.decode()
+
+
+def test_files_are_shown_to_those_only_who_may_see_their_worker(workspace: Workspace, client: Client) -> None:
+    workspace.commit("books.py", "x = 1\n")
+    snapshot = workspace.snapshot("task/1-1")
+    client.force_login(make_user())
+
+    response = client.get(files_of(snapshot))
+
+    assert response.status_code == 302
