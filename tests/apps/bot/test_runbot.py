@@ -19,7 +19,7 @@ from django.conf import settings as configured
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 
-from apps.bot import composition, lease, outbox, running, sweep, tasks, ticking
+from apps.bot import composition, lease, outbox, polling, running, sweep, tasks, ticking
 from apps.bot.models import Chat, Delivery, DeliveryStatus, ProcessedUpdate, Trouble
 from apps.bot.running import BotProcess, LeaseLost
 from tests.telegram_server import Fault, TelegramServer
@@ -35,6 +35,7 @@ SECONDS = 20.0
 def telegram(settings: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[TelegramServer]:
     monkeypatch.setattr(running, "WATCH_SECONDS", 0.1)
     monkeypatch.setattr(running, "_GRACE_SECONDS", 0.2)
+    monkeypatch.setattr(polling, "_FIRST_PAUSE_SECONDS", 0.1)
     with TelegramServer() as server:
         settings.TELEGRAM_BOT_TOKEN = server.token
         settings.TELEGRAM_API_BASE_URL = server.url
@@ -213,7 +214,7 @@ def test_menu_is_shown_in_every_language(telegram: TelegramServer):
 
 def test_telegram_that_is_away_for_a_while_is_borne(telegram: TelegramServer):
     ada, ear = telegram.person(), Ear()
-    telegram.faults.add(Fault("error", method="*", times=4))
+    telegram.faults.add(Fault("error", method="*", times=5))
     ada.says("hello")
 
     with bot(ear):

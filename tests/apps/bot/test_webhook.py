@@ -1,7 +1,8 @@
 """Telegram's updates by webhook: from Telegram alone, each taken once."""
 
 import json
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -91,3 +92,30 @@ def test_secret_belongs_to_the_bot_and_is_what_telegram_allows(settings: Any):
     assert first != second
     assert len(first) == 64
     assert first.isalnum()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_telegram_itself_brings_updates_until_they_are_taken(
+    live_server: Any, telegram: TelegramServer, settings: Any
+):
+    url = f"{live_server.url.replace('localhost', '127.0.0.1')}{URL}"
+    ada = telegram.person(name="Ada")
+    with composition.new_client() as client:
+        client.set_webhook(url, secret="wrong")
+        ada.says("/start")
+        _until(lambda: "401" in client.webhook()[1])
+        refused = Chat.objects.count()
+
+        client.set_webhook(url, secret=composition.webhook_secret())
+        _until(lambda: not telegram.bot.updates)
+        client.delete_webhook()
+
+    assert refused == 0
+    assert Chat.objects.get().name == "Ada"
+
+
+def _until(is_so: Callable[[], object], seconds: float = 20.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.02)
