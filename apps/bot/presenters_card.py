@@ -13,7 +13,7 @@ _LINE_CHARACTERS: Final = 140
 _MARKS: Final = {LineState.DONE: "✓", LineState.ACTIVE: "●", LineState.FAILED: "✕"}
 _ENDS: Final = {"completed": "✅", "failed": "❌", "cancelled": "⏹"}
 FINAL: Final = frozenset(_ENDS)
-_SHORTEST_TOLD_SECONDS: Final = 0.05
+_SHORTEST_TOLD_SECONDS: Final = 1.0
 
 
 def card(shown: Card, *, project: str) -> str:
