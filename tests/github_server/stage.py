@@ -145,6 +145,11 @@ class Stage:
             self.used -= 1
 
     @property
+    def has_limited(self) -> bool:
+        """Tell whether the limit that was asked for has refused a call."""
+        return self._limit is not None and self._limit.has_refused
+
+    @property
     def remaining(self) -> int:
         return max(0, self.hourly_limit - self.used)
 
@@ -174,6 +179,7 @@ class _Limit:
     seconds: float
     times: int
     ends_at: float = field(default=0.0)
+    has_refused: bool = False
 
     def admits(self) -> bool:
         if self.calls > 0:
@@ -184,6 +190,7 @@ class _Limit:
         if self.times <= 0 or time.time() >= self.ends_at:
             return True
         self.times -= 1
+        self.has_refused = True
         return False
 
     def refusal(self, stage: Stage) -> Refusal:

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from tests.data.sentences import SENTENCES
+from tests.github_server import git_store
 from tests.journeys.github_world import GitHubWorld, running_on_github
 from tests.journeys.world import eventually
 from worker_image.cli.task_commands import begin
@@ -13,6 +14,8 @@ from worker_image.cli.task_commands import begin
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 BOOKS, MATCHES, LINKS, CANCELED, CLOSED = SENTENCES[:5]
+#: The bar is 0.5 s, on a machine that does nothing else.
+PATIENCE_SECONDS = 2.0
 
 
 @pytest.fixture(scope="module")
@@ -33,9 +36,16 @@ def work(hosted: GitHubWorld, project_id: str, sentence: str) -> str:
 
 @pytest.fixture(scope="module")
 def repaired(hosted: GitHubWorld, project_id: str) -> dict[str, Any]:
-    """A task whose first commit fails at the host alone: its id and its card."""
-    task_id = work(hosted, project_id, f"{BOOKS.text}\nrehearsal: break-host-checks-once")
-    return {"id": task_id, "card": hosted.world.wait(task_id, seconds=400)}
+    """A task whose first commit fails at the host alone, of which all news come late and twice."""
+    webhooks = hosted.github.webhooks
+    webhooks.is_doubled, webhooks.delay_seconds = True, 0.5
+    try:
+        task_id = work(hosted, project_id, f"{BOOKS.text}\nrehearsal: break-host-checks-once")
+        card = hosted.world.wait(task_id, seconds=400)
+    finally:
+        webhooks.is_doubled, webhooks.delay_seconds = False, 0.0
+    webhooks.wait()
+    return {"id": task_id, "card": card, "news": list(webhooks.deliveries)}
 
 
 def test_red_checks_of_the_host_go_back_to_the_agent_and_green_ones_are_merged(
@@ -50,6 +60,15 @@ def test_red_checks_of_the_host_go_back_to_the_agent_and_green_ones_are_merged(
     assert "test_rehearsal_was_told_to_break_there" in first["checks"]["excerpt"]
     assert (kinds.count("rework"), kinds.count("checks_failed")) == (1, 0)
     assert kinds.index("host_checks_failed") < kinds.index("rework") < kinds.index("host_checks_passed")
+
+
+def test_news_are_answered_at_once_and_those_that_come_twice_count_once(repaired: dict[str, Any]) -> None:
+    news = repaired["news"]
+    answers = [delivery.answer.get("status") for delivery in news]
+
+    assert {delivery.status for delivery in news} == {202}
+    assert max(delivery.seconds for delivery in news) < PATIENCE_SECONDS
+    assert answers.count("accepted") == answers.count("duplicate") > 0
 
 
 def test_the_host_holds_a_protected_repository_and_one_merged_pull_request(
@@ -119,8 +138,11 @@ def test_canceled_task_leaves_neither_a_pull_request_nor_a_branch(
     assert change["branch"] not in hosted.heads(project_id)
 
 
-def test_pull_request_that_a_person_closes_is_the_persons_no(hosted: GitHubWorld, project_id: str) -> None:
-    hosted.github.stage.holds_runs = True
+def test_pull_request_that_a_person_closes_is_the_persons_no_though_all_news_are_forged(
+    hosted: GitHubWorld, project_id: str
+) -> None:
+    webhooks, before = hosted.github.webhooks, len(hosted.github.webhooks.deliveries)
+    hosted.github.stage.holds_runs = webhooks.is_forged = True
     try:
         task_id = work(hosted, project_id, CLOSED.text)
         assert hosted.world.reaches(task_id, "host_checks_started", seconds=240), hosted.world.logs()
@@ -128,7 +150,32 @@ def test_pull_request_that_a_person_closes_is_the_persons_no(hosted: GitHubWorld
         hosted.close_as_person(project_id, change["pull_request"])
         card = hosted.world.wait(task_id, seconds=60)
     finally:
-        hosted.github.stage.holds_runs = False
+        hosted.github.stage.holds_runs = webhooks.is_forged = False
+    webhooks.wait()
 
+    assert {delivery.status for delivery in webhooks.deliveries[before:]} == {401}
     assert card["status"] == "failed"
     assert (card["failure"]["code"], card["failure"]["kind"]) == ("pull_request_closed", "user")
+
+
+def test_repository_of_a_stranger_is_left_alone_and_the_card_says_what_to_do(hosted: GitHubWorld) -> None:
+    theirs = hosted.github.create_repository("of-a-stranger")
+    project = hosted.start_project("Of a stranger")
+
+    card = hosted.world.wait(work(hosted, project["id"], BOOKS.text), seconds=60)
+
+    assert (card["status"], card["failure"]["code"]) == ("failed", "repository_taken")
+    assert "rename or delete it" in card["lines"][-1]["text"]
+    assert git_store.heads(theirs.path) == {}
+
+
+def test_repository_of_ours_that_a_broken_start_left_behind_is_adopted(hosted: GitHubWorld) -> None:
+    hosted.github.stage.fail(2, calls="PUT .*protection")
+    project = hosted.start_project("Half begun")
+    path = f"/api/projects/{project['id']}/"
+
+    hosted.world.api.post(f"{path}scaffold/")
+
+    assert eventually(lambda: hosted.world.api.get(path)["status"] == "active", seconds=60)
+    assert len([each for each in hosted.github.repositories if each.name.startswith("half-begun")]) == 1
+    assert "main" in hosted.repository(project["id"]).protection

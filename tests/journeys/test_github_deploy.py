@@ -188,12 +188,15 @@ def test_an_expired_token_and_a_rate_limit_in_the_middle_only_cost_time(
     stage = site.hosted.github.stage
     stage.tokens_last_calls = 12
     stage.limit_after(6, seconds=3)
-    try:
-        card = site.wait(site.deploy())
-    finally:
-        stage.tokens_last_calls = 0
+    with stage.counting() as calls:
+        try:
+            card = site.wait(site.deploy())
+        finally:
+            stage.tokens_last_calls = 0
 
     assert card["status"] == "completed", card["failure"]
+    assert stage.has_limited
+    assert sum(times for name, times in calls.items() if name.endswith("/access_tokens")) > 1
 
 
 def test_the_codes_own_fault_goes_back_to_engineering_with_the_log(
