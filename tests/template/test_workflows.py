@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from apps.projects import templating
 from apps.projects.templating import TemplateAnswers
 from tests.github_server.dispatching import BOOKS, dispatch, log_of
 from tests.github_server.server import github_server
@@ -19,6 +18,7 @@ from tests.github_server.state import Run
 from tests.github_server.visitor import install
 from tests.github_server.world import GitHub
 from tests.template import docker_stage, fake_docker
+from tests.template.projects import copy_rendered
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -70,10 +70,10 @@ class Delivery:
         answers = TemplateAnswers(
             project_name="Books", project_slug="books", project_description="", modules=("frontend",)
         )
-        templating.render(place / "rendered", answers=answers)
+        rendered = copy_rendered(answers, place / "rendered")
         files = {
-            str(path.relative_to(place / "rendered")): path.read_text(encoding="utf-8")
-            for path in (place / "rendered").rglob("*")
+            str(path.relative_to(rendered)): path.read_text(encoding="utf-8")
+            for path in rendered.rglob("*")
             if path.is_file()
         }
         files["project.yaml"] = files["project.yaml"].replace("production", "staging")

@@ -34,6 +34,7 @@ from apps.workers.runtime.base import Phase
 from apps.workers.runtime.process import ProcessRuntime
 from tests.apps.workers.conftest import LIMITS
 from tests.factories import make_user
+from tests.template.projects import copy_rendered
 
 pytestmark = [pytest.mark.integration, pytest.mark.django_db(transaction=True)]
 
@@ -81,7 +82,7 @@ def request_developer(place: Path) -> WorkerRequest:
     answers = templating.TemplateAnswers(
         project_name="Books", project_slug="books", project_description="Books", modules=("backend",)
     )
-    templating.render(tree, answers=answers)
+    copy_rendered(answers, tree)
     sha = _commit(tree)
     bundle = place / "base.bundle"
     _git(tree, "bundle", "create", "--quiet", str(bundle), "main")

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from apps.graph import prompts
-from apps.projects import templating
 from apps.projects.templating import TemplateAnswers
 from tests.data.sentences import NOT_UNDERSTOOD
+from tests.template.projects import copy_rendered
 from worker_image.rehearsal import agent, misbehavior, notes
 from worker_image.rehearsal import checkout as git_checkout
 from worker_image.result_parser import ResultParser
@@ -34,8 +34,7 @@ def _git(checkout: Path, *arguments: str) -> str:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A new project on its task branch."""
-    project = tmp_path / "project"
-    templating.render(project, answers=ANSWERS)
+    project = copy_rendered(ANSWERS, tmp_path / "project")
     _git(project, "init", "--quiet", "--initial-branch=main")
     _git(project, "add", "--all")
     _git(project, "commit", "--quiet", "--message=Start")

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from apps.projects import templating
 from apps.projects.templating import TemplateAnswers
 from tests.data.sentences import SENTENCES, Sentence
+from tests.template.projects import copy_rendered
 from worker_image.rehearsal import checkout, code, reading
 from worker_image.rehearsal.sentences import understand
 from worker_image.rehearsal.spec import Field, Kind, NewResource, Refusal, Resource
@@ -48,8 +48,7 @@ RESOURCES = (*map(_resource, SENTENCES), LONGEST)
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    templating.render(tmp_path / "project", answers=ANSWERS)
-    return tmp_path / "project"
+    return copy_rendered(ANSWERS, tmp_path / "project")
 
 
 @pytest.mark.parametrize("resource", RESOURCES, ids=lambda resource: resource.plural)
