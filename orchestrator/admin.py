@@ -4,7 +4,10 @@ from typing import TYPE_CHECKING, Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.admin.models import LogEntry
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.translation import gettext_lazy as _
 from django_celery_beat import admin as beat
 from django_celery_beat.models import (
     ClockedSchedule,
@@ -16,7 +19,7 @@ from django_celery_beat.models import (
 from typing_extensions import override
 from unfold.widgets import SELECT_CLASSES, UnfoldAdminTextInputWidget
 
-from apps.admin_base import UnfoldModelAdmin
+from apps.admin_base import HistoryAdmin, UnfoldModelAdmin, shown
 
 if TYPE_CHECKING:
 
@@ -89,3 +92,35 @@ class CrontabScheduleAdmin(ScheduleAdmin):
 @admin.register(ClockedSchedule, SolarSchedule)
 class OtherScheduleAdmin(ScheduleAdmin):
     """Once, or by the sun."""
+
+
+@admin.register(LogEntry)
+class LogEntryAdmin(HistoryAdmin):
+    """Who did what, here and by the API; nobody edits it."""
+
+    list_display = ("action_time", "user", "shown_action", "shown_row", "shown_words")
+    list_display_links = ("action_time",)
+    list_filter = ("action_time", "action_flag", "content_type")
+    list_select_related = ("user", "content_type")
+    search_fields = ("user__username", "object_repr", "object_id", "change_message")
+    date_hierarchy = "action_time"
+    ordering = ("-action_time",)
+    fields = ("action_time", "user", "shown_action", "shown_row", "shown_words")
+
+    @shown(_("Action"), ordering="action_flag")
+    def shown_action(self, entry: LogEntry) -> str:
+        """Show what kind of deed it was."""
+        return str(entry.get_action_flag_display())
+
+    @shown(_("What"))
+    def shown_row(self, entry: LogEntry) -> str:
+        """Link to the row, if it has a page."""
+        address = entry.get_admin_url()
+        if address is None or entry.is_deletion():
+            return entry.object_repr
+        return format_html('<a class="text-link" href="{}">{}</a>', address, entry.object_repr)
+
+    @shown(_("Words"))
+    def shown_words(self, entry: LogEntry) -> str:
+        """Show what was said to have been done."""
+        return entry.get_change_message()

@@ -75,6 +75,7 @@ NAVIGATION: Sequence[tuple[Words, Sequence[tuple[Words, str, str]]]] = (
             (_("Webhooks"), "hooks.webhook", "webhook"),
             (_("Webhook deliveries"), "hooks.hookdelivery", "outbox"),
             (_("Periodic tasks"), "django_celery_beat.periodictask", "schedule"),
+            (_("Who did what"), "admin.logentry", "history"),
         ),
     ),
 )
@@ -225,4 +226,6 @@ def _sections(request: HttpRequest) -> Iterator[Section]:
 
 def _gauges(request: HttpRequest) -> list[Section]:
     """Tables that stand side by side where there is room."""
-    return [tables.installation(), tables.queues()] if may_view(request, "workers.worker") else []
+    if not may_view(request, "workers.worker"):
+        return []
+    return [tables.installation(), tables.queues(), tables.limits()]

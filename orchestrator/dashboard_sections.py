@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
 from django.db.models import F, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext, ngettext
@@ -23,6 +24,17 @@ from orchestrator import situation
 SHOWN_ROWS = 10
 DAY, WEEK = timedelta(days=1), timedelta(days=7)
 NO_DATA = _("no data")
+LIMITS = (
+    "WORKERS_MAX_CONCURRENT",
+    "WORKERS_MEMORY_MB",
+    "WORKERS_CPUS",
+    "WORKERS_TURN_TIMEOUT_SECONDS",
+    "WORKERS_QUEUE_DEADLINE_SECONDS",
+    "GRAPH_WORKFLOW_DEADLINE_SECONDS",
+    "GRAPH_MAX_WORKER_ATTEMPTS",
+    "GRAPH_MAX_REWORKS",
+    "GITHUB_HOURLY_BUDGET",
+)
 #: Whose move it is, by the kind of row that a run waits for; whatever is not named here is the system's.
 _MOVERS: dict[str, Words] = {
     "question": _("a person"),
@@ -165,6 +177,15 @@ def queues() -> Section:
     rows = [] if depths is None else [(display.code(name), str(depth)) for name, depth in depths.items()]
     rows = rows or [(display.NOTHING, str(NO_DATA))]
     return Section(title=_("Queues"), headers=(_("Queue"), _("Messages that wait")), rows=rows)
+
+
+def limits() -> Section:
+    """Return the bounds that the settings give this installation; they are changed there, not here."""
+    return Section(
+        title=_("Limits"),
+        headers=(_("Setting"), _("Value")),
+        rows=[(display.code(name), str(getattr(settings, name, NO_DATA))) for name in LIMITS],
+    )
 
 
 def _wait(run: Run | None) -> tuple[Any, Any, Any]:

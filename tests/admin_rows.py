@@ -5,6 +5,7 @@ import secrets
 from datetime import timedelta
 from typing import Any
 
+from django.contrib.admin.models import LogEntry
 from django.db.models import Model
 from django.utils import timezone
 from django_celery_beat.models import (
@@ -184,6 +185,9 @@ class Story:
             self.webhook,
             self.delivery,
             *self.chat,
+            LogEntry.objects.create(
+                user=self.project.owner, object_repr=f"row {MARKUP}", action_flag=1, change_message=MARKUP
+            ),
             self.periodic,
             self.periodic.interval,
             CrontabSchedule.objects.create(hour="4"),

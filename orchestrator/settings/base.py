@@ -76,6 +76,7 @@ MIDDLEWARE: list[str] = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
+    "orchestrator.audit.ApiAuditMiddleware",
 ]
 
 TEMPLATES: list[dict[str, Any]] = [

@@ -1,6 +1,8 @@
 """Every page of the admin as a whole; what single pages do is tested beside their apps."""
 
+from copy import copy
 from datetime import timedelta
+from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -8,14 +10,16 @@ import pytest
 import redis
 from django.contrib import admin
 from django.contrib.auth import get_user_model
-from django.db import models
+from django.db import connection, models
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 from django.utils.html import escape, strip_tags
 
 from apps import admin_display
 from apps.admin_base import HistoryAdmin
 from apps.lifecycle import Lifecycle
+from apps.projects.models import PersonalToken
 from apps.roles import Role
 from orchestrator.dashboard import NAVIGATION
 from orchestrator.embedded.processes import free_port
@@ -44,6 +48,7 @@ from tests.factories import (
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
+NUMBERS = count(1_000_000)
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 HISTORY = [model for model in MODELS if isinstance(admin.site._registry[model], HistoryAdmin)]
 NAMES = [model._meta.label for model in MODELS]
@@ -293,6 +298,55 @@ def test_lists_need_the_same_queries_for_one_row_and_for_many(
         response = client.get(list_of(model))
 
     assert response.status_code == 200
+
+
+@pytest.mark.parametrize("model", MODELS, ids=NAMES)
+def test_list_of_a_thousand_rows_needs_the_queries_of_ten(
+    client: Client, model: type[models.Model], django_assert_num_queries: Any
+) -> None:
+    token = PersonalToken(digest="d", token_key="k", user=operator(), name="a token")
+    row = next(row for row in (*Story().rows(), token) if isinstance(row, model))
+    multiply(row, 10)
+    client.get(list_of(model))
+    with CaptureQueriesContext(connection) as ten:
+        client.get(list_of(model))
+    multiply(row, 1_000)
+
+    with django_assert_num_queries(len(ten)):
+        response = client.get(list_of(model))
+
+    assert response.context["cl"].result_count > 1_000
+
+
+def multiply(row: models.Model, how_many: int) -> None:
+    """Write more rows like one, each with values of its own where they must be."""
+    model = type(row)
+    constraints = [one for one in model._meta.constraints if isinstance(one, models.UniqueConstraint)]
+    named = {name for one in constraints for name in one.fields}
+    named |= {name for names in model._meta.unique_together for name in names}
+    own = [field for field in model._meta.concrete_fields if field.unique or field.name in named]
+    made = []
+    for _ in range(how_many):
+        other = copy(row)
+        for field in own:
+            setattr(other, field.attname, _another(field, getattr(row, field.attname)))
+        made.append(other)
+    model._default_manager.bulk_create(made)
+
+
+def _another(field: Any, value: Any) -> Any:
+    if field.is_relation:
+        return None if field.null else value
+    if isinstance(field, models.UUIDField):
+        return uuid4()
+    if field.primary_key and isinstance(field, models.AutoField):
+        return None
+    if isinstance(field, models.IntegerField):
+        return None if field.null else next(NUMBERS)
+    if not isinstance(value, str):
+        return value
+    word = f"a{uuid4().hex}"[: field.max_length]
+    return word.upper() if value.isupper() else word
 
 
 def test_detail_pages_need_a_bounded_number_of_queries(
