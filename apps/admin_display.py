@@ -127,6 +127,13 @@ def size(value: int) -> str:
     return filesizeformat(value)
 
 
+def bar(part: float, whole: float) -> str:
+    """Draw a share of something as a bar."""
+    percent = round(100 * min(1.0, part / whole)) if whole else 0
+    html = '<span class="orch-bar" role="img" aria-label="{}%"><span style="width: {}%"></span></span>'
+    return format_html(html, percent, percent)
+
+
 def beginning(value: str) -> str:
     """Show the beginning of a text on one line."""
     return Truncator(" ".join(value.split())).chars(MAX_BEGINNING)

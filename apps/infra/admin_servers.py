@@ -140,7 +140,8 @@ class ServerAdmin(RowAdmin):
 
     @override
     def sections(self, row: Server) -> Iterable[Section]:
-        """Show the ports that are given out."""
+        """Show what is known of its health and room, and the ports that are given out."""
+        yield _measured(row)
         rows = row.allocations.select_related("deployment").order_by("port")[:MAX_ALLOCATIONS_SHOWN]
         yield Section(
             title=_("Ports"),
@@ -150,6 +151,20 @@ class ServerAdmin(RowAdmin):
                 for allocation in rows
             ],
         )
+
+
+def _measured(server: Any) -> Section:
+    """Show what is measured of a server; nobody asks a server for its load yet, and unknown is not zero."""
+    width = server.port_range_end - server.port_range_start + 1
+    no_data = _("no data")
+    return Section(
+        title=_("Measured"),
+        headers=(_("What"), _("Value"), _("Share")),
+        rows=[
+            (_("Ports in use"), f"{server.used_total} / {width}", display.bar(server.used_total, width)),
+            *((name, no_data, display.NOTHING) for name in (_("Processor"), _("Memory"), _("Disk"))),
+        ],
+    )
 
 
 def _holder(allocation: PortAllocation) -> tuple[Any, Any, Any]:

@@ -1,10 +1,14 @@
 """Pages of what workers delivered and of its proof: turns and verifications."""
 
+from collections.abc import Iterable
+
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
+from typing_extensions import override
 
 from apps import admin_display as display
-from apps.admin_base import shown
+from apps.admin_base import Section, shown
+from apps.workers.admin import transcripts
 from apps.workers.admin.rows import TaskRowAdmin
 from apps.workers.models import Turn, Verification
 
@@ -53,6 +57,11 @@ class TurnAdmin(TaskRowAdmin):
         (_("Prompt"), {"fields": ("shown_prompt",)}),
         (_("Times"), {"fields": (("created_at", "sent_at"), ("finished_at", "deadline_at"))}),
     )
+
+    @override
+    def sections(self, row: Turn) -> Iterable[Section]:
+        """Show what was said."""
+        yield transcripts.of_turn(row)
 
     @shown(_("Worker"))
     def shown_worker(self, turn: Turn) -> str:

@@ -15,6 +15,7 @@ from typing_extensions import override
 from apps import admin_display as display
 from apps.admin_base import Section, list_operation, operation, shown
 from apps.workers import liveness_words, selectors, services
+from apps.workers.admin import transcripts
 from apps.workers.admin.downloads import SnapshotDownloads, snapshots_section
 from apps.workers.models import Verdict, Worker, WorkerStatus
 
@@ -159,7 +160,7 @@ class WorkerAdmin(SnapshotDownloads):
 
     @override
     def sections(self, row: Worker) -> Iterable[Section]:
-        """Show its turns and the bundles it uploaded."""
+        """Show its turns, the bundles it uploaded, and what was said."""
         turns = [
             (
                 display.link("workers_turn", turn.pk, str(turn.number)),
@@ -177,6 +178,7 @@ class WorkerAdmin(SnapshotDownloads):
             rows=turns,
         )
         yield snapshots_section(row)
+        yield transcripts.of_worker(row)
 
     @operation(
         _("Stop"),

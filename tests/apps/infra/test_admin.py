@@ -84,3 +84,14 @@ def test_ticked_deployments_are_stopped(client: Client) -> None:
 
     live.refresh_from_db()
     assert live.status == DeploymentStatus.STOPPING
+
+
+def test_what_is_not_measured_of_a_server_is_no_data(client: Client) -> None:
+    server = make_deployment(status="live").server
+
+    response = client.get(page_of(server))
+
+    measured = next(one for one in response.context["sections"] if str(one.title) == "Measured")
+    values = {str(row[0]): str(row[1]) for row in measured.rows}
+    assert values["Processor"] == values["Memory"] == values["Disk"] == "no data"
+    assert values["Ports in use"].startswith("0 / ")

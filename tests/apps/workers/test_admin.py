@@ -7,10 +7,20 @@ from uuid import uuid4
 import pytest
 from django.contrib.messages import get_messages
 from django.test import Client
+from django.utils import timezone
+from django.utils.html import strip_tags
 
-from apps.workers.models import AgentConfig, DeadLetter, DeadLetterStatus, Worker, WorkerStatus
+from apps.workers.models import (
+    AgentConfig,
+    DeadLetter,
+    DeadLetterStatus,
+    Turn,
+    Worker,
+    WorkerEvent,
+    WorkerStatus,
+)
 from tests.admin_rows import Story, list_of, make_dead_letter, operator, page_of
-from tests.factories import make_worker
+from tests.factories import make_turn, make_worker
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
@@ -133,3 +143,19 @@ def test_agent_config_of_a_taken_name_is_refused_beside_its_field(client: Client
 
     assert response.status_code == 200
     assert "name" in response.context["adminform"].form.errors
+
+
+def test_worker_and_turn_show_what_was_said(client: Client) -> None:
+    worker = make_worker(status=WorkerStatus.RUNNING)
+    turn = make_turn(worker=worker, prompt="Please add books", status="succeeded", summary="Books were added")
+    Turn.objects.filter(pk=turn.pk).update(sent_at=turn.created_at, finished_at=timezone.now())
+    body = {"message": "Reading <b>the</b> task", "current_step": "read"}
+    WorkerEvent.objects.create(worker=worker, boot="b", seq=1, kind="progress", body=body, turn_id=turn.pk)
+
+    pages = [client.get(page_of(row)) for row in (worker, turn)]
+
+    for page in pages:
+        said = next(one for one in page.context["sections"] if str(one.title) == "Transcript")
+        assert strip_tags(str(said.rows[0][2])) == "Please add books"
+        assert "Reading &lt;b&gt;the&lt;/b&gt; task" in page.content.decode()
+        assert "Books were added" in page.content.decode()
