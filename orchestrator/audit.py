@@ -8,6 +8,7 @@ from django.db.models import Model
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
+from apps.idempotency import REPLAYED_HEADER
 from apps.rest import Restricted
 
 _FLAGS: Final = {"POST": ADDITION, "PUT": CHANGE, "PATCH": CHANGE, "DELETE": DELETION}
@@ -21,7 +22,8 @@ class ApiAuditMiddleware(MiddlewareMixin):
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         """Write down what a request changed; one that was refused changed nothing."""
         is_change = request.method in _FLAGS and request.path.startswith(_PREFIX)
-        if is_change and 200 <= response.status_code < 300:
+        is_repeated = REPLAYED_HEADER in response.headers
+        if is_change and not is_repeated and 200 <= response.status_code < 300:
             _write(request, response)
         return response
 

@@ -67,7 +67,7 @@ def unfinished(tasks: QuerySet[Task]) -> Section:
                 display.link("projects_task", task.pk),
                 display.link("projects_project", task.project_id, task.project.slug),
                 display.status(task),
-                display.beginning(task.spec),
+                display.beginning(task.spec) or display.NOTHING,
                 *_wait(runs.get(task.pk)),
             )
             for task in shown
@@ -103,7 +103,7 @@ def failed_tasks(tasks: QuerySet[Task]) -> Section:
                 display.link("projects_task", task.pk),
                 display.link("projects_project", task.project_id, task.project.slug),
                 display.status(task),
-                display.beginning(task.spec),
+                display.beginning(task.spec) or display.NOTHING,
                 display.failure_word(task.failure),
                 display.moment(task.created_at),
             )
