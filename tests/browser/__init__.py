@@ -1,0 +1,1 @@
+"""A real browser that people's pages are tested with."""
