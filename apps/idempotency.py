@@ -18,6 +18,8 @@ from apps.rest import restriction_of
 #: Everybody's, so it is named like Django names the model of people: by its label.
 MODEL = "projects.IdempotencyRecord"
 HEADER = "Idempotency-Key"
+#: Tells the schema that the view takes the header.
+MARK = "takes_idempotency_key"
 REPLAYED_HEADER = "Idempotent-Replayed"
 _MAX_KEY_CHARACTERS = 200
 
@@ -71,6 +73,7 @@ def idempotent(view: View, *, shown_once: str = "") -> View:
         except IntegrityError:
             return _first_answer(request, key, digest)
 
+    setattr(wrapper, MARK, True)
     return wrapper
 
 

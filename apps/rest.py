@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_chec
 
 from django.db.models import Model, Q, QuerySet
 from rest_framework import serializers
-from rest_framework.exceptions import ParseError, PermissionDenied
+from rest_framework.exceptions import NotFound, ParseError, PermissionDenied
 from rest_framework.pagination import CursorPagination
 from rest_framework.parsers import JSONParser
 from rest_framework.permissions import SAFE_METHODS, BasePermission
@@ -238,6 +238,17 @@ class NewestFirstPagination(CursorPagination):
     max_page_size = 200
     #: Rows without ``created_at`` name their own order in the view.
     by_view: ClassVar[str] = "page_ordering"
+
+    def decode_cursor(self, request: Request) -> Any:
+        """Read the position.
+
+        Raises:
+            ValidationError: it is not one of ours; the thing asked for exists all the same.
+        """
+        try:
+            return super().decode_cursor(request)
+        except NotFound as error:
+            raise serializers.ValidationError({"cursor": "Invalid cursor."}) from error
 
     def get_ordering(self, request: Request, queryset: Any, view: Any) -> tuple[str, ...]:
         """Return the view's ``page_ordering``, else the newest first."""

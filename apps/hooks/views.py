@@ -23,6 +23,7 @@ from apps.hooks.serializers import (
 )
 from apps.idempotency import idempotent
 from apps.rest import BodyParser, CommandDenied, owned, powers_of, require_not_viewer, user_id
+from apps.versions import VersionedMixin, tagged, unchanged
 
 
 def visible_webhooks(request: Request) -> QuerySet[Webhook]:
@@ -31,7 +32,7 @@ def visible_webhooks(request: Request) -> QuerySet[Webhook]:
     return owned(request, Webhook.objects.all(), by="owner_id")
 
 
-class WebhookViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Webhook]):
+class WebhookViewSet(mixins.ListModelMixin, VersionedMixin, GenericViewSet[Webhook]):
     """Addresses that are told what happens to projects."""
 
     queryset = Webhook.objects.all()
@@ -61,9 +62,10 @@ class WebhookViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVi
         webhook = self.get_object()
         body = WebhookUpdateSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        services.update_webhook(webhook_id=webhook.pk, **body.validated_data)
+        with unchanged(request, webhook):
+            services.update_webhook(webhook_id=webhook.pk, **body.validated_data)
         webhook.refresh_from_db()
-        return Response(WebhookSerializer(webhook).data)
+        return tagged(webhook, WebhookSerializer(webhook).data)
 
     @extend_schema(responses={204: None})
     def destroy(self, _request: Request, **_: str) -> Response:

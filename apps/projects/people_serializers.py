@@ -10,6 +10,8 @@ from apps.roles import Role, Scope
 class UserSerializer(serializers.ModelSerializer[User]):
     """A person as owners see them."""
 
+    email = serializers.CharField(read_only=True)
+
     class Meta:
         model = User
         fields = (

@@ -36,11 +36,12 @@ from apps.rest import (
     restriction_of,
     user_id,
 )
+from apps.versions import VersionedMixin, tagged, unchanged
 
 STATUS_COMMANDS = ("engineering.status", "deploy.status")
 
 
-class ProjectViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Project]):
+class ProjectViewSet(mixins.ListModelMixin, VersionedMixin, GenericViewSet[Project]):
     """What people asked to have built."""
 
     queryset = Project.objects.all()
@@ -81,8 +82,9 @@ class ProjectViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVi
         project = self.get_object()
         body = ProjectUpdateSerializer(data=request.data)
         body.is_valid(raise_exception=True)
-        services.update_project(project_id=project.pk, **body.validated_data)
-        return Response(ProjectSerializer(project.reload()).data)
+        with unchanged(request, project):
+            services.update_project(project_id=project.pk, **body.validated_data)
+        return tagged(project.reload(), ProjectSerializer(project).data)
 
     @extend_schema(request=None, responses={202: ProjectSerializer})
     @action(detail=True, methods=["post"])

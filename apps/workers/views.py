@@ -10,6 +10,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from apps.idempotency import idempotent
 from apps.rest import BodyParser, IsAllowed, IsOperator, owned
+from apps.versions import VersionedMixin, tagged, unchanged
 from apps.workers import agent_configs, dead_letters, services
 from apps.workers.models import AgentConfig, DeadLetter, Turn, Worker
 from apps.workers.serializers import (
@@ -62,7 +63,7 @@ class TurnViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewS
         )
 
 
-class AgentConfigViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[AgentConfig]):
+class AgentConfigViewSet(mixins.ListModelMixin, VersionedMixin, GenericViewSet[AgentConfig]):
     """Which agent works; operators write, everybody reads."""
 
     queryset = AgentConfig.objects.all()
@@ -89,8 +90,10 @@ class AgentConfigViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gener
         """Change a choice of agent."""
         body = AgentConfigWriteSerializer(data=request.data, partial=True)
         body.is_valid(raise_exception=True)
-        row = agent_configs.update(config_id=self.get_object().pk, **body.validated_data)
-        return Response(AgentConfigSerializer(row).data)
+        row = self.get_object()
+        with unchanged(request, row):
+            row = agent_configs.update(config_id=row.pk, **body.validated_data)
+        return tagged(row, AgentConfigSerializer(row).data)
 
 
 class DeadLetterViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[DeadLetter]):

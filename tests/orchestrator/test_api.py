@@ -91,3 +91,25 @@ def test_person_who_mistypes_a_page_gets_a_page(client):
 
     assert answer.status_code == 404
     assert answer["Content-Type"].startswith("text/html")
+
+
+def test_every_operation_names_what_it_may_refuse_and_how(client):
+    schema = client.get("/api/schema/?format=json").json()
+    operations = [
+        (path, method, found) for path, item in schema["paths"].items() for method, found in item.items()
+    ]
+
+    assert len(operations) > 60
+    for path, method, operation in operations:
+        refused = {code for code in operation["responses"] if code >= "400"}
+        assert {"400", "429"} <= refused, (path, method)
+        assert "404" in refused or "{" not in path, (path, method)
+        body = operation.get("requestBody", {}).get("content", {}).get("application/json")
+        assert body is None or "example" in body, f"{method} {path} has no example"
+
+
+def test_page_of_the_documentation_asks_nobody_outside(client):
+    page = client.get("/api/docs/").content.decode()
+
+    assert "/static/drf_spectacular_sidecar/" in page
+    assert "https://" not in page.replace("https://spec.openapis.org", "")

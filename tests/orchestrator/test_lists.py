@@ -1,0 +1,121 @@
+"""Lists stay what they are while the system grows: the same queries, and fast.
+
+``make bench`` runs it with LISTS_PROJECTS=10000 and LISTS_EVENTS=100000.
+"""
+
+import json
+import os
+import statistics
+import time
+from typing import Any
+
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from rest_framework.test import APIClient
+
+from apps.graph.models import Question, Run
+from apps.hooks.models import HookDelivery, Webhook
+from apps.infra.models import PortAllocation, Server, ServiceDeployment
+from apps.projects.models import Invitation, MergeRequest, PersonalToken, Project, Task, TaskEvent, User
+from apps.roles import Role
+from apps.workers.models import AgentConfig, DeadLetter, Turn, Verification, Worker
+from tests.bulk_rows import multiply
+from tests.factories import make_user
+from tests.orchestrator.test_routes import every_route, make_world
+
+pytestmark = [pytest.mark.service, pytest.mark.django_db]
+
+PROJECTS = int(os.environ.get("LISTS_PROJECTS", "1000"))
+EVENTS = int(os.environ.get("LISTS_EVENTS", "1000"))
+MODELS: list[Any] = [
+    *(
+        AgentConfig,
+        DeadLetter,
+        HookDelivery,
+        Invitation,
+        MergeRequest,
+        PersonalToken,
+        PortAllocation,
+        Project,
+    ),
+    *(Question, Run, Server, ServiceDeployment, Task, TaskEvent, Turn, User, Verification, Webhook, Worker),
+]
+NOT_LISTS = {"schema", "docs", "task-event-stream", "task-action-card", "worker-logs"}
+
+
+def lists(world: Any) -> dict[str, str]:
+    """The path of every list of the API."""
+    found = {}
+    for route in every_route():
+        is_own = route.path.startswith(("/api/worker/", "/admin")) or not route.path.startswith("/api/")
+        if route.method == "get" and not is_own and not route.name.endswith("-detail"):
+            found[route.name] = world.path(route)
+    return {name: path for name, path in found.items() if name not in NOT_LISTS}
+
+
+@pytest.fixture
+def world():
+    return make_world(make_user(role=Role.OWNER))
+
+
+@pytest.fixture
+def client(world):
+    client = APIClient()
+    client.force_authenticate(world.owner)
+    return client
+
+
+def grow(count: int, *, but: tuple[Any, ...] = ()) -> None:
+    for model in MODELS:
+        if model not in but:
+            multiply(model.objects.order_by("pk").first(), count)
+
+
+def queries(client: APIClient, path: str) -> int:
+    with CaptureQueriesContext(
+        connection,
+    ) as seen:
+        answer = client.get(path, {"page_size": 200})
+    assert answer.status_code == 200, answer.content
+    return len(seen)
+
+
+def test_every_list_needs_the_same_queries_for_ten_rows_and_for_a_thousand(client, world):
+    grow(10)
+    few = {name: queries(client, path) for name, path in lists(world).items()}
+    grow(1_000)
+
+    many = {name: queries(client, path) for name, path in lists(world).items()}
+
+    assert len(many) >= 19
+    assert many == few
+    assert max(many.values()) <= 5
+
+
+def test_lists_answer_while_there_are_many_rows(client, world, capsys):
+    multiply(Project.objects.order_by("pk").first(), PROJECTS)
+    task = Task.objects.get(pk=world.ids["tasks"])
+    event = TaskEvent.objects.filter(task=task).first()
+    multiply(task, PROJECTS)
+    multiply(event, EVENTS)
+    paths = lists(world)
+
+    figures = {name: median_ms(client, path) for name, path in paths.items()}
+
+    slowest = max(figures, key=lambda name: figures[name])
+    told = {"slowest": slowest, "median_ms": figures[slowest], "projects": PROJECTS, "events": EVENTS}
+    with capsys.disabled():
+        print(f" lists {json.dumps(told)}")
+    assert Project.objects.count() > PROJECTS
+    assert TaskEvent.objects.count() > EVENTS
+
+
+def median_ms(client: APIClient, path: str) -> float:
+    """How long a list takes; the first request, which warms everything up, is left out."""
+    spent = []
+    for _ in range(6):
+        began = time.perf_counter()
+        assert client.get(path).status_code == 200
+        spent.append(1_000 * (time.perf_counter() - began))
+    return round(statistics.median(spent[1:]), 1)
