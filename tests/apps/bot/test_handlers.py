@@ -1,9 +1,11 @@
 """An update is handled once, with everything that it causes, or not at all."""
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 
 from apps.bot import handlers, routing
 from apps.bot.models import Chat, ChatMessage, ChatStatus, Delivery, DeliveryKind, ProcessedUpdate, Trouble
@@ -114,3 +116,24 @@ def test_names_with_markup_and_turned_writing_are_taken_as_they_are():
 
     assert "<b>" in Chat.objects.get().name
     assert Delivery.objects.get().kind == DeliveryKind.TEXT
+
+
+@pytest.mark.django_db(transaction=True)
+def test_update_that_comes_twice_at_the_same_moment_acts_once():
+    phone, _ = somebody()
+    update = phone.message("an inventory of books")
+    together = threading.Barrier(3)
+
+    def handle() -> None:
+        try:
+            together.wait(timeout=10)
+            handlers.handle(update)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(max_workers=3) as threads:
+        ended = [threads.submit(handle) for _ in range(3)]
+
+    assert [one.exception() for one in ended] == [None, None, None]
+    assert ChatMessage.objects.count() == 1
+    assert ProcessedUpdate.objects.get().attempts == 0
