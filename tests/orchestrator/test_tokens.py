@@ -213,6 +213,17 @@ def test_tokens_are_bounded_and_expired_ones_give_way():
     assert PersonalToken.objects.count() == MAX_TOKENS
 
 
+def test_signing_in_again_and_again_locks_nobody_out():
+    user = make_user()
+    first, *_ = (issue_token(person_id=user.pk, name="login")[1] for _ in range(MAX_TOKENS))
+
+    answer = sign_in(user.username)
+
+    assert answer.status_code == 201
+    assert PersonalToken.objects.count() == MAX_TOKENS
+    assert with_token(first).get("/api/projects/").status_code == 401
+
+
 def test_token_and_person_are_throttled_apart(settings):
     settings.API_REQUESTS_PER_MINUTE_PER_TOKEN, settings.API_REQUESTS_PER_MINUTE = 2, 5
     user = make_user()
