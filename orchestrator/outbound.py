@@ -6,7 +6,7 @@ from typing import Final
 
 import psutil
 
-from orchestrator.edge.addresses import Address, AllowList, is_public, unwrapped
+from orchestrator.edge.addresses import Address, AllowList, RuleMalformed, is_public, unwrapped
 
 
 class OutboundRules:
@@ -18,7 +18,11 @@ class OutboundRules:
         Raises:
             RuleMalformed: one of them cannot be read.
         """
-        self._allowed: Final = AllowList(entries)
+        try:
+            self._allowed: Final = AllowList(entries)
+        except RuleMalformed as error:
+            words = str(error).replace("WORKERS_EGRESS_ALLOW", "WEBHOOKS_ALLOW")
+            raise RuleMalformed(words) from error
 
     def __call__(self, address: str, *, host: str, port: int, scheme: str) -> str | None:
         """Return why an address must not be asked, None if it may be.

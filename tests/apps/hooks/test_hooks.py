@@ -11,13 +11,14 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from apps.errors import Invalid
-from apps.hooks import collecting, delivering, services
-from apps.hooks.events import MAX_ATTEMPTS, HookEvent
+from apps.hooks import collecting, delivering, services, tasks
+from apps.hooks.events import MAX_ATTEMPTS, HookEvent, sign
 from apps.hooks.models import HookAttempt, HookCursor, HookDelivery, HookDeliveryStatus, Webhook
 from apps.hooks.outbound import Answer
 from apps.projects import timeline
 from apps.projects.models import TaskEvent, TaskEventKind
 from apps.roles import Role
+from orchestrator.outbound import OutboundRules
 from tests.factories import make_project, make_task, make_user
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
@@ -346,3 +347,34 @@ def test_missing_webhook_is_missing():
         services.ping(webhook_id=uuid4())
     with pytest.raises(services.WebhookNotFound):
         services.update_webhook(webhook_id=uuid4(), is_active=True)
+
+
+def test_news_reach_the_receiver_by_the_tasks_of_the_queue(receiver, settings):
+    settings.WEBHOOKS_JUDGE = OutboundRules(["127.0.0.1"])
+    owner = make_user()
+    url = f"http://127.0.0.1:{receiver.server_address[1]}/in"
+    webhook, secret = services.create_webhook(owner_id=owner.pk, url=url, events=["task.failed"])
+    line = tell(owner, TaskEventKind.FAILED)
+
+    tasks.collect()
+    for _ in range(2):
+        tasks.deliver(webhook_id=str(webhook.pk))
+
+    ((path, headers, body),) = receiver.heard
+    timestamp = int(headers["X-Orchestrator-Timestamp"])
+    assert (path, headers["X-Orchestrator-Event"]) == ("/in", "task.failed")
+    assert headers["X-Orchestrator-Delivery"] == f"evt-{line.pk}"
+    assert headers["X-Orchestrator-Signature"] == sign(secret, timestamp=timestamp, body=body.decode())
+
+
+def test_address_of_this_machine_is_refused_and_the_owner_sees_why(receiver):
+    owner = make_user()
+    url = f"http://127.0.0.1:{receiver.server_address[1]}/in"
+    webhook = make_webhook(owner, url=url)
+    services.ping(webhook_id=webhook.pk)
+
+    tasks.deliver(webhook_id=str(webhook.pk))
+
+    (shown,) = as_person(owner).get(f"/api/webhooks/{webhook.pk}/deliveries/").json()["results"]
+    assert "an address of this machine" in shown["tries"][0]["error"]
+    assert not receiver.heard

@@ -2,42 +2,14 @@
 
 import ipaddress
 import socket
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
 from apps.hooks import outbound
+from orchestrator.edge.addresses import RuleMalformed
 from orchestrator.outbound import OutboundRules
 
 pytestmark = pytest.mark.unit
-
-
-class Receiver(BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.heard.append((self.path, dict(self.headers), body))
-        status, headers = self.server.answer
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name, value)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-@pytest.fixture
-def receiver():
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
-    server.heard, server.answer = [], (204, {})
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
 
 
 def anywhere(_address, **_):
@@ -131,6 +103,11 @@ def test_public_addresses_are_asked_by_https_only():
 
     assert rules("93.184.216.34", host="example.com", port=443, scheme="https") is None
     assert rules("93.184.216.34", host="example.com", port=80, scheme="http")
+
+
+def test_rule_that_is_none_names_its_setting():
+    with pytest.raises(RuleMalformed, match="WEBHOOKS_ALLOW"):
+        OutboundRules(["not a host"])
 
 
 def test_operator_opens_what_is_not_public():
