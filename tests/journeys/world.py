@@ -1,5 +1,6 @@
 """A running system for journeys: its own supervisor, REST as a person, and eyes on rows and processes."""
 
+import atexit
 import json
 import os
 import secrets
@@ -10,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +19,11 @@ import httpx
 import psutil
 import psycopg
 
+from orchestrator.embedded import Embedded
 from orchestrator.embedded.processes import free_port
 from orchestrator.env import ROOT
 from orchestrator.stack import Stack
-from orchestrator.stack.prepare import run_module
+from orchestrator.stack.prepare import prepare_database, run_module
 from worker_image.cli.api import Api, ApiError
 from worker_image.cli.credentials import Credentials
 from worker_image.cli.task_commands import begin
@@ -224,17 +227,8 @@ def running(
     """
     var_dir = Path(tempfile.mkdtemp(prefix="orchestrator-journey-"))
     var_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
-    env = {key: value for key, value in os.environ.items() if key not in _OF_ANOTHER}
-    base = 33_000 + 200 * (os.getpid() % 100)
-    env |= {
-        "WORKERS_TURN_TIMEOUT_SECONDS": str(TURN_TIMEOUT_SECONDS),
-        "INFRA_PORT_RANGE_START": str(base),
-        "INFRA_PORT_RANGE_END": str(base + 199),
-        "WORKERS_DEFAULT_AGENT": "rehearsal",
-        # A journey in containers says so itself, and carries the marker ``docker``.
-        "WORKERS_RUNTIME": "process",
-    }
-    env |= settings or {}
+    env = _environment() | dict(settings or {})
+    subprocess.run(["cp", "--archive", *map(str, _migrated()), str(var_dir)], check=True)
     warm_cache = ROOT / "var" / "cache"
     if warm_cache.exists():
         shutil.copytree(warm_cache, var_dir / "cache", symlinks=True, copy_function=os.link)
@@ -252,6 +246,37 @@ def running(
     finally:
         stack.stop()
         shutil.rmtree(var_dir)
+
+
+def _environment() -> dict[str, str]:
+    base = 33_000 + 200 * (os.getpid() % 100)
+    return {key: value for key, value in os.environ.items() if key not in _OF_ANOTHER} | {
+        "WORKERS_TURN_TIMEOUT_SECONDS": str(TURN_TIMEOUT_SECONDS),
+        "INFRA_PORT_RANGE_START": str(base),
+        "INFRA_PORT_RANGE_END": str(base + 199),
+        "WORKERS_DEFAULT_AGENT": "rehearsal",
+        # A journey in containers says so itself, and carries the marker ``docker``.
+        "WORKERS_RUNTIME": "process",
+    }
+
+
+@cache
+def _migrated() -> tuple[Path, Path]:
+    """Return the home of a database on which all migrations ran, and its keys; stacks begin with copies.
+
+    How a stack makes its first database is what `tests/orchestrator/test_stack.py` looks at.
+    """
+    var_dir = Path(tempfile.mkdtemp(prefix="orchestrator-migrated-"))
+    var_dir.chmod(0o711 if os.geteuid() == 0 else 0o700)
+    atexit.register(shutil.rmtree, var_dir)
+    embedded = Embedded(var_dir)
+    embedded.start()
+    try:
+        environment = _environment() | embedded.env() | {"VAR_DIR": str(var_dir)}
+        prepare_database(environment, var_dir=var_dir, root=ROOT, remember=True)
+    finally:
+        embedded.stop()
+    return var_dir / "postgres", var_dir / "embedded.env"
 
 
 def eventually(condition: Callable[[], bool], *, seconds: float) -> bool:
