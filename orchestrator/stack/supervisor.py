@@ -106,9 +106,7 @@ class Supervisor:
         spec = child.spec
         (self._ready_dir / spec.name).unlink(missing_ok=True)
         inherited = {
-            name: value
-            for name, value in self._env.items()
-            if spec.inherits is None or name in spec.inherits
+            name: value for name, value in self._env.items() if spec.inherits is None or name in spec.inherits
         }
         env = {**inherited, **spec.env, "STACK_NAME": spec.name}
         handed = (self._web_port.hold(),) if spec.serves_web else ()
