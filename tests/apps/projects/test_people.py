@@ -4,13 +4,14 @@ from datetime import timedelta
 from io import StringIO
 
 import pytest
+from django.contrib.messages import get_messages
 from django.core.management import CommandError, call_command
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from apps.errors import Invalid
 from apps.projects import services
-from apps.projects.models import Invitation, User
+from apps.projects.models import Invitation, PersonalToken, User
 from apps.roles import Role
 from tests.factories import make_user
 
@@ -182,3 +183,37 @@ def test_command_prints_a_code_that_works():
 def test_command_refuses_an_account_that_is_not_here():
     with pytest.raises(CommandError):
         call_command("invite", "--username", "nobody")
+
+
+def shown_once(answer):
+    """What the newest warning of a page ends with."""
+    said = [str(message) for message in get_messages(answer.wsgi_request)]
+    return [words for words in said if "shown this once" in words][-1].split()[-1]
+
+
+def test_owner_invites_and_makes_tokens_in_the_admin_and_sees_each_once(client):
+    owner = make_user(role=Role.OWNER)
+    client.force_login(owner)
+
+    invited = client.post("/admin/projects/invitation/add/", {"role": "member", "person": ""})
+    token = {"user": owner.pk, "name": "ci", "scopes": ["read"]}
+    made = client.post("/admin/projects/personaltoken/add/", token)
+
+    code, words = shown_once(invited), shown_once(made)
+    assert services.redeem(code=code, telegram_id=77).role == Role.MEMBER
+    assert PersonalToken.objects.get().scopes == ["read"]
+    asked = client.get("/api/projects/", headers={"Authorization": f"Token {words}"})
+    pages = [client.get("/admin/projects/personaltoken/").content.decode() for _ in range(2)]
+    assert asked.status_code == 200
+    assert [words in page for page in pages] == [True, False]
+
+
+def test_last_owner_is_not_demoted_in_the_admin(client):
+    owner = make_user(role=Role.OWNER)
+    client.force_login(owner)
+    form = {"username": owner.username, "role": "member", "is_active": "on"}
+
+    client.post(f"/admin/projects/user/{owner.pk}/change/", form)
+
+    owner.refresh_from_db()
+    assert owner.role == Role.OWNER
