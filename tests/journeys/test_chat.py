@@ -1,0 +1,202 @@
+"""A person in a chat: let in, heard, asked, served; and nobody in silence, whatever dies meanwhile."""
+
+import os
+import re
+import signal
+import time
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from orchestrator.env import ROOT
+from orchestrator.stack.prepare import run_module
+from tests.journeys.world import World, eventually
+from tests.telegram_server import Person, TelegramServer
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+#: A turn of the Product Owner takes two to five seconds on an idle machine.
+ANSWER_SECONDS = 90.0
+BUILD_SECONDS = 180.0
+
+
+def invite(world: World, role: str) -> str:
+    """Return a new invitation's code."""
+    env = world.stack.child_env()
+    return run_module("manage", "invite", "--role", role, env=env, root=ROOT).strip()
+
+
+def let_in(world: World, person: Person, role: str = "member") -> Person:
+    """Bring somebody in by an invitation."""
+    person.says(f"/start {invite(world, role)}")
+    person.awaits("Welcome", seconds=30)
+    return person
+
+
+@pytest.fixture(scope="module")
+def ada(world: World, telegram: TelegramServer) -> Person:
+    """Somebody who may build."""
+    return let_in(world, telegram.person(name="Ada"))
+
+
+@pytest.fixture(scope="module")
+def boss(world: World, telegram: TelegramServer) -> Person:
+    """Somebody who decides about people."""
+    return let_in(world, telegram.person(name="Grace"), "owner")
+
+
+def product_owner(world: World, person: Person) -> dict[str, Any]:
+    """Return the newest Product Owner of somebody."""
+    query = """
+        SELECT to_jsonb(w) FROM workers_worker w JOIN projects_user u ON u.id = w.owner_id
+        WHERE w.worker_type = 'po' AND u.telegram_id = %s ORDER BY w.created_at DESC LIMIT 1"""
+    rows = world.rows(query, person.id)
+    return dict(rows[0][0]) if rows else {}
+
+
+def wrappers(worker_id: str) -> list[int]:
+    """Return the pids of a worker's wrapper."""
+    return [
+        process.pid
+        for process in psutil.process_iter(["cmdline", "cwd"])
+        if any("worker_wrapper" in word for word in process.info["cmdline"] or [])
+        and worker_id in (process.info["cwd"] or "")
+    ]
+
+
+def await_button(person: Person, text: str, *, seconds: float) -> None:
+    """Wait until somebody can tap a button."""
+    is_there = eventually(
+        lambda: any(text in shown.button_texts() for shown in person.sees()), seconds=seconds
+    )
+    assert is_there, (text, person.texts())
+
+
+def is_thinking(world: World, person: Person) -> bool:
+    """Tell whether the person's Product Owner has said that it thinks, as it was told to."""
+    query = "SELECT 1 FROM workers_workerevent WHERE worker_id = %s AND body::text LIKE '%%Thinking%%'"
+    worker = product_owner(world, person)
+    return bool(worker) and bool(world.rows(query, worker["id"]))
+
+
+def test_stranger_is_refused_and_an_invitation_is_good_once(world: World, telegram: TelegramServer) -> None:
+    stranger, second = telegram.person(name="Mallory"), telegram.person(name="Trent")
+    stranger.says("build me a todo list with title")
+    stranger.awaits("I do not know you")
+    code = invite(world, "member")
+
+    stranger.says(f"/start {code}")
+    stranger.awaits("Welcome")
+    second.says(f"/start {code}")
+
+    assert eventually(lambda: bool(second.texts()), seconds=30)
+    assert not any("Welcome" in text for text in second.texts())
+    assert product_owner(world, stranger) == {}
+
+
+def test_bot_that_tells_jokes_and_its_change(world: World, telegram: TelegramServer, ada: Person) -> None:
+    jokes = telegram.add_bot(username="jokes_of_ada_bot")
+    ada.says("build me a bot that tells jokes")
+    ada.awaits("What should it keep", seconds=ANSWER_SECONDS)
+    ada.says("text and author")
+    begun = ada.awaits("I created the project", seconds=ANSWER_SECONDS)
+    await_button(ada, "Give the value", seconds=BUILD_SECONDS)
+
+    ada.taps("Give the value")
+    ada.awaits("Send me the value", seconds=30)
+    ada.says(jokes.token)
+    ada.awaits("is stored", seconds=30)
+    ada.awaits("✅ Done: ", seconds=BUILD_SECONDS)
+
+    assert "no model" in begun.text
+    assert not any(jokes.token in shown.text for shown in ada.sees())
+    assert httpx.get(f"{_last_url(ada)}jokes").json() == []
+    _change(world, ada)
+
+
+def _change(world: World, ada: Person) -> None:
+    """Ask for a change in words, beside another project, and find it at the address that is told then."""
+    ((username,),) = world.rows("SELECT username FROM projects_user WHERE telegram_id = %s", ada.id)
+    body = {"name": "Nothing of the kind", "modules": ["backend"]}
+    world.as_person(username).post("/api/projects/", body, create=True)
+    httpx.post(f"{_last_url(ada)}jokes", json={"text": "a joke", "author": "me"}).raise_for_status()
+
+    ada.says("add a rating field to the jokes bot")
+    ada.awaits("I began to change", seconds=ANSWER_SECONDS)
+
+    assert eventually(lambda: _ends(ada) == 2, seconds=BUILD_SECONDS), "\n---\n".join(ada.texts()[-4:])
+    (stored,) = httpx.get(f"{_last_url(ada)}jokes").json()
+    assert (stored["text"], "rating" in stored) == ("a joke", True)
+
+
+def _last_url(person: Person) -> str:
+    """Return the address in the latest message of success."""
+    done = [text for text in person.texts() if "✅ Done: " in text][-1]
+    url = re.search(r"http://127\.0\.0\.1:\d+/", done)
+    assert url is not None, done
+    return url[0]
+
+
+def _ends(person: Person) -> int:
+    return sum("✅ Done: " in text for text in person.texts())
+
+
+def test_killed_product_owner_is_told_and_the_next_goes_on(world: World, telegram: TelegramServer) -> None:
+    bob = let_in(world, telegram.person(name="Bob"))
+    bob.says("build me a bot")
+    bob.awaits("What should it keep", seconds=ANSWER_SECONDS)
+    bob.says("status\nrehearsal: slow:60")
+    assert eventually(lambda: is_thinking(world, bob), seconds=ANSWER_SECONDS)
+    first = product_owner(world, bob)
+
+    for pid in wrappers(first["id"]):
+        os.kill(pid, signal.SIGKILL)
+
+    bob.awaits("broke off", seconds=ANSWER_SECONDS)
+    bob.says("notes with title and text")
+    bob.awaits("I created the project", seconds=ANSWER_SECONDS)
+    second = product_owner(world, bob)
+    assert first["id"] != second["id"]
+    assert first["session_id"] == second["session_id"]
+
+
+def test_killed_bot_hears_everything_once(world: World, telegram: TelegramServer) -> None:
+    eve = let_in(world, telegram.person(name="Eve"))
+    before = len(eve.texts())
+
+    for number in range(4):
+        eve.says("/help")
+        if number == 1:
+            world.stack.kill("runbot")
+
+    assert eventually(lambda: len(eve.texts()) == before + 4, seconds=90)
+    time.sleep(1.0)
+    assert len(eve.texts()) == before + 4, "nothing comes twice"
+
+
+def test_tap_acts_once_and_for_its_person_only(world: World, telegram: TelegramServer, boss: Person) -> None:
+    newcomer = telegram.person(name="Newcomer")
+    newcomer.says("/start")
+    await_button(newcomer, "Ask for access", seconds=30)
+    newcomer.taps("Ask for access")
+    await_button(boss, "Let in", seconds=30)
+    thief = let_in(world, telegram.person(name="Thief"))
+    data = next(
+        button["callback_data"]
+        for shown in reversed(boss.sees())
+        for row in shown.buttons
+        for button in row
+        if button["text"] == "Let in"
+    )
+
+    foreign = boss.taps("Let in", person=thief, data=data)
+    taps = [boss.taps("Let in", data=data) for _ in range(2)]
+
+    newcomer.awaits("Welcome", seconds=30)
+    assert eventually(lambda: None not in [tap.answer for tap in (foreign, *taps)], seconds=30)
+    assert foreign.is_alert
+    assert [tap.is_alert for tap in taps] == [False, True]
+    query = "SELECT count(*) FROM projects_user WHERE telegram_id = %s"
+    assert world.rows(query, newcomer.id) == [(1,)]
