@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,37 +11,17 @@ from django.db import connection, transaction
 from hypothesis import given
 from hypothesis import strategies as st
 
+from apps.bot.models import Chat, Delivery
 from apps.errors import NotFound
-from apps.graph.models import Question, Run
-from apps.infra.models import Server, ServiceDeployment
+from apps.infra.models import Server
 from apps.lifecycle import IllegalTransition, Lifecycle
-from apps.projects.models import Dispatch, MergeRequest, Project, Task, User
-from apps.workers.models import DeadLetter, Turn, Verification, Worker, WorkerImage
+from apps.projects.models import Project, Task, User
+from apps.workers.models import WorkerImage
 
-MODELS: list[type[Lifecycle]] = [
-    Project,
-    Task,
-    MergeRequest,
-    Dispatch,
-    Worker,
-    Turn,
-    Verification,
-    DeadLetter,
-    WorkerImage,
-    Server,
-    ServiceDeployment,
-    Run,
-    Question,
-]
-
-
-def lifecycle_models() -> Iterator[type[Lifecycle]]:
-    return (model for model in apps.get_models() if issubclass(model, Lifecycle))
-
-
-@pytest.mark.unit
-def test_every_lifecycle_model_is_tested_here() -> None:
-    assert set(lifecycle_models()) == set(MODELS)
+#: Every one there is, so that a new one is tested without a word here.
+MODELS: list[type[Lifecycle]] = [model for model in apps.get_models() if issubclass(model, Lifecycle)]
+#: They are kept in use, whatever becomes of them: a card is edited, a failed delivery sent again.
+ENDLESS = (Chat, Delivery, Server, WorkerImage)
 
 
 @pytest.mark.unit
@@ -68,7 +47,7 @@ def test_every_status_is_reachable_and_final_or_has_a_way_out(model: type[Lifecy
             frontier.append(target)
 
     assert seen == set(model.TRANSITIONS)
-    assert model.final_statuses() or model in (Server, WorkerImage)
+    assert model.final_statuses() or model in ENDLESS
 
 
 def make_user(**fields: Any) -> User:
