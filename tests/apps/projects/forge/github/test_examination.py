@@ -4,7 +4,7 @@ import pytest
 
 from apps.projects.forge.github.config import GitHubConfig
 from apps.projects.forge.github.examination import examine
-from orchestrator.doctor import _github
+from orchestrator.doctor_outside import _github
 
 pytestmark = pytest.mark.service
 
