@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import ConsoleMessage, Page, Response, sync_playwright
+from playwright.sync_api import Error as PageError
 
 from tests.browser.chromium import find
 
@@ -64,8 +65,17 @@ class Person:
             context.close()
 
     def open(self, path: str) -> None:
-        """Go to a page of the system."""
-        self.page.goto(f"{self.address}{path}")
+        """Go to a page of the system.
+
+        A page that reloads itself at this very moment (a task's does, when it is over) breaks the way off once.
+        """
+        try:
+            self.page.goto(f"{self.address}{path}")
+        except PageError as error:
+            if "ERR_ABORTED" not in error.message:
+                raise
+            self.page.wait_for_load_state()
+            self.page.goto(f"{self.address}{path}")
 
     def sign_in(self, name: str, password: str) -> None:
         """Fill in the login form."""
