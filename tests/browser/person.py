@@ -67,7 +67,7 @@ class Person:
     def open(self, path: str) -> None:
         """Go to a page of the system.
 
-        A page that reloads itself at this very moment (a task's does, when it is over) breaks the way off once.
+        A page that reloads itself at this moment (a task's does, when it is over) breaks the way off once.
         """
         try:
             self.page.goto(f"{self.address}{path}")
