@@ -366,7 +366,7 @@ class TestLists:
         [
             ({"status": "asleep"}, 400),
             ({"name": "\x00"}, 400),
-            ({"cursor": "garbage"}, 404),
+            ({"cursor": "garbage"}, 400),
             ({"page_size": "many"}, 200),
             ({"page_size": "100000"}, 200),
         ],
