@@ -70,7 +70,7 @@ def test_doctor_tells_of_a_template_that_the_settings_name(
     assert good == ["ok   template: template:theirs, version 0.3.5"]
     assert len(bad) == 1
     assert bad[0].startswith(
-        "RED  template: The template has no tag or commit main; a branch is not taken → "
+        "RED  template: The template has no tag or commit main (a branch is not taken): "
     )
 
 
