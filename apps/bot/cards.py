@@ -24,6 +24,7 @@ REDRAW_AFTER: Final = timedelta(seconds=20)
 #: Tasks that ended longer ago get no card any more.
 _NEWS_FOR: Final = timedelta(hours=1)
 _STOPPABLE: Final = frozenset({"queued", "running"})
+_OVER: Final = frozenset({"completed", "failed", "cancelled"})
 
 
 def draw(*, task_id: UUID) -> None:
@@ -75,8 +76,10 @@ def _draw_in(task: Task, chat: Chat) -> None:
         return
     with translation.override(chat.language):
         shown = graph.get_card(task_id=task.pk, language=chat.language)
-        follower = projects.find_follower(task_id=task.pk)
-        is_over = _is_over(task, follower)
+        # By the card itself: what is read after it may have ended meanwhile, and the last word would be about
+        # a card that still runs.
+        is_over = shown.status in _OVER
+        task.refresh_from_db(fields=["status"])
         text = presenters_card.card(shown, project=task.project.name)
         buttons = _buttons(task, shown, chat)
         digest = hashlib.sha256(f"{text}{buttons}".encode()).hexdigest()
@@ -88,13 +91,6 @@ def _draw_in(task: Task, chat: Chat) -> None:
     LiveCard.objects.filter(pk=row.pk).update(
         digest=digest, drawn_at=now, finished_at=now if is_over else None
     )
-
-
-def _is_over(task: Task, follower: Task | None) -> bool:
-    final = Task.final_statuses()
-    if follower is not None and task.status == TaskStatus.SUCCEEDED:
-        return follower.status in final
-    return task.status in final
 
 
 def _buttons(task: Task, shown: Card, chat: Chat) -> outbox.Buttons:

@@ -214,3 +214,23 @@ def test_sweep_finds_unshown_and_silent_tasks_and_no_others():
     LiveCard.objects.filter(task=silent).update(drawn_at=timezone.now() - cards.REDRAW_AFTER)
 
     assert set(cards.find_due()) == {silent.pk, unshown.pk}
+
+
+def test_task_that_ends_while_its_card_is_read_is_told_by_the_next_card(monkeypatch):
+    phone, user = somebody()
+    task = make_running(user)
+    read = cards.graph.get_card
+
+    def read_just_before_the_end(**which: Any) -> Any:
+        card = read(**which)
+        if not Task.objects.get(pk=task.pk).finished_at:
+            finish(task, TaskStatus.SUCCEEDED)
+        return card
+
+    monkeypatch.setattr(cards.graph, "get_card", read_just_before_the_end)
+    cards.draw(task_id=task.pk)
+
+    assert ends(phone) == []
+    cards.draw(task_id=task.pk)
+    (text,) = ends(phone)
+    assert "Done" in text
