@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.core.checks import CheckMessage, Error, register
+from django.core.exceptions import ImproperlyConfigured
 
 from apps.errors import OrchestratorError
 from apps.projects import composition, templating
@@ -20,6 +21,16 @@ def check_template(**_: Any) -> list[CheckMessage]:
     return []
 
 
+def check_forge(**_: Any) -> list[CheckMessage]:
+    """Refuse a git host that there is no adapter of."""
+    try:
+        composition.default_forge()
+    except ImproperlyConfigured as error:
+        return [Error(str(error), id="projects.E002")]
+    return []
+
+
 def register_all() -> None:
     """Register every check of this module."""
     register(check_template)
+    register(check_forge)

@@ -6,6 +6,7 @@ import pytest
 
 from apps.errors import OrchestratorError
 from apps.projects import templating
+from apps.projects.checks import check_forge
 from apps.projects.template_check import examine_template
 from orchestrator import doctor
 from orchestrator.stack import CommandFailed
@@ -80,3 +81,11 @@ def test_stack_does_not_start_with_a_wrong_table(values: dict[str, str], tmp_pat
 
     with pytest.raises(CommandFailed, match=r"SCAFFOLD_TEMPLATE_MAP is wrong at answers\.a\.form"):
         check_settings(wrong, var_dir=tmp_path, root=tmp_path)
+
+
+def test_git_host_that_nobody_knows_is_refused_at_start(settings) -> None:
+    settings.PROJECTS_FORGE = "gitlab"
+
+    (found,) = check_forge()
+
+    assert "known are local, github" in found.msg
