@@ -11,7 +11,7 @@ from pathlib import Path
 
 from orchestrator import doctor_outside
 from orchestrator.env import ROOT
-from orchestrator.envfile import find_var_dir, read_values
+from orchestrator.envfile import find_var_dir, read_env_file, read_values
 from orchestrator.findings import Finding
 from orchestrator.installation import bridge_name
 
@@ -183,6 +183,11 @@ def _workers(values: Mapping[str, str]) -> Iterator[Finding]:
     from orchestrator.stack import containers
 
     name, wanted = "workers", values.get("WORKERS_RUNTIME", "auto")
+    if wanted == "process" and (reason := _chosen_by_the_stack()):
+        text = f"plain processes, without isolation, as the stack decided when it started: {reason}"
+        repair = "see to that, then `make down` and `make up`"
+        yield Finding(name=name, is_ok=False, is_optional=True, text=text, repair=repair)
+        return
     if wanted == "process":
         yield Finding(name=name, is_ok=True, text="plain processes (WORKERS_RUNTIME=process)")
         return
@@ -199,6 +204,13 @@ def _workers(values: Mapping[str, str]) -> Iterator[Finding]:
         text=f"plain processes, without isolation: {found.reason}",
         repair="install and start Docker, or name an image that it has or can pull in WORKERS_BASE_IMAGE",
     )
+
+
+def _chosen_by_the_stack() -> str:
+    """Return why the stack that runs chose processes; nothing if somebody's setting did."""
+    if os.environ.get("WORKERS_RUNTIME") or read_env_file(ROOT / ".env").get("WORKERS_RUNTIME"):
+        return ""
+    return read_env_file(find_var_dir(os.environ, ROOT) / "runtime.env").get("WORKERS_RUNTIME_REASON", "")
 
 
 def exposure_of(interface: str) -> Finding:
