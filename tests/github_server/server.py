@@ -3,14 +3,11 @@
 import contextlib
 import gzip
 import shutil
-import socket
 import tempfile
 import threading
 import urllib.parse
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 from tests.github_server import (
     access,
@@ -29,50 +26,25 @@ from tests.github_server import (
 from tests.github_server.runner import Runner
 from tests.github_server.wire import Answer, Refusal, Request, etag_of, not_found
 from tests.github_server.world import GitHub
+from tests.http_double import DoubleHandler, DoubleServer
 
 PREFIX = "/api/v3"
 #: Each registers its endpoints when it is imported.
 ENDPOINTS = (access, actions, checks, deployments, git_data, protection, pulls, repositories, secret_store)
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
+class _Server(DoubleServer):
     def __init__(self, github: GitHub) -> None:
         self.github = github
-        self.open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def close_connections(self) -> None:
-        for connection in list(self.open):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that went away is no news."""
+        super().__init__(_Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(DoubleHandler):
     server: _Server
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.open.add(self.connection)
-
-    def finish(self) -> None:
-        self.server.open.discard(self.connection)
-        super().finish()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep the tests' output clean."""
 
     def do_any(self) -> None:
         """Answer any method."""
-        body = self._body()
+        body = self.read_body()
         try:
             answer = self._answer(body)
         except Refusal as refusal:
@@ -80,16 +52,6 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(answer)
 
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_any
-
-    def _body(self) -> bytes:
-        if "chunked" in self.headers.get("Transfer-Encoding", ""):
-            parts = []
-            while size := int(self.rfile.readline().split(b";")[0], 16):
-                parts.append(self.rfile.read(size))
-                self.rfile.readline()
-            self.rfile.readline()
-            return b"".join(parts)
-        return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
     def _answer(self, body: bytes) -> Answer:
         github = self.server.github
@@ -189,7 +151,7 @@ def github_server(*, org: str = "book-club") -> Iterator[GitHub]:
     root.chmod(0o711)
     github = GitHub(root, org=org)
     server = _Server(github)
-    github.base_url = f"http://127.0.0.1:{server.server_address[1]}"
+    github.base_url = server.url
     github.runner = Runner(github, root / "runs")
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), name="github-double", daemon=True)
     thread.start()

@@ -1,6 +1,5 @@
 """The HTTP server: finds the bot by its token, answers its calls, pushes to webhooks; ends by itself."""
 
-import contextlib
 import json
 import secrets
 import socket
@@ -8,12 +7,12 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from tests.http_double import DoubleHandler, DoubleServer
 from tests.telegram_server import methods
 from tests.telegram_server.faults import Fault, Faults
 from tests.telegram_server.people import Person
@@ -52,7 +51,7 @@ class TelegramServer:
     @property
     def url(self) -> str:
         """What TELEGRAM_API_BASE_URL has to be."""
-        return f"http://127.0.0.1:{self._http.server_port}"
+        return self._http.url
 
     @property
     def token(self) -> str:
@@ -138,45 +137,19 @@ class TelegramServer:
         return result[::-1] if self.faults.are_updates_reversed else result
 
 
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
+class _Server(DoubleServer):
     def __init__(self, telegram: TelegramServer) -> None:
         self.telegram = telegram
-        self.open: set[socket.socket] = set()
-        super().__init__(("127.0.0.1", 0), _Handler)
-
-    def close_connections(self) -> None:
-        for connection in list(self.open):
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Say nothing: a client that went away is no news."""
+        super().__init__(_Handler)
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
+class _Handler(DoubleHandler):
     server: _Server
-
-    def setup(self) -> None:
-        super().setup()
-        self.server.open.add(self.connection)
-
-    def finish(self) -> None:
-        self.server.open.discard(self.connection)
-        super().finish()
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep the tests' output clean."""
 
     def do_any(self) -> None:
         """Answer any method."""
         telegram = self.server.telegram
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = self.read_body()
         url = urlsplit(self.path)
         _, first, *rest = url.path.split("/")
         if first == "file":
