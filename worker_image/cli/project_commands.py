@@ -1,4 +1,4 @@
-"""``project create | list | get | tasks``."""
+"""``project create | list | get | tasks | secret``."""
 
 from typing import Annotated
 
@@ -6,6 +6,7 @@ import typer
 
 from worker_image.cli.context import session
 from worker_image.cli.output import table
+from worker_image.cli.typing_in import read_unseen
 
 app = typer.Typer(help="Projects.", no_args_is_help=True)
 
@@ -58,3 +59,16 @@ def tasks(context: typer.Context, project: Annotated[str, typer.Argument(metavar
     with session(context, "project.tasks") as current:
         listed = list(current.api.list("/api/tasks/", project_id=project))
         current.output.success(listed, show=table(_TASK_COLUMNS, listed))
+
+
+@app.command()
+def secret(
+    context: typer.Context,
+    project: Annotated[str, typer.Argument(metavar="ID")],
+    key: Annotated[str, typer.Argument(metavar="NAME", help="Written like API_KEY.")],
+) -> None:
+    """Give a project a secret (people only): typed in unseen, or read from standard input."""
+    with session(context, "project.secret") as current:
+        body = {"key": key, "value": read_unseen(f"Value of {key}")}
+        current.api.post(f"/api/projects/{project}/secrets/", body, create=True)
+        current.output.success({"key": key}, message=f"{key} is stored.")

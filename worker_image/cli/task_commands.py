@@ -9,6 +9,7 @@ import typer
 from worker_image.cli.api import Api, ApiError
 from worker_image.cli.context import Session, session
 from worker_image.cli.output import table
+from worker_image.cli.typing_in import read_unseen
 from worker_image.cli.waiting import report, wait_for
 
 engineering = typer.Typer(help="Changes to a project's code.", no_args_is_help=True)
@@ -180,9 +181,13 @@ def retry(context: typer.Context, task_id: TaskArgument) -> None:
 def answer(
     context: typer.Context,
     question: Annotated[str, typer.Argument(metavar="QUESTION")],
-    text: Annotated[str, typer.Argument(metavar="TEXT")],
+    text: Annotated[
+        str,
+        typer.Argument(metavar="[TEXT]", help="Without it: typed in unseen, or read from standard input."),
+    ] = "",
 ) -> None:
-    """Answer a question; the task that waits for it goes on."""
+    """Answer a question; the task that waits for it goes on. Leave TEXT out when it is a secret."""
     with session(context, "task.answer") as current:
+        text = text or read_unseen("Answer")
         said = current.api.post(f"/api/questions/{question}/answer/", {"text": text})
         current.output.success(said, message="Answered.")

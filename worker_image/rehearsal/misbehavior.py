@@ -3,6 +3,8 @@
 A line `rehearsal: <mode>` in the task chooses one. Nothing outside this package knows the modes.
 """
 
+import contextlib
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -31,6 +33,7 @@ MODES: Final = frozenset(
         "garbage",
         "huge-result",
         "edit-protected",
+        "print-environment",
     }
 )  # and `slow:N`, N seconds of pretended thinking before the ordinary work; more of them are in `notes`
 
@@ -66,6 +69,8 @@ def before_work(mode: str | None, say: Say) -> int | None:
         sys.stdout.buffer.write(b"\x00\xff\xfe{]<resul t>\x1b[2J not a result \xc3\x28\n" * 20)
         sys.stdout.buffer.flush()
         return 0
+    if mode == "print-environment":
+        _print_environments()
     if mode and mode.startswith("slow:"):
         seconds = min(int(mode.removeprefix("slow:") or 0), LONGEST_SLEEP_SECONDS)
         _sleep(seconds, lambda second: say(f"Thinking, {second} of {seconds} s", "think", 10))
@@ -123,6 +128,16 @@ def _skip_tests(path: Path) -> None:
     first_import = next(place for place, line in enumerate(lines) if line.startswith(("import ", "from ")))
     lines.insert(first_import, "import pytest\n")
     path.write_text("".join(lines))
+
+
+def _print_environments() -> None:
+    """Print everything that an agent can learn from environments: its own, and those of other accounts."""
+    own = [f"{name}={value}" for name, value in sorted(os.environ.items())]
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):  # it belongs to somebody else, as it should, or has ended
+            if process.stat().st_uid != os.getuid():
+                own.append((process / "environ").read_text(errors="replace"))
+    print("\n".join(own), flush=True)
 
 
 def _sleep(seconds: int, each: Callable[[int], None]) -> None:

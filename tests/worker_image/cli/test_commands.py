@@ -153,6 +153,27 @@ def test_refusal_of_the_server_is_the_same_as_ours(api, person, command):
     assert "not allowed" in said(result)["message"]
 
 
+@pytest.mark.parametrize(
+    ("command", "path", "sent"),
+    [
+        (
+            ["project", "secret", "p1", "API_KEY"],
+            "/api/projects/p1/secrets/",
+            {"key": "API_KEY", "value": "a\nb"},
+        ),
+        (["task", "answer", "q1"], "/api/questions/q1/answer/", {"text": "a\nb"}),
+    ],
+)
+def test_secret_comes_from_standard_input_and_is_printed_nowhere(table, person, command, path, sent):
+    table.on("POST", path, (201, {"key": "API_KEY"}))
+
+    result = person(*command, input="a\nb\n")
+
+    assert result.exit_code == 0, result.output
+    assert "a\nb" not in result.output
+    assert [request.body for request in table.asked("POST", path)] == [sent]
+
+
 def _paths() -> list[str]:
     tasks = [f"/api/tasks/t1/{name}" for name in ("", "card/", "start/", "cancel/", "retry/")]
     others = ["/api/projects/", "/api/projects/p1/", "/api/tasks/", "/api/questions/q1/answer/"]

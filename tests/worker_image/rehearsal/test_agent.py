@@ -98,6 +98,17 @@ def test_standing_orders_before_the_task_are_not_the_task(checkout: Path, capsys
     assert (result["status"], result["data"]["path"]) == ("success", "/books")
 
 
+def test_environment_is_printed_when_told_so_and_the_work_goes_on(
+    checkout: Path, turn: Turn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KNOWN_TO_THE_AGENT", "seen")
+
+    result = turn(f"{BOOKS}\nrehearsal: print-environment")
+
+    assert result["status"] == "success"
+    assert "KNOWN_TO_THE_AGENT=seen" in turn.output
+
+
 def test_progress_is_told_line_by_line(turn: Turn) -> None:
     turn(BOOKS)
 
