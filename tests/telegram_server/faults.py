@@ -6,7 +6,7 @@ from typing import Literal
 
 from tests.telegram_server.wire import Call
 
-Kind = Literal["flood", "error", "cut_before", "cut_after", "hang_after", "slow"]
+Kind = Literal["flood", "error", "cut_before", "cut_after", "hang_before", "hang_after", "slow"]
 
 
 @dataclass
@@ -15,7 +15,8 @@ class Fault:
 
     flood: 429 with ``retry_after``. error: ``status`` with a page of a proxy, nothing was done.
     cut_before and cut_after: the connection ends, before or after the call had its effect.
-    hang_after: it had its effect, and no answer comes for ``seconds``.
+    hang_before and hang_after: no answer comes for ``seconds``, then the connection ends; it had no effect,
+    or had it at once.
     slow: everything is right, ``seconds`` late.
     """
 
@@ -26,6 +27,8 @@ class Fault:
     retry_after: int = 1
     status: int = 502
     seconds: float = 30.0
+    #: The port of the client whom it happened to last; 0: it did not happen yet.
+    happened_to: int = 0
 
     def matches(self, call: Call) -> bool:
         is_method = self.method in ("*", call.method)
@@ -48,12 +51,13 @@ class Faults:
             self.waiting.append(fault)
         return fault
 
-    def take(self, call: Call) -> Fault | None:
+    def take(self, call: Call, client_port: int) -> Fault | None:
         """Return what goes wrong with a call, and count it."""
         with self._lock:
             found = next((fault for fault in self.waiting if fault.matches(call)), None)
             if found is not None:
                 found.times -= 1
+                found.happened_to = client_port
             return found
 
     def clear(self) -> None:

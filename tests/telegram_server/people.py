@@ -71,18 +71,21 @@ class Person:
         self.chat.messages[shown.message_id] = shown
         return shown
 
-    def taps(self, text: str, *, person: "Person | None" = None, data: str | None = None) -> Tap:
+    def taps(
+        self, text: str, *, on: Shown | None = None, person: "Person | None" = None, data: str | None = None
+    ) -> Tap:
         """Tap the newest button with that text.
 
         Args:
             text: on the button.
+            on: the message below which it is.
             person: somebody else who got hold of the button.
             data: another callback data than the button's.
         """
         with self.bot.lock:
             shown, button = next(
                 (shown, button)
-                for shown in reversed(self.sees())
+                for shown in ([on] if on else reversed(self.sees()))
                 for row in shown.buttons
                 for button in row
                 if button["text"] == text

@@ -1,5 +1,6 @@
 """The HTTP server: finds the bot by its token, answers its calls, pushes to webhooks; ends by itself."""
 
+import contextlib
 import json
 import secrets
 import socket
@@ -41,6 +42,8 @@ class TelegramServer:
         self.bots: dict[str, Bot] = {}
         self.faults = Faults()
         self.seen: list[Seen] = []
+        #: Everything that was ever asked, as it came: path and body.
+        self.received: list[tuple[str, bytes]] = []
         #: Messages per second to one chat, and to everybody, beyond which it answers 429; 0: no limit.
         self.chat_limit = self.total_limit = 0
         self.is_stopping = threading.Event()
@@ -150,6 +153,7 @@ class _Handler(DoubleHandler):
         """Answer any method."""
         telegram = self.server.telegram
         body = self.read_body()
+        telegram.received.append((self.path, body))
         url = urlsplit(self.path)
         _, first, *rest = url.path.split("/")
         if first == "file":
@@ -160,7 +164,7 @@ class _Handler(DoubleHandler):
             self._send(401, _refusal(Refused(401, "Unauthorized")))
             return
         call = read_call(rest[0], self.headers.get("Content-Type", ""), url.query, body)
-        self._act(bot, call, telegram.faults.take(call))
+        self._act(bot, call, telegram.faults.take(call, self.client_address[1]))
 
     do_GET = do_POST = do_any
 
@@ -174,7 +178,9 @@ class _Handler(DoubleHandler):
         if fault and kind == "error":
             self._send(fault.status, b"<html><body>Bad Gateway</body></html>", "text/html")
             return
-        if kind == "cut_before":
+        if fault and kind in ("cut_before", "hang_before"):
+            if kind == "hang_before":
+                self.server.telegram.is_stopping.wait(fault.seconds)
             self._cut()
             return
         status, answer = self._answered(bot, call)
@@ -193,7 +199,8 @@ class _Handler(DoubleHandler):
 
     def _cut(self) -> None:
         self.close_connection = True
-        self.connection.shutdown(socket.SHUT_RDWR)
+        with contextlib.suppress(OSError):  # the client may be gone
+            self.connection.shutdown(socket.SHUT_RDWR)
 
     def _send_file(self, rest: list[str]) -> None:
         bot = self.server.telegram.bots.get(rest[0].removeprefix("bot"))
