@@ -15,7 +15,10 @@ def main() -> int:
     """Hand the command line to Django, or to a command that prepares what Django needs."""
     if len(sys.argv) > 1 and sys.argv[1] in BEFORE_DJANGO:
         return int(importlib.import_module(BEFORE_DJANGO[sys.argv[1]]).main(sys.argv[2:]))
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings.base")
+    # A list of commands is wanted most where nothing is set yet.
+    is_help = len(sys.argv) < 2 or sys.argv[1] in {"help", "--help", "-h"}
+    settings = "orchestrator.settings.lint" if is_help else "orchestrator.settings.base"
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", settings)
     execute_from_command_line(sys.argv)
     return 0
 

@@ -28,8 +28,9 @@ AGENTS = {
 def main(arguments: list[str]) -> int:
     """Print the findings; 1 if any of them is red."""
     if arguments:
-        print("usage: manage.py doctor", file=sys.stderr)
-        return 2
+        is_help = arguments in (["--help"], ["-h"])
+        print(f"usage: manage.py doctor\n\n{__doc__}", file=sys.stdout if is_help else sys.stderr)
+        return 0 if is_help else 2
     findings = list(examine())
     for finding in findings:
         print(finding.line())

@@ -55,7 +55,8 @@ def options(
 
 def main() -> None:
     """Entry point of the ``orchestrator`` program."""
-    app()
+    # Run as a module, it would call itself "python -m worker_image.cli", which nobody types.
+    app(prog_name="orchestrator")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from apps.database import require_database
 from apps.errors import OrchestratorError
 from apps.projects import services
 from apps.projects.models import User
@@ -26,9 +27,10 @@ class Command(BaseCommand):
         """Print the code and nothing else.
 
         Raises:
-            CommandError: there is no such account, or the hours are out of bounds.
+            CommandError: the database does not answer, there is no such account, or the hours are out of bounds.
 
         """
+        require_database()
         name = options["username"]
         person = User.objects.filter(username=name, is_active=True).first() if name else None
         if name and person is None:
