@@ -39,7 +39,7 @@ class OutboundRules:
         refusal = self._allowed.refusal(at, host=host, port=port, own=_own_addresses())
         if refusal is None and scheme != "https" and is_public(unwrapped(at)):
             return "public, and must be asked by https"
-        return refusal
+        return refusal and f"{refusal} (whoever runs this installation can list it in WEBHOOKS_ALLOW)"
 
 
 def _own_addresses() -> set[Address]:

@@ -7,12 +7,16 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final, Protocol
 from urllib.parse import urlsplit
 
 CONNECT_SECONDS: Final = 5.0
 TOTAL_SECONDS: Final = 10.0
+RESOLVE_SECONDS: Final = 1.0
+#: Resolving cannot be broken off; whoever waits for it can.
+_RESOLVERS: Final = ThreadPoolExecutor(max_workers=4, thread_name_prefix="webhook-resolver")
 
 
 class Judge(Protocol):
@@ -64,10 +68,36 @@ def post(url: str, *, body: bytes, headers: Mapping[str, str], judge: Judge) -> 
     return Answer(status=status, seconds=time.monotonic() - began)
 
 
+def refusal_of(url: str, *, judge: Judge) -> str | None:
+    """Say why an address would be refused when something is sent to it; None if it would not be.
+
+    A name is looked up briefly: one that cannot be resolved now may be known later, when it is judged again.
+
+    Args:
+        url: http or https, with a host.
+        judge: of addresses.
+
+    """
+    parts = urlsplit(url)
+    host = (parts.hostname or "").lower().rstrip(".")
+    port = parts.port or _port_of(parts.scheme)
+    try:
+        _RESOLVERS.submit(_resolve, host, port, parts.scheme, judge).result(RESOLVE_SECONDS)
+    except _Refused as error:
+        return str(error)
+    except (OSError, ValueError, TimeoutError):
+        return None
+    return None
+
+
+def _port_of(scheme: str) -> int:
+    return 443 if scheme == "https" else 80
+
+
 def _post(url: str, body: bytes, headers: Mapping[str, str], judge: Judge) -> int:
     parts = urlsplit(url)
     host = (parts.hostname or "").lower().rstrip(".")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
+    port = parts.port or _port_of(parts.scheme)
     connection = _Pinned(host, port, address=_resolve(host, port, parts.scheme, judge), scheme=parts.scheme)
     # A receiver that answers a byte a second is cut off all the same.
     watchdog = threading.Timer(TOTAL_SECONDS, connection.cut)

@@ -1,5 +1,7 @@
 """Webhooks on the wire."""
 
+from typing import ClassVar
+
 from rest_framework import serializers
 
 from apps.hooks.events import SUBSCRIBABLE
@@ -7,13 +9,22 @@ from apps.hooks.models import HookAttempt, HookDelivery, Webhook
 from apps.rest import StrictSerializer
 
 _CHOICES = [(event.value, event.label) for event in SUBSCRIBABLE]
+_KNOWN = ", ".join(event.value for event in SUBSCRIBABLE)
+
+
+class _EventField(serializers.ChoiceField):
+    """One of the events; whoever names another is told them all."""
+
+    default_error_messages: ClassVar = {
+        "invalid_choice": f'There is no event "{{input}}"; there are: {_KNOWN}.'
+    }
 
 
 class WebhookSerializer(serializers.ModelSerializer[Webhook]):
     """A webhook; its secret is shown when it is made and never again."""
 
     owner_id = serializers.IntegerField(read_only=True)
-    events = serializers.ListField(child=serializers.ChoiceField(choices=_CHOICES), read_only=True)
+    events = serializers.ListField(child=_EventField(choices=_CHOICES), read_only=True)
 
     class Meta:
         model = Webhook
@@ -47,7 +58,7 @@ class WebhookCreateSerializer(StrictSerializer):
     """Where to, and about what."""
 
     url = serializers.CharField(max_length=500)
-    events = serializers.ListField(child=serializers.ChoiceField(choices=_CHOICES), allow_empty=False)
+    events = serializers.ListField(child=_EventField(choices=_CHOICES), allow_empty=False)
     all_projects = serializers.BooleanField(
         required=False, default=False, help_text="Of everybody; for those who run the installation."
     )
@@ -57,9 +68,7 @@ class WebhookUpdateSerializer(StrictSerializer):
     """What may be changed of a webhook; switching it on again forgets why it was switched off."""
 
     url = serializers.CharField(max_length=500, required=False)
-    events = serializers.ListField(
-        child=serializers.ChoiceField(choices=_CHOICES), allow_empty=False, required=False
-    )
+    events = serializers.ListField(child=_EventField(choices=_CHOICES), allow_empty=False, required=False)
     is_active = serializers.BooleanField(required=False)
 
 

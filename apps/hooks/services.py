@@ -125,7 +125,7 @@ def ping(*, webhook_id: UUID) -> HookDelivery:
 
 def _refuse(*, url: str, events: Collection[str]) -> None:
     problems = {}
-    if problem := _url_problem(url):
+    if problem := url_problem(url):
         problems["url"] = problem
     if not events or not set(events) <= {event.value for event in SUBSCRIBABLE}:
         problems["events"] = "must be some of " + ", ".join(SUBSCRIBABLE)
@@ -133,7 +133,7 @@ def _refuse(*, url: str, events: Collection[str]) -> None:
         raise Invalid(details=problems)
 
 
-def _url_problem(url: str) -> str | None:
+def url_problem(url: str) -> str | None:
     """Say what is wrong with the form of an address; where it leads is judged at every try."""
     try:
         parts = urlsplit(url)

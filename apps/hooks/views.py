@@ -3,6 +3,7 @@
 from functools import partial
 from uuid import UUID
 
+from django.conf import settings
 from django.db.models import Prefetch, QuerySet
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status
@@ -12,8 +13,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
+from apps.errors import Invalid
 from apps.hooks import services
 from apps.hooks.models import HookAttempt, HookDelivery, Webhook
+from apps.hooks.outbound import refusal_of
 from apps.hooks.serializers import (
     HookDeliverySerializer,
     NewWebhookSerializer,
@@ -30,6 +33,17 @@ def visible_webhooks(request: Request) -> QuerySet[Webhook]:
     """Return the requester's webhooks, an operator's everybody's; an address may be a secret to viewers."""
     require_not_viewer(request)
     return owned(request, Webhook.objects.all(), by="owner_id")
+
+
+def _require_reachable(url: str) -> None:
+    """Tell now what every delivery would be told; where a name leads is judged again at each of them.
+
+    Raises:
+        Invalid: the address is refused by the rules of this installation.
+
+    """
+    if services.url_problem(url) is None and (refusal := refusal_of(url, judge=settings.WEBHOOKS_JUDGE)):
+        raise Invalid(details={"url": refusal})
 
 
 class WebhookViewSet(mixins.ListModelMixin, VersionedMixin, GenericViewSet[Webhook]):
@@ -52,6 +66,7 @@ class WebhookViewSet(mixins.ListModelMixin, VersionedMixin, GenericViewSet[Webho
         body.is_valid(raise_exception=True)
         if body.validated_data["all_projects"] and not powers_of(request).operates:
             raise CommandDenied("Permission denied: you may be told about your own projects only.")
+        _require_reachable(body.validated_data["url"])
         webhook, secret = services.create_webhook(owner_id=user_id(request), **body.validated_data)
         answer = {**WebhookSerializer(webhook).data, "secret": secret}
         return Response(answer, status=status.HTTP_201_CREATED)
@@ -62,6 +77,8 @@ class WebhookViewSet(mixins.ListModelMixin, VersionedMixin, GenericViewSet[Webho
         webhook = self.get_object()
         body = WebhookUpdateSerializer(data=request.data)
         body.is_valid(raise_exception=True)
+        if "url" in body.validated_data:
+            _require_reachable(body.validated_data["url"])
         with unchanged(request, webhook):
             services.update_webhook(webhook_id=webhook.pk, **body.validated_data)
         webhook.refresh_from_db()

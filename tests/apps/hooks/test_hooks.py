@@ -305,6 +305,40 @@ def test_only_those_who_run_the_installation_are_told_about_everybody():
     assert answers == [403, 201]
 
 
+@pytest.mark.parametrize("host", ["10.0.0.1", "127.0.0.1", "localhost", "[::1]", "169.254.169.254"])
+def test_address_that_is_not_public_is_refused_at_once(host):
+    client = as_person(make_user())
+    body = {"url": f"https://{host}/in", "events": ["task.failed"]}
+
+    made = client.post("/api/webhooks/", body, format="json")
+
+    assert made.status_code == 400
+    assert "WEBHOOKS_ALLOW" in made.json()["details"]["url"]
+    assert Webhook.objects.filter(url=body["url"]).count() == 0
+
+
+def test_address_is_judged_when_it_is_changed(settings):
+    owner = make_user()
+    webhook = make_webhook(owner)
+    address, body = f"/api/webhooks/{webhook.pk}/", {"url": "https://10.1.0.1/in"}
+
+    refused = as_person(owner).patch(address, body, format="json")
+    settings.WEBHOOKS_JUDGE = OutboundRules(["10.1.0.0/16"])
+    allowed = as_person(owner).patch(address, body, format="json")
+
+    assert (refused.status_code, allowed.status_code) == (400, 200)
+
+
+def test_unknown_event_is_answered_with_those_there_are():
+    body = {"url": URL, "events": ["task.done"]}
+
+    refused = as_person(make_user()).post("/api/webhooks/", body, format="json")
+
+    words = str(refused.json()["details"]["events"])
+    assert refused.status_code == 400
+    assert all(event in words for event in ('"task.done"', "task.completed", "task.question_asked"))
+
+
 def test_switching_off_drops_and_switching_on_forgets_why():
     owner = make_user()
     webhook = make_webhook(owner)
