@@ -22,6 +22,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("flower/", flower, {"path": ""}, name="flower"),
     path("flower/<path:path>", flower),
+    path("api/", RedirectView.as_view(pattern_name="docs"), name="api-root"),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
     path("api/login/", SignInView.as_view(), name="login"),

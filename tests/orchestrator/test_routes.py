@@ -65,6 +65,7 @@ STATUS = "engineering.status"
 #: Every route of the API has its line here; a new one fails the first test until it has.
 TABLE: dict[tuple[str, str], Rule] = {
     ("schema", "get"): Rule(Kind.OPEN),
+    ("api-root", "get"): Rule(Kind.OPEN),
     ("docs", "get"): Rule(Kind.OPEN),
     ("login", "post"): Rule(Kind.OPEN),
     ("logout", "post"): Rule(Kind.OWN),
@@ -394,6 +395,12 @@ def test_what_anybody_may_read(name, client):
     path = next(route.path for route in every_route() if route.name == name)
 
     assert client.get(path).status_code == 200
+
+
+def test_root_of_the_api_leads_to_its_description(client):
+    answer = client.get("/api/")
+
+    assert (answer.status_code, answer["Location"]) == (302, "/api/docs/")
 
 
 @pytest.mark.parametrize("route", GUARDED, ids=names)
