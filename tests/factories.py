@@ -9,7 +9,14 @@ from uuid import UUID, uuid4
 from django.utils import timezone
 
 from apps.graph.models import Run, RunStatus
-from apps.infra.models import DeploymentStatus, Server, ServerKind, ServerStatus, ServiceDeployment
+from apps.infra.models import (
+    DeploymentStatus,
+    Server,
+    ServerKind,
+    ServerStatus,
+    ServiceDeployment,
+    SshIdentity,
+)
 from apps.projects.models import (
     MergeRequest,
     Project,
@@ -160,7 +167,8 @@ def make_run(**fields: Any) -> Run:
 
 
 def make_server(**fields: Any) -> Server:
-    """An active server on this machine."""
+    """An active server on this machine; ``identity`` is the private key that deployments log in with."""
+    identity = fields.pop("identity", "")
     defaults = {
         "name": f"server-{secrets.token_hex(4)}",
         "kind": ServerKind.LOCAL,
@@ -169,7 +177,10 @@ def make_server(**fields: Any) -> Server:
         "port_range_start": 21_000,
         "port_range_end": 21_999,
     }
-    return Server.objects.create(**{**defaults, **fields})
+    server = Server.objects.create(**{**defaults, **fields})
+    if identity:
+        SshIdentity.objects.create(server=server, purpose="deploy", status="installed", private_key=identity)
+    return server
 
 
 def make_deployment(**fields: Any) -> ServiceDeployment:

@@ -13,8 +13,8 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps import admin_display as display
 from apps.admin_base import RowAdmin, Section, shown
-from apps.infra import servers
-from apps.infra.models import DeploymentStatus, PortAllocation, Server, ServerKind
+from apps.infra import identities, servers
+from apps.infra.models import DeploymentStatus, IdentityPurpose, PortAllocation, Server, ServerKind
 
 if TYPE_CHECKING:
     ServerModelForm = forms.ModelForm[Server]
@@ -72,10 +72,10 @@ class ServerAdmin(RowAdmin):
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        """Count the ports and the live releases in the same query; leave the key in the database."""
+        """Count the ports and the live releases in the same query; leave the secret in the database."""
         live = Count("deployments", filter=Q(deployments__status=DeploymentStatus.LIVE), distinct=True)
         used = Count("allocations", distinct=True)
-        rows: QuerySet[Any] = super().get_queryset(request).defer("identity")
+        rows: QuerySet[Any] = super().get_queryset(request).defer("admin_password")
         rows = rows.annotate(live_total=live, used_total=used)
         return rows
 
@@ -136,7 +136,8 @@ class ServerAdmin(RowAdmin):
     @shown(_("Private key"))
     def has_key(self, server: Server) -> str:
         """Tell whether one is stored."""
-        return str(_("Stored")) if server.identity else display.NOTHING
+        key = identities.find_installed(server_id=server.pk, purpose=IdentityPurpose.DEPLOY)
+        return str(_("Stored")) if key else display.NOTHING
 
     @override
     def sections(self, row: Server) -> Iterable[Section]:

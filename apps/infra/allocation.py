@@ -5,8 +5,10 @@ from typing import Final
 from uuid import UUID
 
 from apps.errors import Invalid, OrchestratorError, Unavailable
+from apps.infra import identities
 from apps.infra.models import (
     DeploymentTarget,
+    IdentityPurpose,
     PortAllocation,
     Server,
     ServerKind,
@@ -70,7 +72,8 @@ def choose_for_project(*, project_id: UUID, roles: Sequence[str]) -> Server:
         ServerIncomplete: it cannot be logged in to.
     """
     server = _server_of(project_id) or _first_ssh(len(roles))
-    if not (server.ssh_user and server.host_key and server.identity):
+    key = identities.find_installed(server_id=server.pk, purpose=IdentityPurpose.DEPLOY)
+    if not (server.ssh_user and server.host_key and key):
         raise ServerIncomplete(details={"server": server.name})
     return server
 

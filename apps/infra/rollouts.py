@@ -16,10 +16,11 @@ from django.utils import timezone
 
 from apps.enqueue import enqueue
 from apps.failures import Failure, FailureKind
-from apps.infra import allocation, settling, tasks
+from apps.infra import allocation, identities, settling, tasks
 from apps.infra.models import (
     DeploymentStatus,
     DeploymentTarget,
+    IdentityPurpose,
     PortAllocation,
     Server,
     ServiceDeployment,
@@ -107,13 +108,14 @@ def get_access(*, deployment_id: UUID) -> Access:
     """
     row = get_deployment(deployment_id=deployment_id)
     server = row.server
+    key = identities.find_installed(server_id=server.pk, purpose=IdentityPurpose.DEPLOY)
     ports = PortAllocation.objects.filter(server=server, project_id=row.project_id, deployment=None)
     return Access(
         secrets={
             "DEPLOY_HOST": server.host,
             "DEPLOY_PORT": str(server.ssh_port),
             "DEPLOY_USER": server.ssh_user,
-            "DEPLOY_SSH_KEY": server.identity,
+            "DEPLOY_SSH_KEY": key.private_key if key else "",
             "DEPLOY_HOST_KEY": server.host_key,
         },
         ports=dict(ports.values_list("role", "port")),

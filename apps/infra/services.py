@@ -15,6 +15,7 @@ from apps.infra.models import (
     DeploymentTarget,
     Server,
     ServerKind,
+    ServerProvider,
     ServerStatus,
     ServiceDeployment,
     ServiceKind,
@@ -133,6 +134,7 @@ def ensure_local_server() -> Server:
         name="local",
         defaults={
             "kind": ServerKind.LOCAL,
+            "provider": ServerProvider.LOCAL,
             "host": settings.INFRA_LOCAL_HOST,
             "status": ServerStatus.ACTIVE,
             "port_range_start": settings.INFRA_PORT_RANGE_START,

@@ -8,6 +8,7 @@ from apps.enqueue import advisory_lock, enqueue
 from apps.errors import Unavailable
 from apps.infra import composition, reconciler, sweep
 from apps.lifecycle import IllegalTransition
+from apps.periodic.recording import Run, recorded
 
 logger = logging.getLogger(__name__)
 
@@ -36,10 +37,11 @@ def reconcile_deployment(*, deployment_id: str) -> None:
 
 
 @shared_task(name="periodic.sweep_infra")
-def sweep_infra() -> None:
+@recorded("sweep_infra")
+def sweep_infra(run: Run) -> None:
     """Enqueue the deployments nobody has looked at lately, and remove jobs without an owner."""
-    for deployment_id in sweep.list_due():
-        enqueue(reconcile_deployment, deployment_id=str(deployment_id))
+    due = sweep.list_due()
+    run.each(due, lambda pk: enqueue(reconcile_deployment, deployment_id=str(pk)), name="deployments")
     enqueue(remove_orphans)
 
 

@@ -24,7 +24,8 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 TEMPLATE = Path(__file__).parent.parent / "data" / "deploy_template"
 SERVER = """
 from apps.infra.servers import ServerWords, save_server
-key = "-----BEGIN OPENSSH PRIVATE KEY-----\\nc2VzYW1l\\n-----END OPENSSH PRIVATE KEY-----\\n"
+from apps.infra.identities import make_key_pair
+key = make_key_pair().private_key
 save_server(server_id=None, words=ServerWords(name="berlin", host="127.0.0.1", ssh_port=22, ssh_user="deploy",
     host_key="ssh-ed25519 " + "A" * 68, port_range_start={port}, port_range_end={port}, identity=key))
 """

@@ -7,14 +7,15 @@ from django.test import Client
 
 from apps.errors import Invalid
 from apps.infra import servers
-from apps.infra.models import Server, ServerStatus
+from apps.infra.identities import find_installed, make_key_pair
+from apps.infra.models import IdentityPurpose, Server, ServerStatus, SshIdentity
 from apps.infra.servers import ServerWords
 from tests.factories import make_server, make_user
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
 HOST_KEY = "ssh-ed25519 " + "A" * 68
-KEY = "-----BEGIN OPENSSH PRIVATE KEY-----\nc2VzYW1l\n-----END OPENSSH PRIVATE KEY-----\n"
+KEY, OTHER_KEY = (make_key_pair().private_key for _ in range(2))
 
 
 def words(**changes: Any) -> ServerWords:
@@ -32,11 +33,16 @@ def words(**changes: Any) -> ServerWords:
     return ServerWords(**fields)
 
 
+def deploy_key(server: Server) -> str:
+    found = find_installed(server_id=server.pk, purpose=IdentityPurpose.DEPLOY)
+    return found.private_key if found else ""
+
+
 def test_a_server_is_added_ready_for_deployments() -> None:
     server_id = servers.save_server(server_id=None, words=words(identity=KEY.strip().replace("\n", "\r\n")))
 
     server = Server.objects.get(pk=server_id)
-    assert (server.kind, server.status, server.identity) == ("ssh", ServerStatus.ACTIVE, KEY)
+    assert (server.kind, server.status, deploy_key(server)) == ("ssh", ServerStatus.ACTIVE, KEY)
 
 
 def test_an_empty_key_keeps_the_one_that_is_stored() -> None:
@@ -45,7 +51,7 @@ def test_an_empty_key_keeps_the_one_that_is_stored() -> None:
     servers.save_server(server_id=server_id, words=words(host="203.0.113.10", identity=""))
 
     server = Server.objects.get(pk=server_id)
-    assert (server.host, server.identity) == ("203.0.113.10", KEY)
+    assert (server.host, deploy_key(server)) == ("203.0.113.10", KEY)
 
 
 @pytest.mark.parametrize(
@@ -58,6 +64,9 @@ def test_an_empty_key_keeps_the_one_that_is_stored() -> None:
         ("ssh_user", "root; id"),
         ("host_key", "AAAA"),
         ("identity", "sesame"),
+        ("admin_identity", "sesame"),
+        ("admin_user", "root; id"),
+        ("admin_password", "se\nsame"),
         ("port_range_start", 80),
         ("port_range_start", 9_000),
     ],
@@ -68,6 +77,26 @@ def test_what_cannot_be_used_is_refused_without_showing_a_key(field: str, value:
 
     assert list(refused.value.details) == [field]
     assert "sesame" not in f"{refused.value} {refused.value.details}"
+
+
+def test_one_that_we_shall_set_up_waits_until_somebody_asks_for_it() -> None:
+    said = words(ssh_user="", host_key="", identity="", needs_setup=True, admin_identity=KEY)
+
+    server_id = servers.save_server(server_id=None, words=said)
+
+    admin = find_installed(server_id=server_id, purpose=IdentityPurpose.ADMIN)
+    assert Server.objects.get(pk=server_id).status == ServerStatus.DISCOVERED
+    assert admin is not None
+    assert (admin.private_key, admin.public_key.split()[0]) == (KEY, "ssh-ed25519")
+
+
+def test_a_newer_key_retires_the_one_before() -> None:
+    server_id = servers.save_server(server_id=None, words=words())
+
+    servers.save_server(server_id=server_id, words=words(identity=OTHER_KEY))
+
+    kept = dict(SshIdentity.objects.filter(server_id=server_id).values_list("private_key", "status"))
+    assert kept == {KEY: "retired", OTHER_KEY: "installed"}
 
 
 def test_a_name_is_given_once() -> None:
@@ -98,5 +127,5 @@ def test_an_operator_adds_and_changes_one_in_the_admin() -> None:
 
     assert (added.status_code, changed.status_code, refused.status_code) == (302, 302, 200)
     server.refresh_from_db()
-    assert (server.host, server.identity) == ("203.0.113.77", KEY)
-    assert "c2VzYW1l" not in client.get(page).content.decode()
+    assert (server.host, deploy_key(server)) == ("203.0.113.77", KEY)
+    assert KEY.splitlines()[2] not in client.get(page).content.decode()

@@ -1,4 +1,4 @@
-"""Servers, the ports given out on them, and what was deployed there."""
+"""What was deployed to servers, and the ports given out on them."""
 
 import uuid
 from typing import ClassVar
@@ -8,78 +8,8 @@ from django.db.models import Q
 from django.utils.translation import gettext_lazy as _
 
 from apps.encryption import EncryptedTextField
+from apps.infra.models.server import Server
 from apps.lifecycle import Lifecycle, status_check, transitions
-
-
-class ServerKind(models.TextChoices):
-    """How a server is reached."""
-
-    LOCAL = "local", _("This machine")
-    SSH = "ssh", _("A server reached by SSH")  # by a workflow of the git host, never by us
-
-
-class ServerStatus(models.TextChoices):
-    """Where a server is in its life."""
-
-    DISCOVERED = "discovered", _("Discovered")
-    PENDING_SETUP = "pending_setup", _("Waiting for set-up")
-    PROVISIONING = "provisioning", _("Provisioning")
-    ACTIVE = "active", _("Active")
-    UNREACHABLE = "unreachable", _("Unreachable")
-    MAINTENANCE = "maintenance", _("Maintenance")
-    MISSING = "missing", _("Missing")
-    DECOMMISSIONED = "decommissioned", _("Decommissioned")
-
-
-class Server(Lifecycle):
-    """A host that projects are deployed to."""
-
-    TRANSITIONS: ClassVar = transitions(
-        {
-            ServerStatus.DISCOVERED: [ServerStatus.PENDING_SETUP, ServerStatus.MISSING],
-            ServerStatus.PENDING_SETUP: [ServerStatus.PROVISIONING, ServerStatus.MISSING],
-            ServerStatus.PROVISIONING: [ServerStatus.ACTIVE, ServerStatus.PENDING_SETUP],
-            ServerStatus.ACTIVE: [
-                ServerStatus.UNREACHABLE,
-                ServerStatus.MAINTENANCE,
-                ServerStatus.MISSING,
-                ServerStatus.DECOMMISSIONED,
-            ],
-            ServerStatus.UNREACHABLE: [ServerStatus.ACTIVE, ServerStatus.MAINTENANCE, ServerStatus.MISSING],
-            ServerStatus.MAINTENANCE: [ServerStatus.ACTIVE, ServerStatus.DECOMMISSIONED],
-            ServerStatus.MISSING: [ServerStatus.DISCOVERED, ServerStatus.DECOMMISSIONED],
-            ServerStatus.DECOMMISSIONED: [],
-        }
-    )
-
-    name = models.CharField(max_length=60, unique=True)
-    kind = models.CharField(max_length=20, choices=ServerKind.choices)
-    host = models.CharField(max_length=255)
-    status = models.CharField(max_length=20, choices=ServerStatus.choices, default=ServerStatus.DISCOVERED)
-    port_range_start = models.PositiveIntegerField()
-    port_range_end = models.PositiveIntegerField()
-    # Only of kind ssh.
-    ssh_port = models.PositiveIntegerField(default=22)
-    ssh_user = models.CharField(max_length=60, blank=True)
-    host_key = models.TextField(
-        blank=True, help_text="Its public host key, as in a known_hosts file: type and key."
-    )
-    identity = EncryptedTextField(blank=True, help_text="The private key that a deployment logs in with.")
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints: ClassVar = [
-            status_check(ServerStatus, name="server_status_known"),
-            models.CheckConstraint(
-                condition=Q(port_range_start__gte=1024)
-                & Q(port_range_end__lte=65535)
-                & Q(port_range_start__lte=models.F("port_range_end")),
-                name="server_port_range_valid",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class DeploymentTarget(models.TextChoices):
