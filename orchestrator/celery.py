@@ -6,9 +6,17 @@ from pathlib import Path
 from typing import Any
 
 from celery import Celery
-from celery.signals import setup_logging, worker_process_init, worker_ready
+from celery.signals import (
+    after_task_publish,
+    beat_init,
+    heartbeat_sent,
+    setup_logging,
+    worker_process_init,
+    worker_ready,
+)
 from kombu import Queue
 
+from apps import alive
 from apps.workers import bootsteps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings.base")
@@ -63,3 +71,20 @@ def touch_ready_file(**_: Any) -> None:
         ready = Path(var_dir) / "run" / "ready"
         ready.mkdir(parents=True, exist_ok=True)
         (ready / name).touch()
+
+
+@worker_ready.connect
+def live_while_the_broker_is_told(**_: Any) -> None:
+    """From now on every heartbeat is a sign of life: the loop turns, and the broker takes what it says."""
+    heartbeat_sent.connect(renew)
+
+
+@beat_init.connect
+def live_while_something_is_sent(**_: Any) -> None:
+    """Beat lives while the broker takes what is due; there is something every few seconds."""
+    after_task_publish.connect(renew)
+
+
+def renew(**_: Any) -> None:
+    """Give a sign of life."""
+    alive.renew()

@@ -22,6 +22,8 @@ ROOT = Path(__file__).resolve().parents[2]
 _OPEN_FILES = 8_192
 #: Nobody's: neither of the range of units nor one of those that run the embedded servers.
 _UID = 65_531
+#: Names the file that is renewed at every look, for whoever watches our container (`apps/alive.py`).
+_ALIVE = "ALIVE_FILE"
 
 
 def main() -> int:
@@ -56,7 +58,11 @@ async def _serve(config: EdgeConfig, *, ready: Path | None) -> None:
             ready.touch()
         _become_nobody()
 
-    serving = asyncio.ensure_future(Edge(config).run(looked=looked))
+    def alive() -> None:
+        if sign := os.environ.get(_ALIVE):
+            Path(sign).touch()
+
+    serving = asyncio.ensure_future(Edge(config).run(looked=looked, alive=alive))
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, serving.cancel)
     await asyncio.gather(serving, return_exceptions=True)

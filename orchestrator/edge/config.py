@@ -18,6 +18,7 @@ _USUAL_WORKERS: Final = "10"
 #: Its container, and one in which its work is checked.
 _PER_WORKER: Final = 2
 _WITH_TLS: Final = {"https", "rediss"}
+_SOCKET: Final = "unix:///"
 
 
 class EdgeMisconfigured(ValueError):
@@ -31,6 +32,8 @@ class Upstream:
     host: str
     port: int
     has_tls: bool = False
+    path: str = ""
+    """A socket of the file system instead of an address; the name remains for those who ask for one."""
 
     @classmethod
     def parse(cls, url: str, *, setting: str) -> "Upstream":
@@ -39,6 +42,8 @@ class Upstream:
         Raises:
             EdgeMisconfigured: there is none; the message does not show the URL, which may hold a password.
         """
+        if url.startswith(_SOCKET) and len(url) > len(_SOCKET):
+            return cls(host="localhost", port=80, path=url.removeprefix(_SOCKET.removesuffix("/")))
         try:
             parts = urlsplit(url)
             port = parts.port or _DEFAULT_PORTS.get(parts.scheme, 0)

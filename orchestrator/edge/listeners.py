@@ -27,7 +27,7 @@ LIMITS: Final = {
     "channel": Limits(total=512, per_source=16, assured=16),
     "proxy": Limits(total=2_048, per_source=128, assured=64),
 }
-_SPEAKS_HTTP: Final = {"api", "proxy"}
+_SPEAKS_HTTP: Final = {"api", "proxy", "front"}
 
 Serve = Callable[[Connection], Awaitable[None]]
 
@@ -133,16 +133,20 @@ class Edge:
         """The ports it listens on."""
         return ListenPorts(**{name: listener.port for name, listener in self._listeners.items()})
 
-    async def run(self, *, looked: Callable[[], None] = lambda: None) -> None:
+    async def run(
+        self, *, looked: Callable[[], None] = lambda: None, alive: Callable[[], None] = lambda: None
+    ) -> None:
         """Serve until cancelled.
 
         Args:
             looked: called after the first look at the gateway, whether there is one or not.
+            alive: called after every look.
         """
         try:
             await self.follow()
             looked()
             while True:
+                alive()
                 await asyncio.sleep(_LOOK_SECONDS)
                 await self.follow()
         finally:

@@ -3,10 +3,10 @@
 import asyncio
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from orchestrator.edge.answers import Refused
 
@@ -171,11 +171,23 @@ async def connect(
     Raises:
         Refused: 502, nobody listens there or the way is closed; 504, no answer in time.
     """
+    opening = asyncio.open_connection(
+        host, port, limit=limit, ssl=True if tls_name else None, server_hostname=tls_name or None
+    )
+    return await _opened(opening, seconds=seconds)
+
+
+async def connect_socket(path: str, *, seconds: float, limit: int = 2 * _PIECE_BYTES) -> Connection:
+    """Connect to a socket of the file system; as `connect` otherwise."""
+    return await _opened(asyncio.open_unix_connection(path, limit=limit), seconds=seconds)
+
+
+async def _opened(
+    opening: Coroutine[Any, Any, tuple[asyncio.StreamReader, asyncio.StreamWriter]], *, seconds: float
+) -> Connection:
     try:
         async with asyncio.timeout(seconds):
-            reader, writer = await asyncio.open_connection(
-                host, port, limit=limit, ssl=True if tls_name else None, server_hostname=tls_name or None
-            )
+            reader, writer = await opening
     except TimeoutError as error:
         raise Refused(504, f"did not answer within {seconds:g} s") from error
     except OSError as error:
