@@ -12,13 +12,13 @@ from django.utils.translation import gettext_lazy as _
 
 from apps import admin_display as display
 from apps.admin_base import Section, Words
-from apps.graph.admin.runs import waiting_link
-from apps.graph.models import UNFINISHED as UNFINISHED_RUNS
+from apps.graph.admin import waiting
 from apps.graph.models import Question, QuestionStatus, Run
 from apps.infra.models import DeploymentStatus, ServiceDeployment
 from apps.projects.models import Task
 from apps.workers.models import DeadLetter, DeadLetterStatus, Verdict, Worker
 from apps.workers.models.worker import ACTIVE
+from apps.workers.spending import Spend
 from orchestrator import situation
 
 SHOWN_ROWS = 10
@@ -35,44 +35,7 @@ LIMITS = (
     "GRAPH_MAX_REWORKS",
     "GITHUB_HOURLY_BUDGET",
 )
-#: Whose move it is, by the kind of row that a run waits for; whatever is not named here is the system's.
-_MOVERS: dict[str, Words] = {
-    "question": _("a person"),
-    "turn": _("the agent"),
-    "unavailable": _("a service that does not answer"),
-}
-
-
-def unfinished(tasks: QuerySet[Task]) -> Section:
-    """Return what is under way, and what each waits for and whose move that is."""
-    shown = list(tasks.select_related("project")[:SHOWN_ROWS])
-    runs = {
-        run.task_id: run
-        for run in Run.objects.filter(task__in=shown, status__in=UNFINISHED_RUNS).order_by("pk")
-    }
-    headers = (
-        _("Task"),
-        _("Project"),
-        _("Status"),
-        _("What was asked"),
-        _("Waits for"),
-        _("Whose move"),
-        _("Since"),
-    )
-    return Section(
-        title=_("Unfinished tasks"),
-        headers=headers,
-        rows=[
-            (
-                display.link("projects_task", task.pk),
-                display.link("projects_project", task.project_id, task.project.slug),
-                display.status(task),
-                display.beginning(task.spec) or display.NOTHING,
-                *_wait(runs.get(task.pk)),
-            )
-            for task in shown
-        ],
-    )
+unfinished = waiting.unfinished
 
 
 def questions() -> Section:
@@ -188,17 +151,6 @@ def limits() -> Section:
     )
 
 
-def _wait(run: Run | None) -> tuple[Any, Any, Any]:
-    if run is None or not run.waiting_for:
-        return (
-            display.NOTHING,
-            _("the system"),
-            display.moment(run.status_changed_at) if run else display.NOTHING,
-        )
-    mover = _MOVERS.get(run.waiting_for.partition(":")[0], _("the system"))
-    return waiting_link(run.waiting_for), mover, display.moment(run.status_changed_at)
-
-
 def _project_of(question: Question) -> str:
     run: Run | None = question.run
     if run is None:
@@ -219,7 +171,7 @@ def _waiting(count: int) -> str:
     return words % {"count": count} if count else ""
 
 
-def _spent(title: Words, found: situation.Spend) -> Iterator[tuple[Any, Any, Any]]:
+def _spent(title: Words, found: Spend) -> Iterator[tuple[Any, Any, Any]]:
     cost = str(NO_DATA) if found.cost_usd is None else f"{found.cost_usd:.2f} USD"
     words = gettext("%(told)s of %(turns)s turns told what they cost") % {
         "told": found.told,

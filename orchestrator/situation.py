@@ -3,19 +3,18 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 import redis
 from django.conf import settings
-from django.db.models import Count, F, FloatField, Max, Sum
-from django.db.models.fields.json import KT
-from django.db.models.functions import Cast
+from django.db.models import Count, F, Max, Sum
 from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from apps.infra.models import PortAllocation, Server, ServerStatus
 from apps.projects.models import TaskEvent
 from apps.workers.models import ACTIVE, Turn, Worker, WorkerStatus
+from apps.workers.spending import Spend, spend_of
 from orchestrator.stack.table import QUEUES
 
 _TIMEOUT_SECONDS: Final = 0.5
@@ -32,17 +31,6 @@ class Capacity:
     waiting_workers: int
     ports: int
     port_limit: int | None  # None while there is no server
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Spend:
-    """What turns of some time cost, as far as their agents told it."""
-
-    since: datetime
-    turns: int
-    told: int
-    cost_usd: float | None  # None: no turn told it
-    tokens: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,21 +80,7 @@ def capacity() -> Capacity:
 
 def spend(period: timedelta) -> Spend:
     """Return what the turns of the last hours or days cost."""
-    since = timezone.now() - period
-    number = FloatField()
-    cost, tokens = Cast(KT("usage__cost_usd"), number), Cast(KT("usage__output_tokens"), number)
-    read = Cast(KT("usage__input_tokens"), number)
-    found: dict[str, Any] = Turn.objects.filter(created_at__gte=since).aggregate(
-        turns=Count("pk"), told=Count(cost), cost=Sum(cost), written=Sum(tokens), read=Sum(read)
-    )
-    counted = [found[name] for name in ("written", "read") if found[name] is not None]
-    return Spend(
-        since=since,
-        turns=found["turns"],
-        told=found["told"],
-        cost_usd=found["cost"],
-        tokens=int(sum(counted)) if counted else None,
-    )
+    return spend_of(Turn.objects.filter(created_at__gte=timezone.now() - period))
 
 
 def freshness() -> Freshness:

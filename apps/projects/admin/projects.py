@@ -222,7 +222,10 @@ class ProjectAdmin(RowColumns, RowAdmin):
 
     @operation(
         _("Archive"),
-        question=_("The project is kept but no longer worked on. There is no way back."),
+        question=_(
+            "The project is kept but no longer worked on. What is deployed goes on until it is stopped. "
+            "There is no way back."
+        ),
         confirm=_("Yes, archive it"),
         icon="archive",
         dangerous=True,
