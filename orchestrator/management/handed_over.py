@@ -1,8 +1,7 @@
 """Commands that are listed with Django's, and are programs of their own."""
 
 import sys
-from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 from typing_extensions import override
@@ -11,18 +10,26 @@ from typing_extensions import override
 class HandedOver(BaseCommand):
     """Hands its words over as they are."""
 
-    hands_over_to: ClassVar[Callable[[list[str]], int]]
-    requires_system_checks: ClassVar[list[str]] = []
+    requires_system_checks = ()
+
+    def program(self, words: list[str]) -> int:
+        """Run the program; returns its exit code.
+
+        Args:
+            words: of the command line.
+
+        """
+        raise CommandError(f"{type(self).__name__} has no program for {words}.")
 
     @override
     def run_from_argv(self, argv: list[str]) -> None:
         """Run the program and end with its exit code."""
-        sys.exit(type(self).hands_over_to(argv[2:]))
+        sys.exit(self.program(argv[2:]))
 
     @override
     def print_help(self, prog_name: str, subcommand: str) -> None:
         """Print the program's own help."""
-        type(self).hands_over_to(["--help"])
+        self.program(["--help"])
 
     @override
     def handle(self, *_: Any, **__: Any) -> None:
@@ -32,5 +39,5 @@ class HandedOver(BaseCommand):
             CommandError: it did not end well.
 
         """
-        if code := type(self).hands_over_to([]):
+        if code := self.program([]):
             raise CommandError("It did not end well.", returncode=code)
