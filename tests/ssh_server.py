@@ -36,6 +36,7 @@ class SshServer:
         identity: the private key that it lets in.
         commands: what it was told, in order.
         environment: the variables of its account.
+        connections: whoever has logged in.
 
     """
 
@@ -45,6 +46,7 @@ class SshServer:
         self.environment = dict(environment)
         self.port = 0
         self.commands: list[str] = []
+        self.connections: set[asyncssh.SSHServerConnection] = set()
         self._key, self._login = make_key(), make_key()
         self.host_key = public_part(self._key)
         self.identity = self._login.export_private_key("openssh").decode()
@@ -57,6 +59,7 @@ class SshServer:
             server_host_keys=[self._key],
             authorized_client_keys=asyncssh.import_authorized_keys(public_part(self._login)),
             process_factory=self._serve,
+            acceptor=self.connections.add,
             encoding=None,
         )
         self.port = listener.get_port()
@@ -107,16 +110,19 @@ def ssh_server(environment: Mapping[str, str]) -> Iterator[SshServer]:
         try:
             yield server
         finally:
-            asyncio.run_coroutine_threadsafe(_end(listener), loop).result(20)
+            asyncio.run_coroutine_threadsafe(_end(server, listener), loop).result(20)
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(20)
         loop.close()
 
 
-async def _end(listener: asyncssh.SSHAcceptor) -> None:
+async def _end(server: SshServer, listener: asyncssh.SSHAcceptor) -> None:
     listener.close()
     await listener.wait_closed()
+    for connection in server.connections:
+        connection.abort()
+        await connection.wait_closed()
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for task in others:
         task.cancel()

@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps import admin_display as display
 from apps.admin_base import RowAdmin, Section, shown
-from apps.infra import identities, servers
+from apps.infra import admin_metrics, identities, servers
 from apps.infra.models import DeploymentStatus, IdentityPurpose, PortAllocation, Server, ServerKind
 
 if TYPE_CHECKING:
@@ -69,6 +69,7 @@ class ServerAdmin(RowAdmin):
     search_fields = ("name", "host")
     ordering = ("name",)
     actions = None
+    change_form_outer_before_template = "orchestrator/admin/charts.html"
 
     @override
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -140,9 +141,15 @@ class ServerAdmin(RowAdmin):
         return str(_("Stored")) if key else display.NOTHING
 
     @override
+    def details(self, row: Server) -> dict[str, Any]:
+        """Draw what was measured of it, and show the last of it beside its room."""
+        rows = admin_metrics.measurements(row)
+        sections = [admin_metrics.table(row, rows), *self.sections(row)]
+        return {"charts": admin_metrics.charts(rows), "sections": sections}
+
+    @override
     def sections(self, row: Server) -> Iterable[Section]:
-        """Show what is known of its health and room, and the ports that are given out."""
-        yield _measured(row)
+        """Show the ports that are given out."""
         rows = row.allocations.select_related("deployment").order_by("port")[:MAX_ALLOCATIONS_SHOWN]
         yield Section(
             title=_("Ports"),
@@ -152,20 +159,6 @@ class ServerAdmin(RowAdmin):
                 for allocation in rows
             ],
         )
-
-
-def _measured(server: Any) -> Section:
-    """Show what is measured of a server; nobody asks a server for its load yet, and unknown is not zero."""
-    width = server.port_range_end - server.port_range_start + 1
-    no_data = _("no data")
-    return Section(
-        title=_("Measured"),
-        headers=(_("What"), _("Value"), _("Share")),
-        rows=[
-            (_("Ports in use"), f"{server.used_total} / {width}", display.bar(server.used_total, width)),
-            *((name, no_data, display.NOTHING) for name in (_("Processor"), _("Memory"), _("Disk"))),
-        ],
-    )
 
 
 def _holder(allocation: PortAllocation) -> tuple[Any, Any, Any]:

@@ -54,8 +54,11 @@ def choose_server(*, kind: str = ServerKind.LOCAL) -> Server:
     """Return the first active server with room; the active ones are locked until the transaction ends.
 
     Raises:
-        NoCapacity: every active server of the kind is full, or there is none.
+        NoCapacity: every active server of the kind is full, or none is active.
+        NoServer: there is none at all, and none will come by waiting.
     """
+    if not Server.objects.filter(kind=kind).exists():
+        raise NoServer()
     return _first_with_room(kind, ports=1)
 
 

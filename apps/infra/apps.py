@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.apps import AppConfig
+from django.conf import settings
 from django.db.models.signals import post_migrate
 
 
@@ -15,10 +16,12 @@ class InfraConfig(AppConfig):
 
     def ready(self) -> None:
         """Give every database the row of this machine."""
-        post_migrate.connect(_ensure_local_server, sender=self, dispatch_uid="local_server")
+        post_migrate.connect(give_every_database_its_server, sender=self, dispatch_uid="local_server")
 
 
-def _ensure_local_server(**_: Any) -> None:
+def give_every_database_its_server(**_: Any) -> None:
+    """Make the row of this machine, unless it is not deployed to."""
     from apps.infra import services
 
-    services.ensure_local_server()
+    if settings.INFRA_LOCAL_TARGET:
+        services.ensure_local_server()

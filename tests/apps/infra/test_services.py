@@ -10,7 +10,8 @@ from django.db import IntegrityError, connection, transaction
 
 from apps.errors import Invalid, NotFound
 from apps.infra import selectors, services
-from apps.infra.allocation import NoCapacity
+from apps.infra.allocation import NoCapacity, NoServer, choose_server
+from apps.infra.apps import give_every_database_its_server
 from apps.infra.models import DeploymentStatus, PortAllocation, Server, ServerStatus, ServiceDeployment
 from apps.lifecycle import IllegalTransition
 from tests.factories import make_deployment, make_server
@@ -160,6 +161,22 @@ def test_operators_edits_of_the_local_server_are_kept():
     services.ensure_local_server()
 
     assert server.reload().port_range_end == server.port_range_start + 1
+
+
+def test_an_installation_may_do_without_the_local_server(settings):
+    Server.objects.all().delete()
+    settings.INFRA_LOCAL_TARGET = False
+
+    give_every_database_its_server()
+
+    assert not Server.objects.exists()
+
+
+def test_where_no_server_is_and_none_will_come_nobody_waits_for_one():
+    Server.objects.all().delete()
+
+    with pytest.raises(NoServer):
+        choose_server()
 
 
 class TestOutcome:
