@@ -14,7 +14,7 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 COPY worker_image/extra-ca/ /usr/local/share/ca-certificates/
 RUN apt-get update \
     && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
-        ca-certificates git $(command -v python3 >/dev/null || echo python3 python3-venv) \
+        ca-certificates git openssh-client $(command -v python3 >/dev/null || echo python3 python3-venv) \
     && update-ca-certificates \
     && rm -rf /var/lib/apt/lists/* \
     && python3 -m venv /opt/venv \
