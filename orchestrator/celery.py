@@ -31,6 +31,8 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.conf.task_queues = [Queue(name) for name in QUEUES]
 app.conf.task_routes = {
     "projects.*": {"queue": "scaffold"},
+    # Reads repositories.
+    "documents.*": {"queue": "scaffold"},
     # Steps of builds, not builds: these are processes of their own.
     "workers.reconcile_image": {"queue": "build"},
     "workers.collect_images": {"queue": "build"},

@@ -35,6 +35,8 @@ NAVIGATION: Sequence[tuple[Words, Sequence[tuple[Words, str, str]]]] = (
             (_("Runs"), "graph.run", "account_tree"),
             (_("Questions"), "graph.question", "contact_support"),
             (_("Merge requests"), "projects.mergerequest", "merge"),
+            (_("Documents"), "documents.document", "article"),
+            (_("Documents read"), "documents.documentindex", "menu_book"),
         ),
     ),
     (

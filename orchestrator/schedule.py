@@ -26,6 +26,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(name="sweep_chats", task="periodic.sweep_chats", every_seconds=5),
     Entry(name="tidy_chats", task="periodic.tidy_chats", every_seconds=3_600),
     Entry(name="sweep_hooks", task="periodic.sweep_hooks", every_seconds=5),
+    Entry(name="summarize_documents", task="periodic.summarize_documents", every_seconds=600),
     Entry(name="bound_disks", task="periodic.bound_disks", every_seconds=20),
     Entry(name="image_gc", task="periodic.image_gc", every_seconds=86_400),
     Entry(name="workspace_gc", task="periodic.workspace_gc", every_seconds=86_400),

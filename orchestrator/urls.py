@@ -32,4 +32,5 @@ urlpatterns = [
     path("api/", include("apps.infra.urls")),
     path("api/", include("apps.graph.urls")),
     path("api/", include("apps.hooks.urls")),
+    path("api/", include("apps.documents.urls")),
 ]

@@ -17,6 +17,7 @@ from django_celery_beat.models import (
 )
 
 from apps.bot.models import Chat, ChatFile, ChatMessage, Delivery, ProcessedUpdate, Trouble
+from apps.documents.models import DocumentIndex
 from apps.failures import Failure, FailureKind
 from apps.graph.models import Question, Run, RunStatus, Step
 from apps.hooks.services import create_webhook, ping
@@ -37,6 +38,7 @@ from apps.workers.models import (
 )
 from tests.factories import (
     make_deployment,
+    make_document,
     make_merge_request,
     make_project,
     make_run,
@@ -158,6 +160,7 @@ class Story:
         )
         self.delivery = ping(webhook_id=self.webhook.pk)
         self.periodic = make_periodic_task()
+        self.document = make_document(project=self.project, title=MARKUP, text=MARKUP, summary=MARKUP)
         self._steps()
         self._events()
 
@@ -184,6 +187,8 @@ class Story:
             self.invitation,
             self.webhook,
             self.delivery,
+            self.document,
+            DocumentIndex.objects.create(project=self.project, problem=MARKUP),
             *self.chat,
             LogEntry.objects.create(
                 user=self.project.owner, object_repr=f"row {MARKUP}", action_flag=1, change_message=MARKUP

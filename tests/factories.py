@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 from django.utils import timezone
 
+from apps.documents.models import Document
 from apps.graph.models import Run, RunStatus
 from apps.infra.models import (
     DeploymentStatus,
@@ -73,6 +74,14 @@ def _repository_facts() -> dict[str, Any]:
         "template_version": "1.0.0",
         "manifest": MANIFEST,
     }
+
+
+def make_document(**fields: Any) -> Document:
+    """A document of a project."""
+    fields["project"] = fields.get("project") or make_project()
+    token = secrets.token_hex(4)
+    defaults = {"path": f"docs/{token}.md", "blob_sha": make_sha(), "title": "Books", "text": "Lends."}
+    return Document.objects.create(**{**defaults, **fields})
 
 
 def make_secret(**fields: Any) -> ProjectSecret:

@@ -64,6 +64,7 @@ _COMMANDS: Final = (
     ),
     ("project.list", "orchestrator project list"),
     ("project.get", "orchestrator project get ID"),
+    ("project.documents", "orchestrator project documents search TEXT [--project ID]  "),
     ("project.tasks", "orchestrator task list [--status queued|running|completed|failed|cancelled]"),
     (
         "engineering.start",

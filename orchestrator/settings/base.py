@@ -62,6 +62,7 @@ INSTALLED_APPS: list[str] = [
     "apps.graph",
     "apps.bot",
     "apps.hooks",
+    "apps.documents",
     "orchestrator.apps.OrchestratorConfig",
 ]
 

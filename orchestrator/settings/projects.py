@@ -13,6 +13,8 @@ PROJECTS_CHECKS_DEADLINE_SECONDS = 1_500
 PROJECTS_WORKFLOW_DEADLINE_SECONDS: int = env.int("PROJECTS_WORKFLOW_DEADLINE_SECONDS", 1_800)
 # The shortest pause between two looks at it; doubled after a minute and again after five.
 PROJECTS_POLL_SECONDS: int = env.int("PROJECTS_POLL_SECONDS", 15)
+# Who summarises their documents: anthropic/MODEL or openai/MODEL; empty: their own words.
+DOCUMENTS_SUMMARY_MODEL: str = env.str("DOCUMENTS_SUMMARY_MODEL", "")
 
 # The template of new projects: ours unless another one is named (git address or path, tag or commit, and the
 # table that maps our answers to its questions: a YAML file, or JSON; see apps/projects/template_mapping.py).

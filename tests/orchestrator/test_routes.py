@@ -24,6 +24,7 @@ from apps.workers.credentials import credentials_of
 from apps.workers.models import AgentConfig, DeadLetter, Worker
 from tests.factories import (
     make_deployment,
+    make_document,
     make_merge_request,
     make_project,
     make_run,
@@ -85,6 +86,9 @@ TABLE: dict[tuple[str, str], Rule] = {
     ("project-detail", "get"): Rule(Kind.SEEN, "project.get"),
     ("project-detail", "patch"): Rule(Kind.CHANGED, "project.update"),
     ("project-scaffold", "post"): Rule(Kind.CHANGED, "project.create"),
+    ("project-documents", "get"): Rule(Kind.SEEN, "project.documents"),
+    ("document-list", "get"): Rule(Kind.SEEN, "project.documents"),
+    ("document-detail", "get"): Rule(Kind.SEEN, "project.documents"),
     ("project-secrets", "get"): Rule(Kind.SECRET, "project.secrets"),
     ("project-secrets", "post"): Rule(Kind.CHANGED, "project.secrets"),
     ("task-list", "get"): Rule(Kind.SEEN, "project.tasks"),
@@ -219,6 +223,7 @@ class World:
             "<uuid:pk>", str(self.ids.get(key, ""))
         )
         path = path.replace("<uuid:attachment_id>", str(UUID(int=1)))
+        path = path.replace("<uuid:project_id>", str(self.ids["projects"]))
         path = path.replace("<uuid:webhook_id>", str(self.ids["webhooks"]))
         return path.replace("<uuid:task_id>", str(self.ids["tasks"]))
 
@@ -260,6 +265,7 @@ def make_world(owner: Any) -> World:
             "dead_letters": letter.pk,
             "users": owner.pk,
             "webhooks": webhook.pk,
+            "documents": make_document(project=project).pk,
             "tokens": issue_token(person_id=owner.pk, name="mine")[0].public_id,
             "invitations": invite(created_by_id=None, role=Role.VIEWER)[0].pk,
         },

@@ -9,10 +9,14 @@ from worker_image.cli.output import table
 from worker_image.cli.typing_in import read_unseen
 
 app = typer.Typer(help="Projects.", no_args_is_help=True)
+documents = typer.Typer(help="What projects say of themselves.", no_args_is_help=True)
+app.add_typer(documents, name="documents")
 
 MODULES_HELP = "Parts of the template, by commas: backend, telegram, worker, frontend."
 _COLUMNS = ("id", "name", "status", "modules", "created_at")
 _TASK_COLUMNS = ("id", "type", "status", "spec", "created_at")
+_DOCUMENT_COLUMNS = ("id", "project_id", "path", "title", "updated_at")
+_FOUND_COLUMNS = ("id", "path", "title", "passage")
 
 
 @app.command()
@@ -72,3 +76,32 @@ def secret(
         body = {"key": key, "value": read_unseen(f"Value of {key}")}
         current.api.post(f"/api/projects/{project}/secrets/", body, create=True)
         current.output.success({"key": key}, message=f"{key} is stored.")
+
+
+@documents.command("list")
+def list_documents(context: typer.Context, project: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """List the documents of a project."""
+    with session(context, "project.documents") as current:
+        listed = list(current.api.list(f"/api/projects/{project}/documents/"))
+        current.output.success(listed, show=table(_DOCUMENT_COLUMNS, listed))
+
+
+@documents.command()
+def search(
+    context: typer.Context,
+    text: Annotated[str, typer.Argument(help='Words, "a phrase", or, -without.')],
+    project: Annotated[str | None, typer.Option(help="Only of this project.")] = None,
+) -> None:
+    """Find documents of your projects by what they say, the best match first."""
+    with session(context, "project.documents") as current:
+        narrowed = {} if project is None else {"project_id": project}
+        found = list(current.api.list("/api/documents/", search=text, **narrowed))
+        current.output.success(found, show=table(_FOUND_COLUMNS, found))
+
+
+@documents.command("get")
+def get_document(context: typer.Context, document: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Show a document with its text."""
+    with session(context, "project.documents") as current:
+        found = current.api.get(f"/api/documents/{document}/")
+        current.output.success(found, message=found["text"])
