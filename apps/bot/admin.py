@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import ClassVar
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
@@ -119,7 +120,7 @@ class DeliveryAdmin(RowColumns, HistoryAdmin):
         confirm=_("Send"),
         icon="send",
     )
-    def send_again(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    def send_again(self, request: HttpRequest, _form: forms.Form, object_id: str) -> HttpResponse:
         """Try once more."""
         return self.operate(
             request,
@@ -222,7 +223,7 @@ class TroubleAdmin(HistoryAdmin):
         confirm=_("Close"),
         icon="check",
     )
-    def resolve(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    def resolve(self, request: HttpRequest, _form: forms.Form, object_id: str) -> HttpResponse:
         """Close a trouble that is over."""
         return self.operate(
             request,

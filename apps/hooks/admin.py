@@ -3,10 +3,12 @@
 from collections.abc import Iterable
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
+from apps import admin_display as display
 from apps.admin_base import HistoryAdmin, Section, Words, operation
 from apps.hooks import services
 from apps.hooks.models import HookDelivery, Webhook
@@ -38,10 +40,18 @@ class WebhookAdmin(HistoryAdmin):
     def sections(self, row: Webhook) -> Iterable[Section]:
         """Show the latest deliveries."""
         latest = row.deliveries.order_by("-created_at")[:_SHOWN]
-        rows = [[d.created_at, d.event, d.event_id, d.get_status_display(), d.attempts] for d in latest]
-        yield Section(
-            title=_("Deliveries"), headers=[_("Time"), _("Event"), "id", _("Status"), _("Tries")], rows=rows
-        )
+        rows = [
+            (
+                display.link("hooks_hookdelivery", one.pk, one.event_id),
+                one.event,
+                display.status(one),
+                str(one.attempts),
+                display.moment(one.created_at),
+            )
+            for one in latest
+        ]
+        headers = (_("Delivery"), _("Event"), _("Status"), _("Tries"), _("Time"))
+        yield Section(title=_("Deliveries"), headers=headers, rows=rows)
 
     @operation(
         _("Switch on"),
@@ -49,7 +59,7 @@ class WebhookAdmin(HistoryAdmin):
         confirm=_("Switch on"),
         icon="toggle_on",
     )
-    def switch_on(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    def switch_on(self, request: HttpRequest, _form: forms.Form, object_id: str) -> HttpResponse:
         """Have it told again."""
         return self._switch(request, object_id, is_active=True)
 
@@ -60,7 +70,7 @@ class WebhookAdmin(HistoryAdmin):
         icon="toggle_off",
         dangerous=True,
     )
-    def switch_off(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    def switch_off(self, request: HttpRequest, _form: forms.Form, object_id: str) -> HttpResponse:
         """Have it told no more."""
         return self._switch(request, object_id, is_active=False)
 
@@ -102,6 +112,15 @@ class HookDeliveryAdmin(HistoryAdmin):
     def sections(self, row: HookDelivery) -> Iterable[Section]:
         """Show every try."""
         tries = row.tries.order_by("number")
-        rows = [[t.number, t.began_at, t.answer, t.seconds, t.error] for t in tries]
-        headers: list[Words] = ["#", _("Time"), "HTTP", _("Seconds"), _("Error")]
+        rows = [
+            (
+                str(one.number),
+                display.moment(one.began_at),
+                one.answer or display.NOTHING,
+                display.seconds(one.seconds),
+                one.error or display.NOTHING,
+            )
+            for one in tries
+        ]
+        headers: list[Words] = ["#", _("Time"), "HTTP", _("Took"), _("Error")]
         yield Section(title=_("Tries"), headers=headers, rows=rows)
