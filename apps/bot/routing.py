@@ -1,7 +1,6 @@
 """Where an update goes: to strangers' reception, a command, a dialog, a question, or the assistant."""
 
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from django.conf import settings
@@ -30,17 +29,28 @@ _MOST_ASKED: Final = 3
 _ASK_SECONDS: Final = 5.0
 
 
+def needs_telegram(incoming: Incoming) -> bool:
+    """Tell whether Telegram has to be asked about bots before an update can be handled."""
+    return bool(_told_tokens(incoming)) or _is_for_pool(incoming)
+
+
 def ask_telegram(incoming: Incoming) -> Mapping[str, BotResult]:
-    """Ask Telegram about the bots whose tokens an update may be about; nothing is written yet."""
-    tokens: list[str] = []
-    if incoming.kind == Kind.MESSAGE and not incoming.command:
-        tokens = dialogs.find_tokens(incoming.text)
-    elif incoming.kind == Kind.TAP and callbacks.action_of(incoming.data) == Action.POOL:
-        tokens = list(pool.free_tokens())
+    """Ask Telegram about the bots that an update may be about; nothing is written yet."""
+    tokens = pool.free_tokens() if _is_for_pool(incoming) else _told_tokens(incoming)
     return {
         token: telegram.get_me(settings.TELEGRAM_API_BASE_URL, token, timeout_seconds=_ASK_SECONDS)
-        for token in islice(tokens, _MOST_ASKED)
+        for token in tokens[:_MOST_ASKED]
     }
+
+
+def _told_tokens(incoming: Incoming) -> Sequence[str]:
+    if incoming.kind != Kind.MESSAGE or incoming.command:
+        return ()
+    return dialogs.find_tokens(incoming.text)
+
+
+def _is_for_pool(incoming: Incoming) -> bool:
+    return incoming.kind == Kind.TAP and callbacks.action_of(incoming.data) == Action.POOL
 
 
 def route(talk: Talk) -> None:

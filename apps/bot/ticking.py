@@ -1,4 +1,7 @@
-"""A hint the moment a delivery may go: between two sweeps limits and pauses end, and cards change."""
+"""A hint the moment a delivery may go: between two sweeps limits and pauses end, and cards change.
+
+Updates whose own hint was lost are hinted at, too.
+"""
 
 import logging
 import threading
@@ -9,7 +12,7 @@ from datetime import datetime
 from django.db import Error, close_old_connections
 from django.utils import timezone
 
-from apps.bot import sweep, tasks
+from apps.bot import intake, sweep, tasks
 from apps.enqueue import enqueue
 
 logger = logging.getLogger(__name__)
@@ -49,4 +52,5 @@ class Ticker(threading.Thread):
         for chat in fresh:
             self._hinted[chat] = moment
             enqueue(tasks.deliver, chat_id=chat)
+        intake.hint_at_held(now=self._now())
         return fresh

@@ -19,6 +19,7 @@ from apps.bot.models import (
     Delivery,
     DeliveryKind,
     Dialog,
+    HeldUpdate,
     ProcessedUpdate,
 )
 from apps.graph.models import Question, QuestionStatus
@@ -81,6 +82,7 @@ def forget_old() -> None:
     ProcessedUpdate.objects.filter(created_at__lt=now - _UPDATES_FOR).delete()
     Callback.objects.filter(expires_at__lt=now - _CALLBACKS_FOR).delete()
     Dialog.objects.filter(expires_at__lt=now - _DIALOGS_FOR).delete()
+    HeldUpdate.objects.filter(created_at__lt=now - _UPDATES_FOR).delete()
     # Of the moment; what was said stays, so that it is not said again.
     fleeting = Delivery.objects.filter(kind__in=[DeliveryKind.ACTION, DeliveryKind.CALLBACK_ANSWER])
     fleeting.filter(created_at__lt=now - _FLEETING_FOR).delete()

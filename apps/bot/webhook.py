@@ -16,7 +16,7 @@ from django.http import HttpRequest, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_POST
 
-from apps.bot import composition, handlers
+from apps.bot import composition, intake
 from apps.bot.running import WEBHOOK
 
 logger = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ def telegram(request: HttpRequest) -> JsonResponse:
     if update is None:
         return _answer(400, "bad_update", "This is no update")
     try:
-        handlers.handle(update)
+        intake.take(update)
     except Error as error:
         logger.warning("An update was not taken: %s", type(error).__name__)
         return _answer(503, "unavailable", "The database does not answer")

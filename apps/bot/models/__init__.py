@@ -13,7 +13,7 @@ from apps.bot.models.conversation import (
 from apps.bot.models.delivery import Delivery, DeliveryKind, DeliveryStatus, SendGate
 from apps.bot.models.dialog import Dialog, DialogKind
 from apps.bot.models.trouble import Trouble
-from apps.bot.models.update import ProcessedUpdate
+from apps.bot.models.update import HeldUpdate, ProcessedUpdate
 
 __all__ = [
     "Action",
@@ -30,6 +30,7 @@ __all__ = [
     "Dialog",
     "DialogKind",
     "FileStatus",
+    "HeldUpdate",
     "LiveCard",
     "ProcessedUpdate",
     "SendGate",

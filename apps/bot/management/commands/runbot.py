@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from apps.bot import commands, composition, handlers
+from apps.bot import commands, composition, intake
 from apps.bot.running import POLLING, WEBHOOK, BotProcess, LeaseLost
 
 
@@ -37,7 +37,7 @@ class Command(BaseCommand):
             raise CommandError("TELEGRAM_MODE must be polling or webhook.")
         if settings.TELEGRAM_MODE == WEBHOOK and not settings.TELEGRAM_WEBHOOK_URL:
             raise CommandError("TELEGRAM_MODE=webhook needs TELEGRAM_WEBHOOK_URL, such as https://HOST.")
-        process = BotProcess(handle=handlers.handle, menu=commands.menu)
+        process = BotProcess(handle=intake.take, menu=commands.menu)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: process.stop())
         try:
