@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
 
+from django.conf import settings
 from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
@@ -23,7 +24,7 @@ from apps.workers import messages, selectors
 from apps.workers import services as workers
 from apps.workers.models import TurnStatus, Worker
 from apps.workers.selectors import TurnOutcome
-from worker_image.contract import DEFAULT_TURN_TIMEOUT_SECONDS, WorkerType
+from worker_image.contract import WorkerType
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ MOST_JOINED: Final = 500
 FILES_AT_ONCE: Final = 3
 #: So long somebody's words may find no assistant.
 PATIENCE: Final = timedelta(minutes=10)
+#: Why a turn was ended that would not end by itself.
+_TOO_LONG: Final = frozenset({"timeout", "agent_stalled"})
 #: Refusals of the workers that end by themselves.
 _PASSING: Final = (workers.WorkerBusy, workers.WorkerGone, Unavailable)
 
@@ -113,7 +116,7 @@ def _tell_failure(conversation: Conversation, chat: Chat, outcome: TurnOutcome) 
     code = failure.code if failure else "?"
     if outcome.status == TurnStatus.CANCELED:
         text = _("The assistant was stopped.")
-    elif code == "timeout":
+    elif code in _TOO_LONG:
         text = _("The assistant took too long and was stopped.")
     else:
         text = _("The assistant broke off (%(code)s).") % {"code": words.name(code)}
@@ -216,7 +219,7 @@ def _send(conversation: Conversation, rows: list[ChatMessage], prompt: str, *, l
         idempotency_key=key,
         worker_id=worker_id,
         prompt=prompt,
-        timeout_seconds=DEFAULT_TURN_TIMEOUT_SECONDS,
+        timeout_seconds=settings.WORKERS_TURN_TIMEOUT_SECONDS,
     )
     for row in rows:
         ChatMessage.transition(row.pk, to=ChatMessageStatus.SENT, turn_id=turn_id)

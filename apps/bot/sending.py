@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from apps.bot import splitting
 from apps.bot.models import Chat, Delivery, DeliveryKind, DeliveryStatus
+from apps.bot.models.delivery import UNSETTLED
 from apps.bot.telegram import TelegramClient
 
 #: They wait for nobody: out of their moment they are useless, or they must not be late.
@@ -102,7 +103,8 @@ def _withdraw(chat: Chat, key: str) -> list[int]:
     row = Delivery.objects.filter(chat=chat, idempotency_key=key).first()
     if row is None:
         return []
-    Delivery.try_transition(row.pk, to=DeliveryStatus.DROPPED, expect=DeliveryStatus.PENDING)
+    # One that is being sent was left by a process that died: we hold the lock of its chat.
+    Delivery.try_transition(row.pk, to=DeliveryStatus.DROPPED, expect=UNSETTLED)
     sent = row.payload.get("sent_ids") or [row.message_id]
     return [number for number in sent if isinstance(number, int)]
 

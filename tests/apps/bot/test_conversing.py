@@ -89,6 +89,15 @@ def test_words_become_a_turn_and_its_end_an_answer(talker: Talker):
     assert talker.statuses() == ["answered"]
 
 
+def test_turn_may_take_as_long_as_the_operator_says(talker: Talker, settings: Any):
+    settings.WORKERS_TURN_TIMEOUT_SECONDS = 77
+    talker.phone.writes("an inventory of books")
+
+    talker.converse()
+
+    assert talker.turn.timeout_seconds == 77
+
+
 def test_message_is_acknowledged_at_once(talker: Talker):
     owed = talker.phone.writes("hello")
 
@@ -149,6 +158,7 @@ def test_silent_end_is_told_in_a_sentence(talker: Talker):
     [
         (TurnStatus.CRASHED, "worker_died", "broke off (worker_died)"),
         (TurnStatus.FAILED, "timeout", "took too long"),
+        (TurnStatus.CRASHED, "agent_stalled", "took too long"),
         (TurnStatus.CANCELED, "", "was stopped"),
     ],
 )

@@ -345,6 +345,19 @@ def test_message_that_is_deleted_before_it_was_sent_is_never_sent(
     assert ada.texts() == []
 
 
+def test_message_that_a_dead_process_left_is_not_sent_once_it_is_deleted(
+    chat: Chat, adapter: TelegramClient, ada: Person, time: VirtualClock
+):
+    row = outbox.send_text(chat, "Wrong", key="wrong")
+    Delivery.transition(row.pk, to=DeliveryStatus.SENDING, attempts=1)
+    outbox.delete(chat, key="away", of="wrong")
+
+    deliver_all(chat, adapter, time)
+
+    assert ada.texts() == []
+    assert row.reload().status == DeliveryStatus.DROPPED
+
+
 def test_document_arrives(chat: Chat, adapter: TelegramClient, ada: Person, time: VirtualClock):
     outbox.send_document(chat, key="log", name="log.txt", content="all of it", caption="<i>Log</i>")
 
