@@ -5,6 +5,7 @@ from typing import ClassVar
 
 from django.db import models
 from django.db.models import Q
+from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.infra.models.server import Server
@@ -77,6 +78,7 @@ class Provisioning(Lifecycle):
     reinstall_task = models.CharField(max_length=60, blank=True, help_text="The provider's number of it.")
     reinstalled_at = models.DateTimeField(null=True, blank=True)
     # What is seen of it.
+    due_at = models.DateTimeField(default=timezone.now, help_text="It does not begin earlier.")
     heartbeat_at = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField(null=True, blank=True)
     current_task = models.CharField(max_length=200, blank=True)
