@@ -40,6 +40,7 @@ STATUS_COLORS: dict[str, str | None] = {
     **dict.fromkeys(["blocked", "dropped"], "warning"),
     **dict.fromkeys(["asked", "sending"], "info"),
     **dict.fromkeys(["stranger", "gone"]),
+    **dict.fromkeys(["partly"], "warning"),
 }
 
 

@@ -77,6 +77,7 @@ NAVIGATION: Sequence[tuple[Words, Sequence[tuple[Words, str, str]]]] = (
             (_("Webhooks"), "hooks.webhook", "webhook"),
             (_("Webhook deliveries"), "hooks.hookdelivery", "outbox"),
             (_("Periodic tasks"), "django_celery_beat.periodictask", "schedule"),
+            (_("Periodic runs"), "periodic.periodicjob", "update"),
             (_("Who did what"), "admin.logentry", "history"),
         ),
     ),

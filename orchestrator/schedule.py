@@ -42,8 +42,12 @@ def create_missing_entries(entries: Iterable[Entry] = ENTRIES) -> int:
     """
     from django_celery_beat.models import IntervalSchedule, PeriodicTask
 
+    from apps.periodic.models import PeriodicJob
+
     created_count = 0
     for entry in entries:
+        # A job that never ran is shown as such.
+        PeriodicJob.objects.get_or_create(name=entry.name)
         interval, _ = IntervalSchedule.objects.get_or_create(
             every=entry.every_seconds, period=IntervalSchedule.SECONDS
         )

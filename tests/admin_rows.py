@@ -22,6 +22,7 @@ from apps.failures import Failure, FailureKind
 from apps.graph.models import Question, Run, RunStatus, Step
 from apps.hooks.services import create_webhook, ping
 from apps.infra.models import DeploymentStatus, PortAllocation, ServiceDeployment
+from apps.periodic.models import PeriodicJob
 from apps.projects import timeline
 from apps.projects.models import Dispatch, MergeRequest, ProjectStatus, Task, TaskEventKind, TaskStatus
 from apps.projects.services import invite
@@ -195,6 +196,13 @@ class Story:
             ),
             self.periodic,
             self.periodic.interval,
+            PeriodicJob.objects.create(
+                name=f"job {MARKUP}",
+                last_started_at=self.now,
+                last_outcome="partly",
+                last_counts={"things": 3},
+                last_errors=[{"item": MARKUP, "error": MARKUP}],
+            ),
             CrontabSchedule.objects.create(hour="4"),
             ClockedSchedule.objects.create(clocked_time=self.now),
             SolarSchedule.objects.create(event="sunset", latitude=1, longitude=1),

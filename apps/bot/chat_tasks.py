@@ -6,6 +6,7 @@ from celery import shared_task
 
 from apps.bot import cards, composition, conversation, conversing, questions, tidying
 from apps.enqueue import enqueue
+from apps.periodic.recording import Run, recorded
 
 
 class _Telegram:
@@ -36,19 +37,20 @@ def show_question(*, question_id: str) -> None:
 
 
 @shared_task(name="periodic.sweep_chats")
-def sweep_chats() -> None:
+@recorded("sweep_chats")
+def sweep_chats(run: Run) -> None:
     """Enqueue whatever a lost message left behind, and what is silent for too long."""
     if not composition.has_bot():
         return
-    for user_id in tidying.find_conversations():
-        enqueue(converse, user_id=user_id)
-    for task_id in cards.find_due():
-        enqueue(draw_card, task_id=str(task_id))
-    for question_id in tidying.find_questions():
-        enqueue(show_question, question_id=str(question_id))
+    run.each(tidying.find_conversations(), lambda pk: enqueue(converse, user_id=pk), name="conversations")
+    run.each(cards.find_due(), lambda pk: enqueue(draw_card, task_id=str(pk)), name="cards")
+    questions = tidying.find_questions()
+    run.each(questions, lambda pk: enqueue(show_question, question_id=str(pk)), name="questions")
 
 
 @shared_task(name="periodic.tidy_chats")
-def tidy_chats() -> None:
+@recorded("tidy_chats", pause_seconds=60)
+def tidy_chats(run: Run) -> None:
     """Delete what cannot be used any more."""
-    tidying.forget_old()
+    with run.item("old rows"):
+        tidying.forget_old()

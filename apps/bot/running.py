@@ -9,10 +9,10 @@ import psycopg
 from django.conf import settings
 
 from apps.bot import composition
-from apps.bot.lease import Lease
 from apps.bot.polling import Handle, Poller
 from apps.bot.telegram import TelegramError
 from apps.bot.ticking import Ticker
+from apps.lease import Lease
 
 logger = logging.getLogger(__name__)
 

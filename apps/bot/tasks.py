@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from apps.bot import composition, delivering, sweep
 from apps.enqueue import advisory_lock, enqueue
+from apps.periodic.recording import Run, recorded
 
 logger = logging.getLogger(__name__)
 
@@ -30,8 +31,9 @@ def deliver(*, chat_id: int) -> None:
 
 
 @shared_task(name="periodic.sweep_bot")
-def sweep_bot() -> None:
+@recorded("sweep_bot")
+def sweep_bot(run: Run) -> None:
     """Enqueue the chats that are owed something, whatever became of earlier hints."""
     if composition.has_bot():
-        for chat_id in sweep.list_due_chats(now=timezone.now(), limit=SWEPT_CHATS):
-            enqueue(deliver, chat_id=chat_id)
+        due = sweep.list_due_chats(now=timezone.now(), limit=SWEPT_CHATS)
+        run.each(due, lambda chat_id: enqueue(deliver, chat_id=chat_id), name="chats")

@@ -11,6 +11,7 @@ from django.utils import timezone
 from apps.enqueue import enqueue
 from apps.graph import asking, executor, rollouts
 from apps.graph.models import UNFINISHED, Run
+from apps.periodic import recording
 
 logger = logging.getLogger(__name__)
 
@@ -29,14 +30,17 @@ def advance_run(*, run_id: str) -> None:
 
 
 @shared_task(name="periodic.sweep_graph")
-def sweep_graph() -> None:
+@recording.recorded("sweep_graph")
+def sweep_graph(run: recording.Run) -> None:
     """Enqueue every run that nobody has looked at lately: the guarantee behind all hints."""
-    for run_id in find_neglected():
-        enqueue(advance_run, run_id=str(run_id))
-    for task_id in rollouts.find_unsettled():
-        enqueue(settle_rollouts, task_id=str(task_id))
-    for question_id in asking.find_overdue():
-        enqueue(expire_question, question_id=str(question_id))
+    with run.item("runs"):
+        run.each(find_neglected(), lambda pk: enqueue(advance_run, run_id=str(pk)), name="runs")
+    with run.item("rollouts"):
+        unsettled = rollouts.find_unsettled()
+        run.each(unsettled, lambda pk: enqueue(settle_rollouts, task_id=str(pk)), name="rollouts")
+    with run.item("questions"):
+        overdue = asking.find_overdue()
+        run.each(overdue, lambda pk: enqueue(expire_question, question_id=str(pk)), name="questions")
 
 
 @shared_task(name="graph.settle_rollouts")

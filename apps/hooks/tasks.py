@@ -8,6 +8,7 @@ from django.utils import timezone
 from apps.enqueue import advisory_lock, enqueue
 from apps.hooks import collecting, delivering
 from apps.hooks.models import HookDelivery, HookDeliveryStatus
+from apps.periodic.recording import Run, recorded
 
 _SWEPT_WEBHOOKS = 200
 
@@ -22,18 +23,19 @@ def deliver(*, webhook_id: str) -> None:
 
 
 @shared_task(name="hooks.collect")
-def collect() -> None:
+@recorded("sweep_hooks")
+def collect(run: Run) -> None:
     """Write down what webhooks are owed, and have them told."""
-    with advisory_lock("webhooks", "collect") as obtained:
-        if obtained:
-            while collecting.collect() == collecting.BATCH:
-                pass
-            collecting.forget_old()
+    with run.item("news"):
+        while (collected := collecting.collect()) == collecting.BATCH:
+            run.count("news", collected)
+        run.count("news", collected)
+        collecting.forget_old()
     due = HookDelivery.objects.filter(
         status=HookDeliveryStatus.PENDING, webhook__is_active=True, next_attempt_at__lte=timezone.now()
     )
-    for webhook_id in due.values_list("webhook_id", flat=True).distinct()[:_SWEPT_WEBHOOKS]:
-        enqueue(deliver, webhook_id=str(webhook_id))
+    webhooks = due.values_list("webhook_id", flat=True).distinct()[:_SWEPT_WEBHOOKS]
+    run.each(webhooks, lambda pk: enqueue(deliver, webhook_id=str(pk)), name="webhooks")
 
 
 @shared_task(name="periodic.sweep_hooks")

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from apps.enqueue import advisory_lock, enqueue
 from apps.lifecycle import IllegalTransition
+from apps.periodic.recording import Run, recorded
 from apps.projects import composition, dispatching, garbage, reconciler, selectors
 from apps.projects.models import Dispatch, MergeRequest, Project, ProjectStatus
 
@@ -66,21 +67,23 @@ def reconcile_dispatch(*, dispatch_id: str) -> None:
 
 
 @shared_task(name="projects.collect_garbage")
-def collect_garbage() -> None:
+@recorded("workspace_gc", pause_seconds=60)
+def collect_garbage(run: Run) -> None:
     """Delete stored bundles that nobody needs, old answers, and directories of killed processes."""
-    garbage.collect(scratch=composition.scratch(), now=timezone.now())
+    run.count("bundles", len(garbage.collect(scratch=composition.scratch(), now=timezone.now())))
 
 
 @shared_task(name="periodic.sweep_projects")
-def sweep_projects() -> None:
+@recorded("sweep_projects")
+def sweep_projects(run: Run) -> None:
     """Enqueue every row that waits for this app and was not looked at for a few seconds."""
     projects = Project.objects.filter(status=ProjectStatus.SCAFFOLDING)
-    _enqueue_each(projects, reconcile_project, "project_id")
+    _enqueue_each(run, projects, reconcile_project, "project_id")
     changes = MergeRequest.objects.filter(reconciler.changes_to_look_at(now=timezone.now()))
-    _enqueue_each(changes, reconcile_merge_request, "merge_request_id")
+    _enqueue_each(run, changes, reconcile_merge_request, "merge_request_id")
     due = Dispatch.objects.filter(dispatching.dispatches_to_look_at(now=timezone.now()))
-    for dispatch_id in due.order_by("created_at").values_list("pk", flat=True):
-        enqueue(reconcile_dispatch, dispatch_id=str(dispatch_id))
+    keys = due.order_by("created_at").values_list("pk", flat=True)
+    run.each(keys, lambda key: enqueue(reconcile_dispatch, dispatch_id=str(key)), name="dispatches")
 
 
 @shared_task(name="periodic.workspace_gc")
@@ -89,11 +92,8 @@ def workspace_gc() -> None:
     enqueue(collect_garbage)
 
 
-def _enqueue_each(rows: QuerySet[Any], task: "Task[Any, Any]", argument: str) -> None:
+def _enqueue_each(run: Run, rows: QuerySet[Any], task: "Task[Any, Any]", argument: str) -> None:
     before = timezone.now() - _LOOKED_AT
     forgotten = Q(heartbeat_at__lt=before) | Q(heartbeat_at=None, status_changed_at__lt=before)
-    for key in rows.filter(forgotten).order_by("status_changed_at").values_list("pk", flat=True):
-        try:
-            enqueue(task, **{argument: str(key)})
-        except Exception:
-            logger.exception("Could not sweep %s %s", argument, key)
+    keys = rows.filter(forgotten).order_by("status_changed_at").values_list("pk", flat=True)
+    run.each(keys, lambda key: enqueue(task, **{argument: str(key)}), name=f"{argument.removesuffix('_id')}s")

@@ -12,6 +12,7 @@ from django.conf import settings
 from apps.enqueue import advisory_lock, enqueue
 from apps.errors import Unavailable
 from apps.lifecycle import IllegalTransition
+from apps.periodic.recording import Run, recorded
 from apps.workers import (
     composition,
     engine,
@@ -76,11 +77,13 @@ def reconcile_image(*, image_id: str) -> None:
 
 
 @shared_task(name="workers.collect_images")
-def collect_images() -> None:
+@recorded("image_gc", pause_seconds=60)
+def collect_images(run: Run) -> None:
     """Remove the images that no worker has used for a while."""
     hands = composition.get_image_hands()
     if hands is not None:
-        image_gc.collect(hands.builder, max_age=timedelta(days=IMAGE_MAX_AGE_DAYS))
+        found = image_gc.collect(hands.builder, max_age=timedelta(days=IMAGE_MAX_AGE_DAYS))
+        run.count("removed", len(found.removed))
 
 
 @shared_task(name="periodic.image_gc")
@@ -112,10 +115,13 @@ def keep_spares() -> None:
 
 
 @shared_task(name="workers.bound_disks")
-def bound_disks() -> None:
+@recorded("bound_disks", pause_seconds=5)
+def bound_disks(run: Run) -> None:
     """Decide the end of what fills the disk."""
     hands = composition.get_hands()
-    _follow(reconciler_disk.bound_disks(hands=hands, limit_mb=settings.WORKERS_DISK_MB))
+    too_large = reconciler_disk.bound_disks(hands=hands, limit_mb=settings.WORKERS_DISK_MB)
+    run.count("too_large", len(too_large))
+    _follow(too_large)
 
 
 @shared_task(name="periodic.bound_disks")
@@ -125,9 +131,11 @@ def watch_disks() -> None:
 
 
 @shared_task(name="periodic.sweep_workers")
-def sweep_workers() -> None:
+@recorded("sweep_workers")
+def sweep_workers(run: Run) -> None:
     """Enqueue the rows that nobody has looked at lately."""
-    _follow(sweep.list_due())
+    with run.item("rows"):
+        run.each(sweep.list_due(), lambda due: _follow([due]), name="rows")
     enqueue(remove_orphans)
     enqueue(keep_spares)
 

@@ -56,6 +56,7 @@ INSTALLED_APPS: list[str] = [
     "drf_spectacular_sidecar",
     "django_celery_beat",
     "django_structlog",
+    "apps.periodic",
     "apps.projects",
     "apps.workers",
     "apps.infra",
@@ -183,7 +184,8 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, Any] = {
 CELERY_WORKER_SEND_TASK_EVENTS = True
 CELERY_TASK_SEND_SENT_EVENT = True
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+# Of several beats one sends: orchestrator/beat.py.
+CELERY_BEAT_SCHEDULER = "orchestrator.beat:LeadingScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 2
 CELERY_TIMEZONE = "UTC"
 

@@ -131,7 +131,7 @@ def _worker(name: str) -> ChildSpec:
 
 
 def _beat() -> ChildSpec:
-    scheduler = "django_celery_beat.schedulers:DatabaseScheduler"
+    scheduler = "orchestrator.beat:LeadingScheduler"
     return ChildSpec(name=BEAT, argv=_celery("beat", "--pidfile", "", "--scheduler", scheduler))
 
 

@@ -24,6 +24,7 @@ LISTS = (
     *("projects/projectsecret", "projects/invitation", "graph/run", "graph/question"),
     *("workers/worker", "workers/turn", "workers/verification", "workers/deadletter", "workers/workerimage"),
     *("workers/agentconfig", "infra/servicedeployment", "infra/server", "django_celery_beat/periodictask"),
+    "periodic/periodicjob",
 )
 
 

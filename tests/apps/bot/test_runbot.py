@@ -19,7 +19,8 @@ from django.conf import settings as configured
 from django.core.management import CommandError, call_command
 from django.db import OperationalError, connection
 
-from apps.bot import composition, lease, outbox, polling, running, sweep, tasks, ticking
+from apps import lease
+from apps.bot import composition, outbox, polling, running, sweep, tasks, ticking
 from apps.bot.models import Chat, Delivery, DeliveryStatus, ProcessedUpdate, Trouble
 from apps.bot.running import BotProcess, LeaseLost
 from tests.telegram_server import Fault, TelegramServer

@@ -90,3 +90,11 @@ def beat(transactional_db: None, broker: redis.Redis) -> Iterator[Any]:
     process = CeleryProcess("tests-beat", "beat", "--pidfile", "", "--loglevel", "INFO")
     yield process
     process.teardown()
+
+
+@pytest.fixture
+def second_beat(transactional_db: None, broker: redis.Redis) -> Iterator[Any]:
+    """Another real beat on the same database."""
+    process = CeleryProcess("tests-second-beat", "beat", "--pidfile", "", "--loglevel", "INFO")
+    yield process
+    process.teardown()

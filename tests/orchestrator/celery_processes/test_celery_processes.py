@@ -86,3 +86,21 @@ def test_beat_enqueues_every_sweep(beat, broker):
 
     assert all(any(f"periodic.{sweep}" in message for message in waiting) for sweep in sweeps)
     assert beat.status == "running"
+
+
+def test_of_two_beats_one_sends_and_the_other_takes_over(beat, second_beat, broker):
+    def senders() -> set[str]:
+        return {json.loads(message)["headers"]["origin"] for message in broker.lrange("periodic", 0, -1)}
+
+    wait_for(lambda: len({"This beat leads" in each.logs() for each in (beat, second_beat)}) == 2)
+    leader, standby = (beat, second_beat) if "This beat leads" in beat.logs() else (second_beat, beat)
+    wait_for(lambda: broker.llen("periodic") >= 8)
+    wait_for(lambda: "beat: Starting" in standby.logs())
+    of_the_leader = senders()
+    leader.kill()
+    broker.delete("periodic")
+    of_the_standby = wait_for(senders)
+
+    assert (len(of_the_leader), len(of_the_standby)) == (1, 1)
+    assert of_the_leader != of_the_standby
+    assert "This beat leads" in standby.logs()

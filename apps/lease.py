@@ -1,4 +1,4 @@
-"""Who may ask Telegram for updates: the one process whose database session holds the bot's lock.
+"""Who of several may do what one process alone does: the one whose database session holds the lock.
 
 The lock is free within milliseconds of its holder's death, and nobody else gets it before. A holder whose
 session ended does not know at once, so a successor gives it a moment.
@@ -19,9 +19,19 @@ _CONNECT_SECONDS = 5
 class Lease:
     """PostgreSQL's advisory lock of one name, on a connection of its own; for one thread at a time."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, idle_seconds: int | None = None) -> None:
+        """Prepare a lease; nobody is asked yet.
+
+        Args:
+            name: what it is for.
+            idle_seconds: how long the database lets a silent holder keep it: one that was stopped, or whose
+                machine is gone. None: as long as the session lasts.
+
+        """
         self._number = _number(name)
+        self._name, self._idle_seconds = name, idle_seconds
         self._session: psycopg.Connection[Any] | None = None
+        self._is_ours = False
 
     def try_take(self) -> bool:
         """Return whether the lease is ours now.
@@ -31,17 +41,18 @@ class Lease:
 
         """
         if self._session is None:
-            self._session = _connect()
+            self._session = _connect(self._name, self._idle_seconds)
         try:
             row = self._session.execute("SELECT pg_try_advisory_lock(%s)", [self._number]).fetchone()
         except psycopg.Error:
             self.release()
             raise
-        return bool(row and row[0])
+        self._is_ours = bool(row and row[0])
+        return self._is_ours
 
     def is_held(self) -> bool:
         """Return whether the session that holds the lock is alive; a lost lease is never ours again."""
-        if self._session is None:
+        if self._session is None or not self._is_ours:
             return False
         try:
             self._session.execute("SELECT 1")
@@ -53,12 +64,15 @@ class Lease:
 
     def release(self) -> None:
         """Let another process have it."""
+        self._is_ours = False
         if self._session is not None:
             self._session.close()
             self._session = None
 
 
-def _connect() -> psycopg.Connection[Any]:
+def _connect(name: str, idle_seconds: int | None) -> psycopg.Connection[Any]:
+    # None lets libpq take what it would take anyhow.
+    idle = None if idle_seconds is None else f"-c idle_session_timeout={idle_seconds}s"
     # The database in use, which in a test is not that of the settings.
     where = connection.settings_dict
     return psycopg.connect(
@@ -69,12 +83,13 @@ def _connect() -> psycopg.Connection[Any]:
         port=where["PORT"],
         autocommit=True,
         connect_timeout=_CONNECT_SECONDS,
-        application_name="runbot",
+        application_name=name.partition(":")[0],
         # A network that swallows packets is noticed, too.
         keepalives_idle=5,
         keepalives_interval=2,
         keepalives_count=3,
         tcp_user_timeout=10_000,
+        options=idle,
     )
 
 

@@ -1,0 +1,1 @@
+"""Periodic work: every run of it leaves a record."""
