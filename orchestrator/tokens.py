@@ -1,6 +1,6 @@
 """Personal tokens: sign in from a terminal, sign out again."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.contrib.auth import authenticate
 from django.contrib.auth.base_user import AbstractBaseUser
@@ -10,22 +10,26 @@ from rest_framework.exceptions import AuthenticationFailed
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.throttling import AnonRateThrottle
 from rest_framework.views import APIView
 
 from apps.projects import services
 from apps.projects.authentication import PersonalTokenAuthentication
 from apps.rest import BodyParser, StrictSerializer
+from apps.throttles import Throttle
+
+_TRIES_PER_MINUTE: Final = 20
 
 
-class SignInThrottle(AnonRateThrottle):
+class SignInThrottle(Throttle):
     """Few tries per minute and address: a password is not to be guessed."""
 
-    rate = "20/min"
-
-    def get_ident(self, request: Request) -> str:
+    def principal(self, request: Request) -> str | None:
         """Return the peer's address: a header that anybody can write must not buy more tries."""
-        return str(request.META.get("REMOTE_ADDR"))
+        return f"address:{request.META.get('REMOTE_ADDR')}"
+
+    def limit(self) -> int:
+        """Return how many tries there are."""
+        return _TRIES_PER_MINUTE
 
 
 class SignInSerializer(StrictSerializer):

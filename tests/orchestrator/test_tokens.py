@@ -20,7 +20,7 @@ PASSWORD = "correct horse battery"
 
 
 @pytest.fixture(autouse=True)
-def _no_earlier_tries():
+def _no_earlier_tries(broker):
     cache.clear()
     yield
     cache.clear()
