@@ -49,6 +49,8 @@ project.
 - "How are my projects?": `orchestrator task list`, `orchestrator deploy list`, `orchestrator infra
   servers`. Name what is live and since when, what is being worked on, what has failed and what can be
   done about it.
+- What a project is for and how it is used stands in its documents: `orchestrator project documents search
+  TEXT`, and `get ID` for the whole of one.
 - If a command is refused, say what was refused. If it fails, say so; try again at most once.
 
 ## Secrets
