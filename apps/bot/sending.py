@@ -142,7 +142,7 @@ def _shaped(parcel: Parcel, text: str, buttons: list[Any]) -> tuple[str, Rows]:
         lines = [splitting.plain(text), *(f"{button['text']}: {button['url']}" for button in links)]
         text = "\n".join(lines)
         rows = [[button for button in row if not button.get("url")] for row in rows]
-    if parcel.may_be_there and not is_edit(row):
+    if row.is_repeated if is_edit(row) else parcel.may_be_there:
         text = f"{again_mark(parcel.chat.language)}\n{text}"
     return text, rows
 

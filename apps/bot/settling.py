@@ -55,6 +55,8 @@ def settle_success(parcel: Parcel, sent: Sent, *, now: datetime) -> None:
     if row.kind != DeliveryKind.CARD:
         Delivery.try_transition(row.pk, to=DeliveryStatus.SENT, **changes)
         return
+    if not is_edit(row):
+        changes["is_repeated"] = parcel.may_be_there
     with transaction.atomic():
         wanted = Delivery.objects.select_for_update().get(pk=row.pk).wanted_revision
         is_shown = Delivery.try_transition(row.pk, to=DeliveryStatus.SENT, **changes)

@@ -73,6 +73,9 @@ class Delivery(Lifecycle):
     is_uncertain = models.BooleanField(
         default=False, help_text="An attempt may have arrived; the next one is marked as a repetition."
     )
+    is_repeated = models.BooleanField(
+        default=False, help_text="An earlier message may show the same card: this one is marked for good."
+    )
     is_plain = models.BooleanField(default=False, help_text="Telegram refused the markup.")
     not_before = models.DateTimeField(null=True, blank=True)
     deadline_at = models.DateTimeField()

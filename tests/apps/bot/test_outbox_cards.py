@@ -121,3 +121,16 @@ def test_card_is_cut_to_one_message(chat: Chat, adapter: TelegramClient, ada: Pe
 
     assert len(ada.texts()) == 1
     assert ada.texts()[0].endswith("…")
+
+
+def test_card_that_may_be_there_twice_keeps_its_mark(
+    chat: Chat, telegram: TelegramServer, adapter: TelegramClient, ada: Person, time: VirtualClock
+):
+    telegram.faults.add(Fault("cut_after"))
+    outbox.show_card(chat, "10 %", key="card")
+    deliver_all(chat, adapter, time)
+
+    outbox.show_card(chat, "done", key="card")
+    deliver_all(chat, adapter, time)
+
+    assert ada.texts() == ["10 %", "(again)\ndone"]
