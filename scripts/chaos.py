@@ -1,7 +1,8 @@
-"""Kill every kind of process at every stage of a run, and workers in containers at random moments.
+"""Kill processes at every stage, workers in containers at random moments, and the bot in the middle of chats.
 
-Prints both lists and keeps them in var/chaos/latest.json. ``python -m scripts.chaos processes`` or
-``containers`` does one of the two; CHAOS_KILLS=N kills N times instead of 200 in the second.
+Meanwhile Telegram misbehaves in the third part. Prints the three lists and keeps them in
+var/chaos/latest.json. ``python -m scripts.chaos processes``, ``containers`` or ``chats`` does one of the three;
+CHAOS_KILLS=N kills N times instead of 200 in the second, CHAOS_RUNS=N does N runs instead of 200 in the third.
 """
 
 import json
@@ -17,6 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent
 JOURNEYS = {
     "processes": ("tests/journeys/test_kills.py", "CHAOS_FILE"),
     "containers": ("tests/journeys/test_container_kills.py", "CHAOS_CONTAINERS_FILE"),
+    "chats": ("tests/journeys/test_chat_faults.py", "CHAOS_CHATS_FILE"),
 }
 
 
@@ -38,11 +40,13 @@ def main(names: list[str]) -> int:
         if part.exists():
             found[name] = json.loads(part.read_text())
         else:
-            print(f"{name}: no kill was made; pytest says above why")
+            print(f"{name}: nothing was done; pytest says above why")
     (place / "latest.json").write_text(json.dumps(found, indent=1))
     _print_processes(found.get("processes") or [])
     if "containers" in found:
         _print_containers(found["containers"])
+    if "chats" in found:
+        _print_chats(found["chats"])
     return 1 if has_failed else 0
 
 
@@ -71,6 +75,31 @@ def _print_containers(found: dict[str, Any]) -> None:
     for worker in workers:
         if worker["problems"]:
             print(f"  WRONG {worker['worker']}: {'; '.join(worker['problems'])}")
+
+
+def _print_chats(found: dict[str, Any]) -> None:
+    runs = [run for run in found["runs"] if run["status"]]
+    print(f"\n{len(runs)} runs of the chat, of {found['planned']} planned, in {found['seconds']:.0f} s:")
+    print(f"  {'begun by':<10}{'runs':>6}{'median':>10}{'longest':>10}  ends")
+    for kind in [*sorted({run["kind"] for run in runs}), ""]:
+        mine = [run for run in runs if kind in ("", run["kind"])]
+        seconds = [run["seconds"] for run in mine] or [0.0]
+        ends = [run["status"] for run in mine]
+        told = ", ".join(f"{ends.count(end)} {end}" for end in sorted(set(ends)))
+        times = "".join(f"{_seconds(value):>10}" for value in (statistics.median(seconds), max(seconds)))
+        print(f"  {kind or 'all':<10}{len(mine):>6}{times}  {told}")
+    print(f"  {'what went wrong':<26}{'planned':>9}{'happened':>9}")
+    for fault in found["faults"]:
+        print(f"  {fault['kind']:<26}{fault['planned']:>9}{fault['happened']:>9}")
+    taps = [tap for run in found["runs"] for tap in run["taps"]]
+    refused = sum(tap["is_alert"] for tap in taps)
+    print(f"  taps: {len(taps)}, of which {refused} were refused; buttons that acted: {found['buttons']}")
+    print(f"  messages: {found['messages']}, repeated with a mark: {found['repeated']},")
+    print(f"  cards that arrived without anybody's knowledge, and were shown anew: {found['orphans']},")
+    print(f"  answers to taps and the like whose moment had passed: {found['late']}")
+    print(f"  wrong: {len(found['problems'])}")
+    for problem in found["problems"]:
+        print(f"  WRONG {problem}")
 
 
 _WIDTHS = (12, 6, 9, 7, 12, 12, 9, 9)
