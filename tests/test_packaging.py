@@ -1,4 +1,4 @@
-"""The workflow, the composed stack and the control plane's image name only what there is."""
+"""The workflow and the control plane's image name only what there is."""
 
 import re
 import shlex
@@ -9,8 +9,6 @@ from typing import Any
 
 import pytest
 import yaml
-
-from orchestrator.stack.table import QUEUES
 
 ROOT = Path(__file__).resolve().parents[1]
 pytestmark = pytest.mark.unit
@@ -62,42 +60,6 @@ def test_workflows_python_is_one_the_project_runs_on() -> None:
 
     assert versions == {"3.11"}
     assert project["requires-python"].startswith(">=3.11")
-
-
-def test_every_queue_has_one_composed_process_and_only_its_own() -> None:
-    served = [
-        command[command.index("-Q") + 1]
-        for service in COMPOSED["services"].values()
-        if "-Q" in (command := service.get("command", []))
-    ]
-
-    assert sorted(served) == sorted(queue for queues in QUEUES.values() for queue in queues)
-
-
-def test_composed_programs_exist() -> None:
-    for service in COMPOSED["services"].values():
-        command = service.get("command", [])
-        if command[:2] == ["python", "manage.py"]:
-            assert command[2] in management_commands()
-        elif command[:2] == ["python", "-m"]:
-            assert ROOT.joinpath(*command[2].split("."), "__main__.py").is_file()
-
-
-def test_composed_ports_are_published_on_loopback_only() -> None:
-    published = [port for service in COMPOSED["services"].values() for port in service.get("ports", [])]
-
-    assert published
-    assert all(port.startswith("127.0.0.1:") for port in published)
-
-
-def test_only_those_who_need_the_docker_socket_have_it() -> None:
-    has_socket = {
-        name
-        for name, service in COMPOSED["services"].items()
-        if any("docker.sock" in volume for volume in service.get("volumes", []))
-    }
-
-    assert has_socket == {"build", "workers", "ingest"}
 
 
 def test_image_copies_what_is_not_ignored_and_its_base_can_be_chosen() -> None:

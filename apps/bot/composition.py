@@ -41,8 +41,13 @@ def new_client() -> TelegramClient:
 
 
 def has_bot() -> bool:
-    """Whether there is a bot at all."""
+    """Whether this process can be the bot, or speak for it."""
     return bool(settings.TELEGRAM_BOT_TOKEN)
+
+
+def is_served() -> bool:
+    """Whether there is a bot at all, here or in a process that alone holds its token."""
+    return has_bot() or "TELEGRAM_BOT_TOKEN" in settings.SECRETS_ELSEWHERE
 
 
 def webhook_secret() -> str:

@@ -3,10 +3,9 @@
 from typing import Any
 from uuid import UUID
 
-from django.conf import settings
 from django.db.models import Q
 
-from apps.bot import chat_tasks
+from apps.bot import chat_tasks, composition
 from apps.bot.models import ChatStatus, Conversation
 from apps.enqueue import enqueue
 from apps.graph.signals import question_changed
@@ -26,7 +25,7 @@ def connect() -> None:
 
 def on_task(*, task_id: UUID, **_: Any) -> None:
     """Have the card of a task drawn again, if anybody looks at it."""
-    if not settings.TELEGRAM_BOT_TOKEN:
+    if not composition.is_served():
         return
     reachable = Q(project__owner__chats__status=ChatStatus.ACTIVE) | Q(
         requested_by__chats__status=ChatStatus.ACTIVE
@@ -37,7 +36,7 @@ def on_task(*, task_id: UUID, **_: Any) -> None:
 
 def on_turn(*, turn_id: UUID, **_: Any) -> None:
     """Lead the conversation on whose turn it is."""
-    if not settings.TELEGRAM_BOT_TOKEN:
+    if not composition.is_served():
         return
     for user_id in Conversation.objects.filter(turn_id=turn_id).values_list("pk", flat=True):
         enqueue(chat_tasks.converse, user_id=user_id)
@@ -45,7 +44,7 @@ def on_turn(*, turn_id: UUID, **_: Any) -> None:
 
 def on_words(*, message_id: int, **_: Any) -> None:
     """Have a worker's words passed on."""
-    if not settings.TELEGRAM_BOT_TOKEN:
+    if not composition.is_served():
         return
     said = messages.find_message(message_id)
     if said is not None and Conversation.objects.filter(pk=said.owner_id).exists():
@@ -54,5 +53,5 @@ def on_words(*, message_id: int, **_: Any) -> None:
 
 def on_question(*, question_id: UUID, **_: Any) -> None:
     """Have a question shown, or what became of it."""
-    if settings.TELEGRAM_BOT_TOKEN:
+    if composition.is_served():
         enqueue(chat_tasks.show_question, question_id=str(question_id))

@@ -8,6 +8,7 @@ from typing import Final
 import psycopg
 from django.conf import settings
 
+from apps import alive
 from apps.bot import composition
 from apps.bot.polling import Handle, Poller
 from apps.bot.telegram import TelegramError
@@ -100,7 +101,9 @@ class BotProcess:
 
     def _watch(self) -> None:
         while not self._stopping.wait(WATCH_SECONDS):
-            if not self._lease.is_held():
+            if self._lease.is_held():
+                alive.renew()
+            else:
                 self._is_lost = True
                 self.stop()
 

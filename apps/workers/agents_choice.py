@@ -59,9 +59,14 @@ def choose_agent(requested: str | None) -> AgentChoice:
 
 def _first_usable() -> str:
     for agent_type, row in AGENTS.items():
-        if row.key and row.program and getattr(settings, row.key) and _is_available(row.program):
+        if row.key and row.program and _has_key(row.key) and _is_available(row.program):
             return str(agent_type)
     return str(AgentType.REHEARSAL)
+
+
+def _has_key(name: str) -> bool:
+    """Tell whether workers will have a provider's key; only the process that starts them needs to know it."""
+    return bool(getattr(settings, name)) or name in settings.SECRETS_ELSEWHERE
 
 
 def _is_available(command: str) -> bool:

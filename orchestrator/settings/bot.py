@@ -2,6 +2,9 @@
 
 from orchestrator.env import env
 
+# Names of secrets that this installation has and this process has not, because it is none of its business.
+SECRETS_ELSEWHERE: list[str] = env.list("SECRETS_ELSEWHERE", "")
+
 # Empty: there is no bot.
 TELEGRAM_BOT_TOKEN: str = env.str("TELEGRAM_BOT_TOKEN", "")
 # polling: the process runbot asks Telegram; webhook: Telegram calls TELEGRAM_WEBHOOK_URL/webhooks/telegram.

@@ -21,3 +21,6 @@ DOCUMENTS_SUMMARY_MODEL: str = env.str("DOCUMENTS_SUMMARY_MODEL", "")
 SCAFFOLD_TEMPLATE: str = env.str("SCAFFOLD_TEMPLATE", "")
 SCAFFOLD_TEMPLATE_REF: str = env.str("SCAFFOLD_TEMPLATE_REF", "")
 SCAFFOLD_TEMPLATE_MAP: str = env.str("SCAFFOLD_TEMPLATE_MAP", "")
+
+# Whether this machine itself may be deployed to: what agents wrote then runs beside our own processes.
+INFRA_LOCAL_TARGET: bool = env.bool("INFRA_LOCAL_TARGET", True)

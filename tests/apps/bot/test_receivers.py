@@ -65,6 +65,16 @@ def test_turn_words_and_question_wake_the_conversation(sent: Sent):
     ]
 
 
+def test_a_bot_whose_token_another_process_holds_is_told(sent: Sent, settings: Any):
+    settings.TELEGRAM_BOT_TOKEN = ""
+    settings.SECRETS_ELSEWHERE = ["TELEGRAM_BOT_TOKEN"]
+    question_id = uuid4()
+
+    question_changed.send_robust(sender=None, question_id=question_id)
+
+    assert sent == [("bot.show_question", {"question_id": str(question_id)})]
+
+
 def test_without_a_bot_nothing_is_told(sent: Sent, settings: Any):
     settings.TELEGRAM_BOT_TOKEN = ""
     _phone, user = somebody()

@@ -93,6 +93,13 @@ def test_key_with_its_program_is_usable(tools: Path, settings: Any) -> None:
     assert (choice.agent_type, choice.auth_mode) == ("codex", "api_key")
 
 
+def test_key_that_another_process_holds_is_usable(tools: Path, settings: Any) -> None:
+    settings.SECRETS_ELSEWHERE = ["OPENAI_API_KEY"]
+    install(tools, "codex")
+
+    assert choose_agent(None).agent_type == "codex"
+
+
 @without_codex
 def test_program_that_only_we_can_find_is_not_installed(
     tools: Path, settings: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
