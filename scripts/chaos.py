@@ -1,8 +1,9 @@
 """Kill processes at every stage, workers in containers at random moments, and the bot in the middle of chats.
 
 Meanwhile Telegram misbehaves in the third part. Prints the three lists and keeps them in
-var/chaos/latest.json. ``python -m scripts.chaos processes``, ``containers`` or ``chats`` does one of the three;
-CHAOS_KILLS=N kills N times instead of 200 in the second, CHAOS_RUNS=N does N runs instead of 200 in the third.
+var/chaos/latest.json. ``python -m scripts.chaos processes``, ``containers`` or ``chats`` does one of them;
+CHAOS_KILLS=N kills N times instead of 200 in the second, CHAOS_RUNS=N does N runs instead of 200 in the
+third.
 """
 
 import json
