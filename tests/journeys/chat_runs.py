@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import psutil
 
+from tests.journeys.chat_judge import Owed
 from tests.journeys.world import World
 from tests.telegram_server import Person, Shown
 from tests.telegram_server.state import Tap
@@ -222,6 +223,16 @@ def kinds_of(runs: int, people: int) -> list[list[str]]:
         # Everybody begins elsewhere in the circle, so that few runs see all of it.
         mine.append(CYCLE[(3 * (number % people) + len(mine) - 1) % len(CYCLE)])
     return found
+
+
+def owed_to(world: World, telegram_id: int) -> list[Owed]:
+    """Return what the bot owed to somebody, or still does, in order."""
+    query = """
+        SELECT d.id, d.idempotency_key, d.kind, d.status, coalesce(d.payload->>'text', ''), d.message_id,
+               d.is_plain, coalesce(d.failure->>'code', '')
+        FROM bot_delivery d JOIN bot_chat c ON c.id = d.chat_id WHERE c.telegram_id = %s ORDER BY d.id"""
+    names = ("id", "key", "kind", "status", "text", "message_id", "is_plain", "code")
+    return [Owed(**dict(zip(names, row, strict=True))) for row in world.rows(query, telegram_id)]
 
 
 def _mark(run: Run) -> str:

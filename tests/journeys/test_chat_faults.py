@@ -18,8 +18,7 @@ import psycopg
 import pytest
 
 from tests.journeys import chat_judge as judge
-from tests.journeys.chat_judge import Owed
-from tests.journeys.chat_runs import Chatter, kinds_of
+from tests.journeys.chat_runs import Chatter, kinds_of, owed_to
 from tests.journeys.chat_weather import Weather, plan
 from tests.journeys.test_chat import let_in
 from tests.journeys.world import World, eventually
@@ -108,7 +107,7 @@ def _look(world: World, chatters: list[Chatter], weather: Weather) -> dict[str, 
     counts = {"messages": 0, "repeated": 0, "orphans": 0, "late": 0}
     for chatter in chatters:
         person = chatter.person
-        owed = _owed(world, person.id)
+        owed = owed_to(world, person.id)
         with person.bot.lock:
             seen = dict(person.chat.messages)
         found = judge.problems_of_chat(owed, seen)
@@ -141,15 +140,6 @@ def _repeated_actions(world: World, task: str) -> list[str]:
           AND t.type = 'engineering' AND t.spec = (SELECT spec FROM projects_task WHERE id = %s)
         GROUP BY t.spec HAVING count(*) <> 1"""
     return [f"{number} tasks were begun for {spec!r}" for spec, number in world.rows(query, task, task)]
-
-
-def _owed(world: World, telegram_id: int) -> list[Owed]:
-    query = """
-        SELECT d.id, d.idempotency_key, d.kind, d.status, coalesce(d.payload->>'text', ''), d.message_id,
-               d.is_plain, coalesce(d.failure->>'code', '')
-        FROM bot_delivery d JOIN bot_chat c ON c.id = d.chat_id WHERE c.telegram_id = %s ORDER BY d.id"""
-    names = ("id", "key", "kind", "status", "text", "message_id", "is_plain", "code")
-    return [Owed(**dict(zip(names, row, strict=True))) for row in world.rows(query, telegram_id)]
 
 
 def _unsettled(world: World, people: list[Any]) -> list[tuple[Any, ...]]:

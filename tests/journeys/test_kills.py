@@ -1,5 +1,7 @@
 """`kill -9` of any one process at any stage: the run still ends once, with one merge and one listener.
 
+Whoever asked for it follows in a chat, and is shown one final card and told one last word.
+
 `make test` kills every kind of process once, at a stage drawn by a seed (CHAOS_SEED=N draws others);
 `CHAOS=all` (`make chaos`) kills every kind at every stage, prints the matrix and keeps it in
 var/chaos/latest.json.
@@ -16,8 +18,11 @@ from typing import Any
 import httpx
 import pytest
 
+from tests.journeys import chat_judge
+from tests.journeys.chat_runs import owed_to
 from tests.journeys.victims import KINDS, held, kill
 from tests.journeys.world import World, eventually
+from tests.telegram_server import Person, TelegramServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
@@ -36,6 +41,8 @@ STAGES = {
     "port_allocated": "deployed",
 }
 RECOVERY_SECONDS = 30.0
+#: The bot may have been dead, or Telegram's turn to wait.
+TOLD_SECONDS = 60.0
 
 SEED = int(os.environ.get("CHAOS_SEED") or 20261122)
 _draw = random.Random(SEED)
@@ -56,18 +63,30 @@ PAIRS = ALL if os.environ.get("CHAOS") == "all" else SEEDED
 
 
 @pytest.mark.parametrize(("kind", "stage"), PAIRS, ids=lambda value: str(value))
-def test_run_ends_once_after_kill(world: World, kind: str, stage: str) -> None:
+def test_run_ends_once_after_kill(world: World, onlooker: Person, kind: str, stage: str) -> None:
     if (kind, stage) in IMPOSSIBLE:
         pytest.skip(f"no {kind} lives in stage {stage}")
 
     for _ in range(_TRIES):
-        if _kill_and_recover(world, kind, stage):
+        if _kill_and_recover(world, onlooker, kind, stage):
             return
 
     pytest.fail(f"in {_TRIES} runs no kill of {kind} landed in stage {stage}; each run survived all the same")
 
 
-def _kill_and_recover(world: World, kind: str, stage: str) -> bool:
+@pytest.fixture(scope="module")
+def onlooker(world: World, telegram: TelegramServer) -> Iterator[Person]:
+    """The chat of the person in whose name the journeys act, while this one does."""
+    person = telegram.person(name="Onlooker")
+    query = "UPDATE projects_user SET telegram_id = %s WHERE username = 'journey' RETURNING id"
+    assert len(world.rows(query, person.id)) == 1
+    person.says("/start")
+    person.awaits("Welcome", seconds=30)
+    yield person
+    person.blocks()
+
+
+def _kill_and_recover(world: World, onlooker: Person, kind: str, stage: str) -> bool:
     """Do one run with one kill in it; tells whether the kill landed in its stage."""
     with held(world, kind, stage):
         task = world.begin(SENTENCE)
@@ -83,7 +102,17 @@ def _kill_and_recover(world: World, kind: str, stage: str) -> bool:
     assert card["status"] == "completed", card["failure"]
     assert seconds <= RECOVERY_SECONDS
     _assert_once(world, task, card)
+    assert eventually(lambda: not _untold(world, onlooker, task), seconds=TOLD_SECONDS), (
+        _untold(world, onlooker, task),
+        world.logs(),
+    )
     return landed
+
+
+def _untold(world: World, onlooker: Person, task: dict[str, Any]) -> list[str]:
+    """Say what is wrong with how the end is told in the chat."""
+    owed = owed_to(world, onlooker.id)
+    return chat_judge.problems_of_end(task["id"], "succeeded", owed, onlooker.chat.messages)
 
 
 def _assert_once(world: World, task: dict[str, Any], card: dict[str, Any]) -> None:

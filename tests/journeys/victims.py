@@ -22,6 +22,7 @@ KINDS = (
     "broker",
     "channel",
     "postgres",
+    "runbot",
 )
 
 
