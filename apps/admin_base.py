@@ -8,6 +8,7 @@ from urllib.parse import urlencode
 from django.contrib import messages
 from django.contrib.admin.utils import quote, unquote
 from django.contrib.auth import get_permission_codename
+from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
@@ -32,6 +33,7 @@ else:
     Words = str
 
 F = TypeVar("F", bound=Callable[..., Any])
+Result = TypeVar("Result")
 
 MAX_REFUSALS_SHOWN = 5
 
@@ -191,11 +193,10 @@ class RowAdmin(UnfoldModelAdmin):
             return _go_to(request, self._address("changelist"))
         address = self._address("change", quote(row.pk))
         try:
-            address = act(row) or address
+            address = self._act(request, row, act, done) or address
         except OrchestratorError as error:
             messages.error(request, refusal(error))
         else:
-            self.log_change(request, row, str(done))
             messages.success(request, done)
         return _go_to(request, address)
 
@@ -206,12 +207,11 @@ class RowAdmin(UnfoldModelAdmin):
         succeeded, refused = 0, []
         for row in rows:
             try:
-                act(row)
+                self._act(request, row, act, done)
             except OrchestratorError as error:
                 refused.append(f"{row}: {refusal(error)}")
             else:
                 succeeded += 1
-                self.log_change(request, row, str(done))
         if succeeded:
             messages.success(request, f"{done} ({succeeded})")
         for line in refused[:MAX_REFUSALS_SHOWN]:
@@ -220,6 +220,13 @@ class RowAdmin(UnfoldModelAdmin):
         if more > 0:
             text = ngettext("%(count)s more was refused.", "%(count)s more were refused.", more)
             messages.error(request, text % {"count": more})
+
+    def _act(self, request: HttpRequest, row: Any, act: Callable[[Any], Result], done: Words) -> Result:
+        """Do something and write down who did it, or neither."""
+        with transaction.atomic():
+            result = act(row)
+            self.log_change(request, row, str(done))
+        return result
 
     def _address(self, page: str, *arguments: str) -> str:
         name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_{page}"

@@ -1,9 +1,11 @@
 """Who did what by the API: a line in the same log that the admin writes, and so in the row's own history."""
 
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
 from django.contrib.contenttypes.models import ContentType
+from django.db import transaction
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
@@ -15,17 +17,30 @@ _FLAGS: Final = {"POST": ADDITION, "PUT": CHANGE, "PATCH": CHANGE, "DELETE": DEL
 _MAX_CHARACTERS: Final = 200
 _PREFIX: Final = "/api/"
 
+View = Callable[..., HttpResponseBase]
+
 
 class ApiAuditMiddleware(MiddlewareMixin):
     """Writes a line for all that a person changed by the API; what agents do is in rows of their own."""
 
-    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
-        """Write down what a request changed; one that was refused changed nothing."""
-        is_change = request.method in _FLAGS and request.path.startswith(_PREFIX)
-        is_repeated = REPLAYED_HEADER in response.headers
-        if is_change and not is_repeated and 200 <= response.status_code < 300:
-            _write(request, response)
+    def process_view(
+        self, request: HttpRequest, view: View, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> HttpResponseBase | None:
+        """Answer what may change something, and write down in the same transaction what it changed."""
+        if request.method not in _FLAGS or not request.path.startswith(_PREFIX) or _is_worker(request):
+            return None
+        with transaction.atomic():
+            response = view(request, *args, **kwargs)
+            is_repeated = REPLAYED_HEADER in response.headers
+            # A request that was refused changed nothing.
+            if not is_repeated and 200 <= response.status_code < 300:
+                _write(request, response)
         return response
+
+
+def _is_worker(request: HttpRequest) -> bool:
+    # Large files come by these ways, and no transaction is to wait for them.
+    return request.headers.get("Authorization", "").startswith("Worker ")
 
 
 def _write(request: HttpRequest, response: HttpResponseBase) -> None:

@@ -2,10 +2,13 @@
 
 import pytest
 from django.contrib.admin.models import ADDITION, CHANGE, LogEntry
+from django.db import connection
 from django.test import Client
 from rest_framework.test import APIClient
 
-from tests.admin_rows import operator, page_of
+from apps.projects.models import Project
+from apps.workers.models import DeadLetterStatus
+from tests.admin_rows import make_dead_letter, operator, page_of
 from tests.factories import make_project, make_task, make_user
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
@@ -64,3 +67,34 @@ def test_reading_and_what_was_refused_leave_no_line(api: APIClient) -> None:
     stranger.patch(f"/api/projects/{make_project().pk}/", {"description": "mine"}, format="json")
 
     assert lines() == []
+
+
+@pytest.fixture
+def full_log() -> None:
+    """A log that takes no line any more."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE django_admin_log ADD CONSTRAINT full_log CHECK (false) NOT VALID")
+
+
+@pytest.mark.usefixtures("full_log")
+def test_nothing_is_changed_by_the_api_that_cannot_be_written_down(api: APIClient) -> None:
+    api.raise_request_exception = False
+    words = {"name": "books", "description": "a list of books", "modules": ["backend"]}
+
+    answer = api.post("/api/projects/", words, format="json")
+
+    assert answer.status_code == 500
+    assert not Project.objects.exists()
+
+
+@pytest.mark.usefixtures("full_log")
+def test_nothing_is_done_in_the_admin_that_cannot_be_written_down() -> None:
+    letter = make_dead_letter()
+    browser = Client(raise_request_exception=False)
+    browser.force_login(operator())
+
+    answer = browser.post(page_of(letter, "discard"), {"_form_submitted": "True"})
+
+    letter.refresh_from_db()
+    assert answer.status_code == 500
+    assert letter.status == DeadLetterStatus.PENDING
