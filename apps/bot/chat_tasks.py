@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from apps.bot import cards, composition, conversation, conversing, questions, tidying
+from apps.bot import cards, composition, conversation, conversing, giving, questions, tidying
 from apps.enqueue import enqueue
 from apps.periodic.recording import Run, recorded
 
@@ -31,7 +31,8 @@ def draw_card(*, task_id: str) -> None:
 
 @shared_task(name="bot.show_question")
 def show_question(*, question_id: str) -> None:
-    """Show a question, or what became of it, and hand its answer over."""
+    """Answer a question from the pool or show it, or what became of it, and hand its answer over."""
+    giving.give(UUID(question_id))
     questions.show(UUID(question_id))
     conversation.hear_answer(UUID(question_id), wake=converse)
 

@@ -199,6 +199,7 @@ def take_from_pool(talk: Talk, *, subject: str, argument: str) -> str:
             continue
         try:
             with transaction.atomic():
+                pool.release(token)
                 _store(talk, project, key, token, question_id=question_id)
         except projects.BotTokenTaken:
             continue  # another project was faster

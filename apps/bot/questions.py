@@ -22,7 +22,7 @@ def show(question_id: UUID) -> None:
     question = Question.objects.select_related("run__task__project").filter(pk=question_id).first()
     if question is None:
         return
-    for chat in _chats(question):
+    for chat in chats_of(question):
         key = key_of(question, chat)
         # What was answered before anybody was asked here is no news.
         if question.status != QuestionStatus.OPEN and not _is_shown(key):
@@ -80,7 +80,8 @@ def project_of(question: Question) -> Project | None:
     return None if question.run is None else question.run.task.project
 
 
-def _chats(question: Question) -> list[Chat]:
+def chats_of(question: Question) -> list[Chat]:
+    """Return the chats in which a question can be answered."""
     if question.run is None:
         return reach.chats_of([question.owner_id])
     return [

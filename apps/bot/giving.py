@@ -1,0 +1,67 @@
+"""Gives a project a bot of the pool as soon as it needs one, so that nobody has to make one or to be asked.
+
+Where no bot of the pool is free, or Telegram does not vouch for one now, the question stays open: the dialog
+takes the person's own token then, and its second button asks the pool again.
+"""
+
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.db import transaction
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from apps import telegram
+from apps.bot import outbox, pool, questions
+from apps.bot import presenters as words
+from apps.graph import services as graph
+from apps.graph.models import Question, QuestionStatus
+from apps.projects import services as projects
+from apps.projects.models import Project
+from apps.telegram import BotResult
+
+_MOST_ASKED: Final = 3
+_ASK_SECONDS: Final = 5.0
+
+
+def give(question_id: UUID) -> bool:
+    """Answer a question that asks for a bot by one of the pool; returns whether it did.
+
+    Telegram is asked about each bot before anything is written.
+    """
+    open_ones = Question.objects.filter(status=QuestionStatus.OPEN).select_related("run__task__project")
+    question = open_ones.filter(pk=question_id).first()
+    project = questions.project_of(question) if question is not None and question.secret_key else None
+    if question is None or project is None:
+        return False
+    if questions.format_of(project, question.secret_key) != pool.BOT_TOKEN:
+        return False
+    return any(_try(question, project, token) for token in pool.free_tokens()[:_MOST_ASKED])
+
+
+def _try(question: Question, project: Project, token: str) -> bool:
+    bot = telegram.get_me(settings.TELEGRAM_API_BASE_URL, token, timeout_seconds=_ASK_SECONDS)
+    if not bot.is_healthy:
+        return False
+    try:
+        with transaction.atomic():
+            pool.release(token)
+            graph.answer_question(question_id=question.pk, text=token)
+            _tell(question, project, bot)
+    except projects.BotTokenTaken:
+        return False  # another project was faster
+    except graph.AlreadyAnswered:
+        return True  # a person was
+    return True
+
+
+def _tell(question: Question, project: Project, bot: BotResult) -> None:
+    for chat in questions.chats_of(question):
+        with translation.override(chat.language):
+            text = _("%(project)s gets the bot @%(bot)s. To use one of your own: %(command)s") % {
+                "project": words.bold(project.name),
+                "bot": words.name(bot.username),
+                "command": words.code(f"/secret {project.slug} {question.secret_key}"),
+            }
+            outbox.send_text(chat, text, key=f"pool:{question.pk}:{chat.pk}", is_quiet=True)
