@@ -75,7 +75,8 @@ def test_settings_alone_read_the_environment_through_env():
         if node.module == "orchestrator.env" and any(alias.name == "env" for alias in node.names)
     }
 
-    assert askers == {f"orchestrator/settings/{name}.py" for name in ("api", "base", "bot", "projects")}
+    names = ("api", "base", "bot", "projects", "servers")
+    assert askers == {f"orchestrator/settings/{name}.py" for name in names}
 
 
 def test_embedded_stack_consumes_every_queue_once():

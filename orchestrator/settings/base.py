@@ -15,6 +15,7 @@ from orchestrator.settings.api import *
 from orchestrator.settings.bot import *
 from orchestrator.settings.projects import *
 from orchestrator.settings.rest import *
+from orchestrator.settings.servers import *
 
 # --- Where things are -------------------------------------------------------
 BASE_DIR: Path = ROOT

@@ -1,0 +1,32 @@
+"""Settings of servers: who rents them to us, and when one of them is unwell."""
+
+from orchestrator.env import env
+
+# Which servers of a provider may be touched, each PROVIDER:ID; none of them unless it is named here.
+INFRA_MANAGED_SERVER_IDS: list[str] = env.list("INFRA_MANAGED_SERVER_IDS", "")
+# Let a server that is itself a container count as set up, although Docker and the firewall are left out.
+INFRA_CONTAINER_SERVERS: bool = env.bool("INFRA_CONTAINER_SERVERS", False)
+INFRA_PROVISIONING_SECONDS = 900
+INFRA_PROVISIONING_ATTEMPTS = 3
+INFRA_MAX_PROVISIONINGS = 1
+
+# The account at Time4VPS; without it nobody is asked for servers.
+TIME4VPS_USERNAME: str = env.str("TIME4VPS_USERNAME", "")
+TIME4VPS_PASSWORD: str = env.str("TIME4VPS_PASSWORD", "")
+TIME4VPS_API_BASE_URL: str = env.str("TIME4VPS_API_BASE_URL", "https://billing.time4vps.com/api")
+
+# Successful listings in a row that must not name a server before it counts as missing.
+SERVERS_MISSES = 3
+# How many servers are looked at at once, and how long one of them may take.
+SERVERS_HEALTH_CONNECTIONS: int = env.int("SERVERS_HEALTH_CONNECTIONS", 50)
+SERVERS_HEALTH_SECONDS = 10.0
+# Looks in a row that must not reach a server before it counts as unreachable.
+SERVERS_UNREACHABLE_AFTER = 3
+# Percent of the disk in use that is a warning, and critical; percent of the memory that must be left.
+SERVERS_DISK_WARNING_PERCENT: int = env.int("SERVERS_DISK_WARNING_PERCENT", 80)
+SERVERS_DISK_CRITICAL_PERCENT: int = env.int("SERVERS_DISK_CRITICAL_PERCENT", 90)
+SERVERS_MEMORY_LEFT_PERCENT: int = env.int("SERVERS_MEMORY_LEFT_PERCENT", 5)
+SERVERS_METRICS_DAYS = 7
+# Looks in a row that a deployed service must fail, and how many days before its end a certificate is a worry.
+SERVERS_PROBE_FAILURES = 3
+SERVERS_CERTIFICATE_DAYS = 14
