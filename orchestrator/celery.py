@@ -38,6 +38,8 @@ app.conf.task_routes = {
     "workers.collect_images": {"queue": "build"},
     "workers.*": {"queue": "workers"},
     "graph.*": {"queue": "graph"},
+    # Playbooks take long: nothing waits behind them.
+    "infra.reconcile_provisioning": {"queue": "provision"},
     "infra.*": {"queue": "servers"},
     "bot.*": {"queue": "bot"},
     "hooks.*": {"queue": "hooks"},
@@ -45,6 +47,7 @@ app.conf.task_routes = {
     "ingest.*": {"queue": "ingest"},
 }
 app.autodiscover_tasks()
+app.autodiscover_tasks(["apps.infra"], related_name="provisioning_tasks")
 bootsteps.install(app)
 # Binds the sender's request id to every log line of the Celery task.
 app.steps["worker"].add("django_structlog.celery.steps:DjangoStructLogInitStep")

@@ -4,7 +4,10 @@ from functools import cache
 
 from django.conf import settings
 
+from apps.infra.ansible import Playbooks
 from apps.infra.answering import Smoke
+from apps.infra.first_login import SshLogin
+from apps.infra.provisioning_run import ProvisioningTools
 from apps.infra.targets.base import DeployTarget
 from apps.infra.targets.local import LocalTarget
 from apps.units import toolchain
@@ -30,6 +33,20 @@ def telegram_environment() -> dict[str, str]:
     """Return where the projects' bots find Telegram, if that is not where everybody finds it."""
     url = settings.TELEGRAM_API_BASE_URL
     return {} if url == DEFAULT_TELEGRAM_URL else {"TELEGRAM_API_URL": url}
+
+
+def get_provisioning_tools() -> ProvisioningTools:
+    """Return what servers are set up with."""
+    return ProvisioningTools(
+        playbooks=Playbooks(settings.VAR_DIR / "run" / "playbooks"),
+        login=SshLogin(),
+        installation=settings.WORKERS_INSTALLATION,
+        managed_ids=lambda: settings.INFRA_MANAGED_SERVER_IDS,
+        containers_allowed=settings.INFRA_CONTAINER_SERVERS,
+        max_attempts=settings.INFRA_PROVISIONING_ATTEMPTS,
+        max_running=settings.INFRA_MAX_PROVISIONINGS,
+        deadline_seconds=settings.INFRA_PROVISIONING_SECONDS,
+    )
 
 
 def get_smoke() -> Smoke:

@@ -62,6 +62,11 @@ def find_installed(*, server_id: int, purpose: IdentityPurpose) -> SshIdentity |
     ).first()
 
 
+def is_ours(identity: SshIdentity) -> bool:
+    """Tell whether we made a key for its server, or an operator gave it to us."""
+    return identity.public_key.endswith(_comment(identity.purpose, identity.server_id))
+
+
 def ensure_candidate(*, server: Server, purpose: IdentityPurpose) -> SshIdentity:
     """Return the key that is to be installed on a server next; it is in the database when this returns.
 
@@ -74,7 +79,7 @@ def ensure_candidate(*, server: Server, purpose: IdentityPurpose) -> SshIdentity
         ).first()
         if known is not None:
             return known
-        pair = make_key_pair(comment=f"codegen-{purpose}-{server.pk}")
+        pair = make_key_pair(comment=_comment(purpose, server.pk))
         return SshIdentity.objects.create(server=server, purpose=purpose, **_columns(pair))
 
 
@@ -111,6 +116,10 @@ def _retire_installed(server_id: int, purpose: str) -> None:
     rows = SshIdentity.objects.filter(server_id=server_id, purpose=purpose, status=IdentityStatus.INSTALLED)
     for pk in rows.values_list("pk", flat=True):
         SshIdentity.transition(pk, to=IdentityStatus.RETIRED)
+
+
+def _comment(purpose: str, server_id: int) -> str:
+    return f"codegen-{purpose}-{server_id}"
 
 
 def _columns(pair: KeyPair) -> dict[str, str]:

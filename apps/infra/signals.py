@@ -4,3 +4,6 @@ from django.dispatch import Signal
 
 #: ``deployment_id``: a deployment reached another status.
 deployment_changed = Signal()
+
+#: ``provisioning_id``, ``goes_on``: an attempt to set a server up has ended; whether another one follows.
+provisioning_ended = Signal()

@@ -49,7 +49,10 @@ class ServerHealth(models.TextChoices):
 
 _S = ServerStatus
 #: A set-up may be asked for in these.
-MAY_BE_SET_UP = (_S.DISCOVERED, _S.PENDING_SETUP, _S.ACTIVE, _S.UNREACHABLE, _S.MAINTENANCE)
+MAY_BE_SET_UP = (
+    *(_S.DISCOVERED, _S.PENDING_SETUP, _S.PROVISIONING),
+    *(_S.ACTIVE, _S.UNREACHABLE, _S.MAINTENANCE),
+)
 
 
 class Server(Lifecycle):

@@ -1,0 +1,72 @@
+"""The end of an attempt: its row, its server, and the next attempt, in one transaction."""
+
+import logging
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+
+from apps.infra import signals
+from apps.infra.models import Provisioning, ProvisioningStatus, Server, ServerHealth, ServerStatus
+from apps.infra.provisioning_outcome import Verdict, pause_before, server_after
+
+logger = logging.getLogger(__name__)
+
+_SYSTEM_CHARACTERS = 60
+
+
+def settle(row: Provisioning, verdict: Verdict, *, max_attempts: int, now: datetime) -> bool:
+    """End an attempt and tell whoever listens; False if it counts no more: then nothing is changed."""
+    with transaction.atomic():
+        server = Server.objects.select_for_update().get(pk=row.server_id)
+        if not Provisioning.try_transition(row.pk, to=verdict.status, **_columns(verdict, now)):
+            logger.info("The result of set-up %s came too late", row.pk)
+            return False
+        goes_on = verdict.may_help and row.attempt < max_attempts
+        if goes_on:
+            _add_attempt(row, now)
+        _move_server(server, verdict, goes_on=goes_on, now=now)
+    signals.provisioning_ended.send_robust(None, provisioning_id=str(row.pk), goes_on=goes_on)
+    return True
+
+
+def _columns(verdict: Verdict, now: datetime) -> dict[str, Any]:
+    columns: dict[str, Any] = {
+        "finished_at": now,
+        "failure": verdict.failure.as_json() if verdict.failure else None,
+        "log_tail": verdict.output,
+    }
+    # What a dead process had reached is told by its last heartbeat.
+    return columns | ({"recap": dict(verdict.recap)} if verdict.recap is not None else {})
+
+
+def _add_attempt(row: Provisioning, now: datetime) -> None:
+    number = row.attempt + 1
+    Provisioning.objects.create(
+        idempotency_key=f"{row.episode}/{number}",
+        server_id=row.server_id,
+        kind=row.kind,
+        episode=row.episode,
+        attempt=number,
+        requested_by_id=row.requested_by_id,
+        due_at=now + pause_before(number),
+    )
+
+
+def _move_server(server: Server, verdict: Verdict, *, goes_on: bool, now: datetime) -> None:
+    was_active = server.provisioned_at is not None
+    if verdict.status == ProvisioningStatus.SUCCEEDED:
+        Server.objects.filter(pk=server.pk).update(provisioned_at=now, **_facts(verdict))
+    # Refused before it was claimed, or taken out meanwhile: then it stays where it is.
+    if server.status == ServerStatus.PROVISIONING:
+        Server.transition(server.pk, to=server_after(verdict, goes_on=goes_on, was_active=was_active))
+
+
+def _facts(verdict: Verdict) -> dict[str, Any]:
+    numbers = {
+        name: value
+        for name in ("cpus", "memory_mb", "disk_mb")
+        if isinstance(value := verdict.facts.get(name), int) and 0 < value < 2**31
+    }
+    system = str(verdict.facts.get("system", ""))[:_SYSTEM_CHARACTERS]
+    return {**numbers, "system": system, "failed_checks": 0, "health": ServerHealth.UNKNOWN}
