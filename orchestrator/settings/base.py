@@ -32,6 +32,8 @@ DATA_DIR: Path = VAR_DIR / "data"
 # --- Django -----------------------------------------------------------------
 SECRET_KEY: str = env.str("SECRET_KEY")
 DEBUG: bool = env.bool("DEBUG", False)
+# With DEBUG, too, no error page shows the value of a variable or of a field.
+DEFAULT_EXCEPTION_REPORTER_FILTER = "orchestrator.error_pages.NoValues"
 ALLOWED_HOSTS: list[str] = env.list("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1]")
 CSRF_TRUSTED_ORIGINS: list[str] = env.list("CSRF_TRUSTED_ORIGINS", "")
 ROOT_URLCONF = "orchestrator.urls"
@@ -266,13 +268,6 @@ INFRA_DEPLOYMENT_DEADLINE_SECONDS = 300
 INFRA_ANSWER_DEADLINE_SECONDS = 90
 # A bot or a worker must have run so long without a restart before it counts as well.
 INFRA_STABLE_SECONDS = 5
-# Which servers of a provider may be touched, each PROVIDER:ID; none of them unless it is named here.
-INFRA_MANAGED_SERVER_IDS: list[str] = env.list("INFRA_MANAGED_SERVER_IDS", "")
-# Let a server that is itself a container count as set up, although Docker and the firewall are left out.
-INFRA_CONTAINER_SERVERS: bool = env.bool("INFRA_CONTAINER_SERVERS", False)
-INFRA_PROVISIONING_SECONDS = 900
-INFRA_PROVISIONING_ATTEMPTS = 3
-INFRA_MAX_PROVISIONINGS = 1
 # Asked whether a bot's token is known; elsewhere only for those who run a Bot API server of their own.
 TELEGRAM_API_BASE_URL: str = env.str("TELEGRAM_API_BASE_URL", "https://api.telegram.org")
 
