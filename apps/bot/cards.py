@@ -84,7 +84,8 @@ def _draw_in(task: Task, chat: Chat) -> None:
         buttons = _buttons(task, shown, chat)
         digest = hashlib.sha256(f"{text}{buttons}".encode()).hexdigest()
         if digest != row.digest:
-            outbox.show_card(chat, text, key=key_of(task.pk, chat), buttons=buttons)
+            key = key_of(task.pk, chat)
+            outbox.show_card(chat, text, key=key, buttons=buttons, is_quiet=chat.is_quiet)
         if is_over:
             _say_the_last_word(task, shown, chat)
     now = timezone.now()

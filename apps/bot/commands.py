@@ -125,6 +125,8 @@ def _secret(talk: Talk) -> None:
         return
     named = reach.find_project(talk.person, asked[0])
     project = reach.project_to_change(talk.person, named.pk)
+    if len(asked) > 2:
+        talk.forget_message()  # a value came along; it is asked for anew, and checked as every other
     if len(asked) == 1:
         secret_lists.show_secrets(talk, project)
     else:
@@ -169,9 +171,25 @@ def _settings(talk: Talk) -> None:
         _("You are: %(name)s") % {"name": words.name(person.username)},
         _("Your role: %(role)s") % {"role": words.text(Role(person.role).label)},
         _("Your Telegram id: %(id)s") % {"id": words.code(person.telegram_id)},
+        _("Sound: %(sound)s")
+        % {"sound": _("results, answers and questions only") if talk.chat.is_quiet else _("everything")},
         _("Language:"),
     )
-    talk.say(text, buttons=[_language_buttons(talk)])
+    talk.say(text, buttons=[_language_buttons(talk), [_sound_button(talk)]])
+
+
+def _sound_button(talk: Talk) -> outbox.Button:
+    """Offer the other of the two: cards and notices of work under way come with a sound, or without."""
+    wanted = "everything" if talk.chat.is_quiet else "results"
+    return callbacks.button(
+        _("Sound for everything") if talk.chat.is_quiet else _("Sound for results only"),
+        chat=talk.chat,
+        user=talk.user,
+        action=Action.SOUND,
+        argument=wanted,
+        key=talk.key(f"sound:{wanted}"),
+        is_reusable=True,
+    )
 
 
 COMMANDS: Final[Mapping[str, Command]] = {
@@ -195,6 +213,7 @@ COMMANDS: Final[Mapping[str, Command]] = {
     "incidents": Command(
         does=operating.show_incidents, told=gettext_lazy("show what is broken"), whom=For.OPERATORS
     ),
+    "provision": Command(does=operating.provision, told=gettext_lazy("set up a server"), whom=For.OPERATORS),
     "users": Command(does=operating.show_users, told=gettext_lazy("list the people"), whom=For.OWNERS),
     "invite": Command(does=operating.invite, told=gettext_lazy("invite somebody"), whom=For.OWNERS),
 }

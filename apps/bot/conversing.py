@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 NOTICE_AFTER: Final = timedelta(seconds=18)
 #: Messages in one turn.
 MOST_JOINED: Final = 500
+#: Telegram cuts what is longer than 4,096 units, and brings all parts at once.
+_CUT_UNITS: Final = 3_500
+_PARTS_WITHIN: Final = timedelta(seconds=2)
 #: Files taken over in one step.
 FILES_AT_ONCE: Final = 3
 #: So long somebody's words may find no assistant.
@@ -151,7 +154,7 @@ def _say_that_it_works(conversation: Conversation, chat: Chat) -> None:
     outbox.show_typing(chat)
     seconds = _rounded(now - heard_at)
     text = _("Still working on it: %(time)s") % {"time": words.duration(seconds)}
-    outbox.show_card(chat, f"… {text}", key=_notice_key(conversation))
+    outbox.show_card(chat, f"… {text}", key=_notice_key(conversation), is_quiet=chat.is_quiet)
 
 
 def _rounded(silence: timedelta) -> float:
@@ -173,7 +176,7 @@ def _begin(conversation: Conversation, chat: Chat, downloads: attachments.Downlo
     """Hand over what waits, as one turn; returns whether files are left to be taken over first."""
     pending = ChatMessage.objects.filter(user=conversation.user, status=ChatMessageStatus.PENDING)
     rows = list(pending.order_by("pk")[:MOST_JOINED])
-    if not rows:
+    if not rows or _may_go_on(rows[-1]):
         return False
     waiting = ChatFile.objects.select_related("message").filter(message__in=rows, status=FileStatus.PENDING)
     # A few at a time: a Celery task takes seconds.
@@ -193,6 +196,12 @@ def _begin(conversation: Conversation, chat: Chat, downloads: attachments.Downlo
         logger.warning("The messages of %s cannot be handed over: %s", conversation.pk, error.error_code)
         _refuse(chat, rows[:count], error)
     return False
+
+
+def _may_go_on(row: ChatMessage) -> bool:
+    """Tell whether a message may be the first part of a text that Telegram cut; the sweep comes back."""
+    units = len(row.text.encode("utf-16-le", "replace")) // 2
+    return units >= _CUT_UNITS and row.created_at + _PARTS_WITHIN > timezone.now()
 
 
 def _said(row: ChatMessage) -> prompts.Said:

@@ -103,6 +103,11 @@ def show_incidents(talk: Talk) -> None:
     talk.say(words.lines(_("<b>What is broken</b>"), lines or [_("Nothing, as far as I know.")]))
 
 
+def provision(talk: Talk) -> None:
+    """Say where servers are set up; the bot cannot take the key that it needs."""
+    talk.say(_("Servers are added in the admin, under Servers: address, user and key. /servers lists them."))
+
+
 def show_users(talk: Talk) -> None:
     """List the people with their roles."""
     rows = User.objects.order_by("-is_active", "username")[: _MOST * 2]

@@ -88,7 +88,7 @@ def send_document(chat: Chat, *, key: str, name: str, content: str, caption: str
     return _owe(chat, DeliveryKind.DOCUMENT, key, payload, settings.BOT_DELIVERY_DEADLINE_SECONDS)
 
 
-def show_card(chat: Chat, text: str, *, key: str, buttons: Buttons = ()) -> Delivery:
+def show_card(chat: Chat, text: str, *, key: str, buttons: Buttons = (), is_quiet: bool = False) -> Delivery:
     """Want one message to look like this from now on; sent the first time, edited in place afterwards.
 
     Args:
@@ -96,12 +96,13 @@ def show_card(chat: Chat, text: str, *, key: str, buttons: Buttons = ()) -> Deli
         text: Telegram's HTML; what is longer than one message is cut.
         key: of the message; each call with it replaces what is wanted, and the newest wins.
         buttons: rows of buttons below it.
+        is_quiet: whether its first appearance makes no sound; a change never does.
 
     Raises:
         EmptyText: there is nothing to read in it.
 
     """
-    payload = {"text": _readable(text), "buttons": _rows(buttons)}
+    payload = {"text": _readable(text), "buttons": _rows(buttons), "is_quiet": is_quiet}
     with transaction.atomic():
         card = _owe(chat, DeliveryKind.CARD, key, payload, settings.BOT_DELIVERY_DEADLINE_SECONDS)
         card = Delivery.objects.select_for_update().get(pk=card.pk)
@@ -116,6 +117,27 @@ def show_card(chat: Chat, text: str, *, key: str, buttons: Buttons = ()) -> Deli
         Delivery.try_transition(card.pk, to=DeliveryStatus.PENDING, expect=_SETTLED, failure=None)
         enqueue(tasks.deliver, chat_id=chat.pk)
     return card.reload()
+
+
+def owe_again(chat: Chat) -> int:
+    """Owe a chat what was dropped lately because it could not be reached; returns how much that is."""
+    lost = Delivery.objects.filter(
+        chat=chat,
+        status=DeliveryStatus.DROPPED,
+        kind__in=[DeliveryKind.TEXT, DeliveryKind.DOCUMENT, DeliveryKind.CARD],
+        failure__code__in=_UNREACHED,
+        created_at__gt=timezone.now() - _NEWS_FOR,
+    )
+    # The latest ones, if there are too many to be read.
+    rows = sorted(lost.order_by("-pk")[:_MOST_NEWS], key=lambda row: row.pk)
+    deadline = _after(settings.BOT_DELIVERY_DEADLINE_SECONDS)
+    for row in rows:
+        Delivery.try_transition(
+            row.pk, to=DeliveryStatus.PENDING, failure=None, attempts=0, not_before=None, deadline_at=deadline
+        )
+    if rows:
+        enqueue(tasks.deliver, chat_id=chat.pk)
+    return len(rows)
 
 
 def delete(chat: Chat, *, key: str, message_id: int | None = None, of: str = "") -> Delivery:
@@ -163,6 +185,10 @@ def show_typing(chat: Chat) -> Delivery:
     return _owe(chat, DeliveryKind.ACTION, key, {}, settings.BOT_ACTION_DEADLINE_SECONDS)
 
 
+#: Why a message is dropped whose chat cannot be reached.
+_UNREACHED = ("chat_blocked", "chat_gone")
+_NEWS_FOR = timedelta(days=1)
+_MOST_NEWS = 20
 _SETTLED = (DeliveryStatus.SENT, DeliveryStatus.FAILED, DeliveryStatus.DROPPED)
 
 

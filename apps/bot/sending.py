@@ -75,7 +75,9 @@ def _card(parcel: Parcel, client: TelegramClient) -> Sent:
     if is_edit(row) and row.message_id is not None:
         client.edit_text(chat_id, row.message_id, text, buttons=buttons, is_plain=row.is_plain)
         return Sent(message_id=row.message_id)
-    return Sent(message_id=client.send_text(chat_id, text, buttons=buttons, is_plain=row.is_plain))
+    is_quiet = bool(row.payload.get("is_quiet"))
+    sent = client.send_text(chat_id, text, buttons=buttons, is_plain=row.is_plain, is_quiet=is_quiet)
+    return Sent(message_id=sent)
 
 
 def _document(parcel: Parcel, client: TelegramClient) -> Sent:

@@ -123,6 +123,12 @@ def choose_language(talk: Talk, language: str) -> str:
         return _("From now on I speak English.")
 
 
+def _sound(talk: Talk, row: Callback) -> str:
+    is_quiet = row.argument == "results"
+    Chat.objects.filter(pk=talk.chat.pk).update(is_quiet=is_quiet)
+    return _("Only results make a sound now.") if is_quiet else _("Everything makes a sound now.")
+
+
 def _project(talk: Talk, row: Callback) -> str:
     lists.show_project(talk, reach.visible_projects(talk.person).filter(pk=row.subject).first())
     return ""
@@ -149,6 +155,7 @@ _DEEDS: Final[Mapping[Action, Callable[[Talk, Callback], str]]] = {
     Action.REPEAT: _repeat,
     Action.KILL: _kill,
     Action.LANGUAGE: _language,
+    Action.SOUND: _sound,
     Action.PROJECT: _project,
     Action.SECRETS: _secrets,
 }

@@ -29,6 +29,7 @@ class Action(models.TextChoices):
     REPEAT = "repeat", _("Hand messages over again")
     KILL = "kill", _("Stop a worker")
     LANGUAGE = "language", _("Choose a language")
+    SOUND = "sound", _("Choose what makes a sound")
     PROJECT = "project", _("Show a project")
     SECRETS = "secrets", _("Show the secrets of a project")
 

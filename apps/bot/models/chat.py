@@ -41,6 +41,9 @@ class Chat(Lifecycle):
     name = models.CharField(max_length=200, blank=True, help_text="As Telegram shows it; any characters.")
     username = models.CharField(max_length=64, blank=True)
     language = models.CharField(max_length=8, choices=settings.LANGUAGES, default="en")
+    is_quiet = models.BooleanField(
+        default=False, help_text="Only results, answers and questions make a sound."
+    )
     next_send_at = models.DateTimeField(
         null=True, blank=True, editable=False, help_text="When the allowance for one message is full again."
     )
