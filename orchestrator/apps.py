@@ -15,7 +15,7 @@ class OrchestratorConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks, the periodic entries, the Celery application, and what logs must hide."""
-        from orchestrator import celery, checks, openapi, schedule
+        from orchestrator import celery, checks, notices, openapi, schedule
 
         _remember_secrets()
 
@@ -24,6 +24,7 @@ class OrchestratorConfig(AppConfig):
 
         checks.register_all()
         schedule.connect()
+        notices.connect()
         openapi.register()
 
 

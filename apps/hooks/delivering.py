@@ -21,6 +21,7 @@ from apps.hooks.events import (
 )
 from apps.hooks.models import HookAttempt, HookDelivery, HookDeliveryStatus, Webhook
 from apps.hooks.outbound import Answer, Judge, post
+from apps.hooks.signals import webhook_switched_off
 
 #: A Celery task takes seconds: what is left is taken by the next one.
 ROUND_SECONDS: Final = 30.0
@@ -115,5 +116,8 @@ def _settle(delivery: HookDelivery, answer: Answer, *, is_last: bool) -> None:
 
 
 def _switch_off(webhook_id: UUID, notice: str) -> None:
-    Webhook.objects.filter(pk=webhook_id).update(is_active=False, notice=notice[:300])
+    working = Webhook.objects.filter(pk=webhook_id, is_active=True)
+    is_news = working.update(is_active=False, notice=notice[:300], updated_at=timezone.now())
     HookDelivery.drop_pending(webhook_id)
+    if is_news:
+        webhook_switched_off.send(sender=None, webhook_id=webhook_id)
