@@ -48,6 +48,7 @@ app.conf.task_routes = {
 }
 app.autodiscover_tasks()
 app.autodiscover_tasks(["apps.infra"], related_name="provisioning_tasks")
+app.autodiscover_tasks(["apps.infra"], related_name="server_tasks")
 bootsteps.install(app)
 # Binds the sender's request id to every log line of the Celery task.
 app.steps["worker"].add("django_structlog.celery.steps:DjangoStructLogInitStep")

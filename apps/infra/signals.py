@@ -7,3 +7,6 @@ deployment_changed = Signal()
 
 #: ``provisioning_id``, ``goes_on``: an attempt to set a server up has ended; whether another one follows.
 provisioning_ended = Signal()
+
+#: ``incident_id``: something went wrong, or is over.
+incident_changed = Signal()

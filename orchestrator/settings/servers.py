@@ -15,6 +15,9 @@ TIME4VPS_USERNAME: str = env.str("TIME4VPS_USERNAME", "")
 TIME4VPS_PASSWORD: str = env.str("TIME4VPS_PASSWORD", "")
 TIME4VPS_API_BASE_URL: str = env.str("TIME4VPS_API_BASE_URL", "https://billing.time4vps.com/api")
 
+# The ports that services are given on a server that was found; an operator may change them on its page.
+SERVERS_PORT_RANGE_START = 20_000
+SERVERS_PORT_RANGE_END = 20_999
 # Successful listings in a row that must not name a server before it counts as missing.
 SERVERS_MISSES = 3
 # How many servers are looked at at once, and how long one of them may take.

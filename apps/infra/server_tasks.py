@@ -1,0 +1,23 @@
+"""Celery tasks that look at servers: the tick only enqueues, the work is done by who holds the accounts."""
+
+from celery import shared_task
+from django.conf import settings
+
+from apps.enqueue import enqueue
+from apps.infra import providing, syncing
+from apps.periodic.recording import Run, recorded
+
+
+@shared_task(name="infra.sync_servers")
+@recorded("server_sync", pause_seconds=20)
+def sync_servers(run: Run) -> None:
+    """Bring our rows in line with what providers list."""
+    for provider in providing.list_providers():
+        with run.item(provider.name):
+            syncing.sync_provider(provider, managed_ids=settings.INFRA_MANAGED_SERVER_IDS, run=run)
+
+
+@shared_task(name="periodic.server_sync")
+def server_sync() -> None:
+    """Have the providers asked."""
+    enqueue(sync_servers)
