@@ -13,10 +13,10 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from apps.bot import access, outbox, reach, routing, troubles
+from apps.bot import access, dialogs, outbox, reach, routing, troubles
 from apps.bot import presenters as words
 from apps.bot.incoming import Incoming, Kind, parse
-from apps.bot.models import Chat, ProcessedUpdate
+from apps.bot.models import Chat, DialogKind, ProcessedUpdate
 from apps.bot.talk import Talk
 from apps.errors import OrchestratorError
 from apps.telegram import BotResult
@@ -117,9 +117,19 @@ def _give_up(incoming: Incoming, failure: Mapping[str, str]) -> None:
     )
     if chat is None or not chat.is_reachable:
         return
+    if incoming.message_id is not None and _may_hold_secret(chat, incoming):
+        outbox.delete(chat, key=f"update:{incoming.update_id}:forget", message_id=incoming.message_id)
     with translation.override(chat.language):
         text = _("Something went wrong with us, and your message was not handled. An operator can see it.")
         outbox.send_text(chat, text, key=f"update:{incoming.update_id}:given_up")
         for operator in reach.operator_chats():
             note = _("An update could not be handled: %(type)s.") % {"type": words.code(failure["type"])}
             outbox.send_text(operator, note, key=f"update:{incoming.update_id}:operator:{operator.pk}")
+
+
+def _may_hold_secret(chat: Chat, incoming: Incoming) -> bool:
+    """Whether a message that nobody could take must not stay in its chat."""
+    if incoming.kind not in (Kind.MESSAGE, Kind.EDIT):
+        return False
+    dialog = dialogs.find_open(chat)
+    return dialogs.looks_secret(incoming.text) or (dialog is not None and dialog.kind == DialogKind.SECRET)

@@ -13,6 +13,7 @@ from apps import telegram
 from apps.bot import chat_tasks
 from apps.bot.models import ChatMessage, Delivery, DeliveryKind, Dialog
 from apps.graph.models import Question, QuestionStatus
+from apps.projects import services as projects
 from apps.projects.models import ProjectSecret
 from apps.telegram import BotResult
 from tests.apps.bot.updates import somebody
@@ -179,6 +180,28 @@ def test_token_in_a_command_is_deleted_too(stage: Stage, text: str):
 
     assert not ChatMessage.objects.exists()
     assert len(stage.deleted()) == 1
+
+
+def test_value_that_comes_along_with_the_command_is_deleted_and_asked_for(stage: Stage):
+    stage.phone.writes(f"/secret {stage.project.slug} API_KEY hunter-2")
+    stage.phone.writes("hunter-2")
+
+    assert stage.values() == {"API_KEY": "hunter-2"}
+    assert len(stage.deleted()) == 2
+
+
+def test_value_that_nobody_could_take_is_deleted(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    stage.phone.writes(f"/secret {stage.project.slug} API_KEY")
+
+    def fail(**_: Any) -> None:
+        raise KeyError("the store is broken")
+
+    monkeypatch.setattr(projects, "set_secret", fail)
+    stage.phone.writes("hunter-2")
+
+    assert stage.values() == {}
+    assert len(stage.deleted()) == 1
+    assert "hunter-2" not in dump_of_the_bot()
 
 
 def test_token_in_an_edited_message_is_deleted(stage: Stage):
