@@ -70,7 +70,7 @@ def before_work(mode: str | None, say: Say) -> int | None:
         sys.stdout.buffer.flush()
         return 0
     if mode == "print-environment":
-        _print_environments()
+        say(f"Printed {_print_environments()} variables as told", "print", 10)
     if mode and mode.startswith("slow:"):
         seconds = min(int(mode.removeprefix("slow:") or 0), LONGEST_SLEEP_SECONDS)
         _sleep(seconds, lambda second: say(f"Thinking, {second} of {seconds} s", "think", 10))
@@ -130,14 +130,15 @@ def _skip_tests(path: Path) -> None:
     path.write_text("".join(lines))
 
 
-def _print_environments() -> None:
-    """Print everything that an agent can learn from environments: its own, and those of other accounts."""
+def _print_environments() -> int:
+    """Print all that an agent can learn from environments, its own and those of other accounts; count it."""
     own = [f"{name}={value}" for name, value in sorted(os.environ.items())]
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):  # it belongs to somebody else, as it should, or has ended
             if process.stat().st_uid != os.getuid():
-                own.append((process / "environ").read_text(errors="replace"))
+                own += (process / "environ").read_text(errors="replace").split("\0")
     print("\n".join(own), flush=True)
+    return len(own)
 
 
 def _sleep(seconds: int, each: Callable[[int], None]) -> None:
