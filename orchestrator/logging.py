@@ -19,6 +19,8 @@ _AUTHORIZATION: Final = re.compile(
     r"(?i)\b(bearer(?=\s+\S{12})|basic(?=\s+\S{12})|token(?=\s+\S{20})|worker(?=\s+\S{20}))"
     r"\s+(?![0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}(?![\w-]))[A-Za-z0-9._~+/=-]{12,}"
 )
+#: The field in which a request's line is logged; what its query says may be anything.
+_REQUEST_KEY: Final = "request"
 _known_secrets: set[str] = set()
 
 
@@ -45,11 +47,18 @@ def mask_text(text: str) -> str:
     return text
 
 
+def _without_query(request: str) -> str:
+    """Return a request's line with the names in its query, and none of the values."""
+    path, mark, query = request.partition("?")
+    shown = (f"{part.partition('=')[0]}={MASK}" if "=" in part else MASK for part in query.split("&"))
+    return f"{path}{mark}{'&'.join(shown)}" if mark else request
+
+
 def _masked(key: str, value: Any) -> Any:
     if _SECRET_KEY.search(key) and not _HARMLESS_KEY.search(key):
         return MASK if value else value
     if isinstance(value, str):
-        return mask_text(value)
+        return mask_text(_without_query(value) if key == _REQUEST_KEY else value)
     if isinstance(value, MutableMapping):
         return {inner: _masked(str(inner), item) for inner, item in value.items()}
     if isinstance(value, list | tuple):

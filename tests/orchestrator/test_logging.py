@@ -129,6 +129,15 @@ def test_short_words_are_not_remembered():
     assert mask_text("many books") == "many books"
 
 
+def test_query_of_a_request_is_told_by_its_names_only():
+    event = {"request": "POST /api/projects/?page=2&value=hunter-2&hunter-3", "event": "request_finished"}
+
+    masked = mask_secrets(None, "info", event)
+
+    assert masked["request"] == f"POST /api/projects/?page={MASK}&value={MASK}&{MASK}"
+    assert mask_secrets(None, "info", {"request": "GET /api/"}) == {"request": "GET /api/"}
+
+
 def test_nested_values_are_masked():
     event = mask_secrets(
         None, "info", {"request": {"headers": [{"Authorization": TOKEN}], "url": f"https://a:{TOKEN}@b"}}
