@@ -37,6 +37,8 @@ def meet(incoming: Incoming) -> tuple[Chat, User | None]:
     status = _status_of(ChatStatus(chat.status), user)
     if status != chat.status:
         Chat.transition(chat.pk, to=status)
+        if user is not None and chat.status in (ChatStatus.BLOCKED, ChatStatus.GONE):
+            outbox.owe_again(chat)
     return chat.reload(), user
 
 

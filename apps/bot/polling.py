@@ -96,7 +96,7 @@ class Poller:
             )
             self._report(CONFLICT_TROUBLE, error, words)
         elif isinstance(error, TokenRefused):
-            self._report(TOKEN_TROUBLE, error, f"{error.message} Set TELEGRAM_BOT_TOKEN to another one.")
+            self._report(TOKEN_TROUBLE, error, troubles.token_words(error.message))
             self._wait(_TOKEN_PAUSE_SECONDS)
             return
         else:

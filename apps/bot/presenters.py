@@ -114,7 +114,8 @@ def failure(record: Mapping[str, Any] | None) -> str:
     """Say what went wrong and what one can do about it."""
     if not record:
         return _("The reason is not known.")
-    message = text(shortened(str(record.get("message", "")), 600))
+    # Its code stands on the same line.
+    message = text(shortened(str(record.get("message", "")).translate(_TURNS), 600))
     said = _("%(message)s (%(code)s)") % {"message": message, "code": name(record.get("code", ""))}
     return f"{said}\n{_advice(record)}"
 

@@ -137,7 +137,7 @@ def _try_later(parcel: Parcel, error: TelegramError, now: datetime) -> None:
 
 def _distrust_token(parcel: Parcel, error: TelegramError, now: datetime) -> None:
     limits.pause_everybody(TOKEN_PAUSE_SECONDS, now=now)
-    troubles.report(key=TOKEN_TROUBLE, code=error.error_code, message=f"{error.message} Set another one.")
+    troubles.report(key=TOKEN_TROUBLE, code=error.error_code, message=troubles.token_words(error.message))
     _again(parcel, failure=_record(error))
 
 

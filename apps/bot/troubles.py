@@ -11,6 +11,14 @@ from apps.bot.models import Chat, Delivery, Trouble
 logger = logging.getLogger(__name__)
 
 
+def token_words(said: str) -> str:
+    """Tell an operator what to do about a token that Telegram does not take any more."""
+    return (
+        f"{said} It was revoked, or is another bot's. Get a new one from @BotFather (/token), set"
+        " TELEGRAM_BOT_TOKEN to it and start the system again; what is owed to people is sent then."
+    )
+
+
 def report(
     *, key: str, code: str, message: str, chat: Chat | None = None, delivery: Delivery | None = None
 ) -> None:

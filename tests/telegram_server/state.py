@@ -38,6 +38,7 @@ class Chat:
     person: Json
     is_blocked: bool = False
     is_gone: bool = False
+    is_upgraded: bool = False
     messages: dict[int, Shown] = field(default_factory=dict)
     typing: int = 0
 
@@ -96,6 +97,9 @@ class Bot:
         chat = self.chats.get(chat_id)
         if chat is None or chat.is_gone:
             raise bad_request("chat not found")
+        if chat.is_upgraded:
+            words = "group chat was upgraded to a supergroup chat"
+            raise Refused(400, f"Bad Request: {words}", migrate_to_chat_id=-1_000_000_000_000 - chat_id)
         if chat.is_blocked:
             raise Refused(403, "Forbidden: bot was blocked by the user")
         return chat

@@ -186,7 +186,7 @@ def test_language_is_chosen_and_spoken():
 def test_unknown_command_and_unknown_button_are_told():
     phone, _ = somebody()
 
-    phone.writes("/provision")
+    phone.writes("/frobnicate")
     answer = phone.does(phone.tap("nonsense"))[-1]
 
     assert "do not know this command" in phone.last()
