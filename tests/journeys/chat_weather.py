@@ -45,7 +45,7 @@ DEATHS: Final = (
 SILENCES: Final = ("silence before", "silence after")
 _SILENT_SECONDS: Final = 12.0
 _LAND_SECONDS: Final = 20.0
-_FAULTS_PER_RUN: Final = 5
+_FAULTS_PER_RUN: Final = 4
 _POLL_SECONDS: Final = 0.01
 
 
