@@ -43,16 +43,17 @@ class ProjectPage(ProjectAdmin):
     def details(self, row: Project) -> dict[str, Any]:
         """Draw what is under way, what answers, what it cost and what it asks."""
         tasks = row.tasks.order_by("-created_at")
-        busy = waiting.unfinished(tasks.filter(status__in=_UNFINISHED))
+        busy = waiting.unfinished(tasks.filter(status__in=_UNFINISHED), with_project=False)
         releases = _releases(row)
         asked = Question.objects.filter(run__task__project=row, status=QuestionStatus.OPEN)
         return {
-            **super().details(row),
+            # All tables stand above the form: what is, before what can be changed.
+            "sections": [],
             "status_label": display.status(row),
             "failure_box": display.failure(row.failure) if row.failure else "",
             "urls": [display.outside_link(one.url) for one in releases if _answers(one)],
             "figures": _figures(spend_of(Turn.objects.filter(project_id=row.pk)), tasks.count()),
-            "live_sections": [one for one in (busy, _table_of(releases)) if one.rows],
+            "tables": [one for one in (busy, _table_of(releases), *self.sections(row)) if one.rows],
             "is_busy": bool(busy.rows) or row.status == ProjectStatus.SCAFFOLDING,
             "answer_forms": forms_of(asked.order_by("created_at")),
         }

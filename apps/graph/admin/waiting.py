@@ -20,28 +20,27 @@ _MOVERS: Final[dict[str, Words]] = {
 }
 
 
-def unfinished(tasks: QuerySet[Task]) -> Section:
-    """Return a table of tasks that are under way, in the order of the query; three queries."""
+def unfinished(tasks: QuerySet[Task], *, with_project: bool = True) -> Section:
+    """Return a table of tasks that are under way, in the order of the query; two queries.
+
+    Args:
+        tasks: of which the first are shown.
+        with_project: whether each is shown with its project.
+
+    """
     shown = list(tasks.select_related("project")[:SHOWN_ROWS])
     runs = {
         run.task_id: run for run in Run.objects.filter(task__in=shown, status__in=UNFINISHED).order_by("pk")
     }
-    headers = (
-        _("Task"),
-        _("Project"),
-        _("Status"),
-        _("What was asked"),
-        _("Waits for"),
-        _("Whose move"),
-        _("Since"),
-    )
+    project = (_("Project"),) if with_project else ()
+    about = (_("Status"), _("What was asked"), _("Waits for"), _("Whose move"), _("Since"))
     return Section(
         title=_("Unfinished tasks"),
-        headers=headers,
+        headers=(_("Task"), *project, *about),
         rows=[
             (
                 display.link("projects_task", task.pk),
-                display.link("projects_project", task.project_id, task.project.slug),
+                *((_project_of(task),) if with_project else ()),
                 display.status(task),
                 display.beginning(task.spec) or task.get_type_display(),
                 *_wait(runs.get(task.pk)),
@@ -49,6 +48,10 @@ def unfinished(tasks: QuerySet[Task]) -> Section:
             for task in shown
         ],
     )
+
+
+def _project_of(task: Task) -> str:
+    return display.link("projects_project", task.project_id, task.project.slug)
 
 
 def _wait(run: Run | None) -> tuple[Any, Any, Any]:

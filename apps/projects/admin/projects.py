@@ -102,7 +102,6 @@ class ProjectAdmin(RowColumns, RowAdmin):
                     ("slug", "status_label", "owner"),
                     "name",
                     "description",
-                    "shown_failure",
                 )
             },
         ),
