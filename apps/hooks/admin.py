@@ -6,21 +6,23 @@ from typing import Any
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
+from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
 
 from apps import admin_display as display
-from apps.admin_base import HistoryAdmin, Section, Words, operation
+from apps.admin_base import HistoryAdmin, Section, Words, operation, shown
 from apps.hooks import services
 from apps.hooks.models import HookDelivery, Webhook
 
 _SHOWN = 50
+_URL_CHARACTERS = 60
 
 
 @admin.register(Webhook)
 class WebhookAdmin(HistoryAdmin):
     """Addresses that are told what happens; people make them through the API."""
 
-    list_display = ("url", "owner", "is_active", "failures_in_a_row", "notice", "created_at")
+    list_display = ("shown_url", "owner", "is_active", "failures_in_a_row", "shown_notice", "created_at")
     list_filter = ("is_active",)
     list_select_related = ("owner",)
     search_fields = ("url", "owner__username")
@@ -36,6 +38,16 @@ class WebhookAdmin(HistoryAdmin):
         "created_at",
     )
     actions_detail = ("switch_on", "switch_off")
+
+    @shown(_("URL"), ordering="url")
+    def shown_url(self, row: Webhook) -> str:
+        """Show the beginning of the address, which may be long."""
+        return Truncator(row.url).chars(_URL_CHARACTERS)
+
+    @shown(_("Notice"))
+    def shown_notice(self, row: Webhook) -> str:
+        """Show why it was switched off."""
+        return display.beginning(row.notice)
 
     def sections(self, row: Webhook) -> Iterable[Section]:
         """Show the latest deliveries."""
@@ -88,7 +100,7 @@ class HookDeliveryAdmin(HistoryAdmin):
     list_display = (
         "event",
         "event_id",
-        "webhook",
+        "shown_webhook",
         "shown_status",
         "attempts",
         "next_attempt_at",
@@ -108,6 +120,13 @@ class HookDeliveryAdmin(HistoryAdmin):
         "body",
         "created_at",
     )
+
+    @shown(_("Webhook"))
+    def shown_webhook(self, row: HookDelivery) -> str:
+        """Link to the webhook."""
+        return display.link(
+            "hooks_webhook", row.webhook_id, Truncator(row.webhook.url).chars(_URL_CHARACTERS)
+        )
 
     def sections(self, row: HookDelivery) -> Iterable[Section]:
         """Show every try."""
