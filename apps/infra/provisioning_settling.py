@@ -2,16 +2,26 @@
 
 import logging
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
 
-from apps.infra import signals
-from apps.infra.models import Provisioning, ProvisioningStatus, Server, ServerHealth, ServerStatus
+from apps.infra import incidents, signals
+from apps.infra.models import (
+    IncidentSeverity,
+    Provisioning,
+    ProvisioningStatus,
+    Server,
+    ServerHealth,
+    ServerStatus,
+)
 from apps.infra.provisioning_outcome import Verdict, pause_before, server_after
 
 logger = logging.getLogger(__name__)
 
+#: Kinds of incidents.
+FAILED: Final = "provisioning_failed"
+HOST_KEY: Final = "host_key_changed"
 _SYSTEM_CHARACTERS = 60
 
 
@@ -26,8 +36,28 @@ def settle(row: Provisioning, verdict: Verdict, *, max_attempts: int, now: datet
         if goes_on:
             _add_attempt(row, now)
         _move_server(server, verdict, goes_on=goes_on, now=now)
+    if not goes_on:
+        _report(row, verdict)
     signals.provisioning_ended.send_robust(None, provisioning_id=str(row.pk), goes_on=goes_on)
     return True
+
+
+def _report(row: Provisioning, verdict: Verdict) -> None:
+    """Tell operators of a set-up that was given up; one that ended well ends what earlier ones have shown."""
+    subject = f"server:{row.server_id}"
+    if verdict.status == ProvisioningStatus.SUCCEEDED:
+        for kind in (FAILED, HOST_KEY):
+            incidents.resolve(kind=kind, subject=subject)
+    elif verdict.failure is not None:
+        is_stranger = verdict.failure.code == HOST_KEY
+        incidents.report(
+            kind=HOST_KEY if is_stranger else FAILED,
+            subject=subject,
+            message=f"{row.server.name}: {verdict.failure.message}",
+            severity=IncidentSeverity.CRITICAL if is_stranger else IncidentSeverity.WARNING,
+            server_id=row.server_id,
+            details={"provisioning": str(row.pk), "code": verdict.failure.code, "attempt": row.attempt},
+        )
 
 
 def _columns(verdict: Verdict, now: datetime) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from apps.infra import identities, provisioning, provisioning_run, provisioning_sweep, signals
-from apps.infra.models import IdentityPurpose, Provisioning, Server
+from apps.infra.models import IdentityPurpose, Incident, Provisioning, Server
 from apps.infra.provisioning_run import ProvisioningTools
 from apps.infra.recap import PlaybookOutcome, PlaybookResult
 from tests.factories import make_server
@@ -141,6 +141,22 @@ def test_asking_twice_with_one_key_is_asking_once() -> None:
     assert site.server.provisionings.count() == 1
 
 
+def open_incidents(site: Site) -> list[str]:
+    return list(Incident.objects.filter(server=site.server, status="open").values_list("kind", flat=True))
+
+
+def test_an_incident_is_told_once_and_is_over_when_a_set_up_ends_well() -> None:
+    site = Site(failing("wrong_system"), failing("wrong_system"))
+    for _ in range(2):
+        site.step(site.ask())
+    counts = list(Incident.objects.filter(server=site.server).values_list("kind", "count"))
+
+    site.step(site.ask())
+
+    assert counts == [("provisioning_failed", 2)]
+    assert open_incidents(site) == []
+
+
 # --- What it does not touch --------------------------------------------------
 
 
@@ -212,6 +228,7 @@ def test_attempts_are_bounded_and_wait_longer_each_time() -> None:
     assert [row.status for row in rows] == ["failed", "failed", "failed"]
     assert len({row.episode for row in rows}) == 1
     assert pauses[0] < pauses[1]
+    assert open_incidents(site) == ["provisioning_failed"]
     assert site.status() == "pending_setup"
     assert provisioning.request_forgotten() == []
 
@@ -257,6 +274,7 @@ def test_a_changed_host_key_is_refused_before_anything_is_said() -> None:
     assert (row.status, row.failure["code"], row.failure["kind"]) == ("failed", "host_key_changed", "user")
     assert (site.login.installed, site.playbooks.jobs) == ([], [])
     assert site.server.reload().host_key == OTHER_HOST_KEY
+    assert open_incidents(site) == ["host_key_changed"]
 
 
 def test_a_wrong_password_is_refused_and_kept_for_the_person_to_correct() -> None:
