@@ -224,6 +224,19 @@ def test_telegram_that_is_away_for_a_while_is_borne(telegram: TelegramServer):
     assert ear.heard == ["hello"]
 
 
+def test_token_that_is_revoked_is_told_to_the_operator_with_what_to_do(telegram: TelegramServer):
+    with bot(Ear()):
+        until(lambda: telegram.bot.polls_at_once)
+        telegram.bots.clear()
+        telegram.bot.push()  # ends the wait for news
+        until(Trouble.objects.exists)
+
+    found = Trouble.objects.get()
+    assert found.code == "telegram_token_refused"
+    assert "@BotFather" in found.message
+    assert telegram.token not in found.message
+
+
 def test_webhook_is_set_with_the_secret(telegram: TelegramServer, settings: Any):
     settings.TELEGRAM_MODE = "webhook"
     settings.TELEGRAM_WEBHOOK_URL = "https://bot.example.org/"
