@@ -60,9 +60,10 @@ def take_held(*, chat_id: int) -> None:
 
 
 def _must_wait(incoming: Incoming) -> bool:
-    if ProcessedUpdate.objects.filter(pk=incoming.update_id, finished_at__isnull=False).exists():
+    is_behind = HeldUpdate.objects.filter(chat_id=incoming.chat_id).exists()
+    if not (is_behind or routing.needs_telegram(incoming)):
         return False
-    return routing.needs_telegram(incoming) or HeldUpdate.objects.filter(chat_id=incoming.chat_id).exists()
+    return not ProcessedUpdate.objects.filter(pk=incoming.update_id, finished_at__isnull=False).exists()
 
 
 @transaction.atomic
