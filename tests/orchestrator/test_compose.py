@@ -28,6 +28,7 @@ SECRETS: Final = {
         *("SECRET_KEY", "ENCRYPTION_KEYS", "POSTGRES_PASSWORD", "BROKER_PASSWORD", "CHANNEL_PASSWORD"),
         *("ANTHROPIC_API_KEY", "OPENAI_API_KEY", "FACTORY_API_KEY", "GITHUB_APP_PRIVATE_KEY"),
         *("GITHUB_WEBHOOK_SECRET", "TELEGRAM_BOT_TOKEN", "TELEGRAM_BOT_TOKENS_POOL"),
+        "TIME4VPS_PASSWORD",
     )
 }
 #: Settings that a container is not given, each with its reason.
@@ -54,6 +55,8 @@ KNOWS: Final = {
     "bot": DJANGO | CHAT,
     "bot-messages": DJANGO | CHAT,
     "scaffold": DJANGO | {"GITHUB_APP_PRIVATE_KEY"},
+    "provision": DJANGO | {"TIME4VPS_PASSWORD"},
+    "servers": DJANGO | {"TIME4VPS_PASSWORD"},
     "workers": DJANGO | AGENTS | {"CHANNEL_PASSWORD"},
     "ingest": DJANGO | {"CHANNEL_PASSWORD"},
 }
