@@ -18,6 +18,7 @@ logger = logging.getLogger(__name__)
 
 _TEXT_CHARACTERS = 4_000
 _NAME_CHARACTERS = 200
+_NO_CHOICE = "This is none of the choices."
 
 STATUS_OF: Mapping[type[OrchestratorError], int] = {
     Invalid: status.HTTP_400_BAD_REQUEST,
@@ -109,6 +110,12 @@ def _sentences(value: Any) -> Any:
     if isinstance(value, Mapping):
         return _fields(value)
     if isinstance(value, list):
-        plain = [str(item) if not isinstance(item, Mapping) else _fields(item) for item in value]
+        plain = [_sentence(item) if not isinstance(item, Mapping) else _fields(item) for item in value]
         return plain[0] if len(plain) == 1 else plain
-    return str(value)
+    return _sentence(value)
+
+
+def _sentence(detail: Any) -> str:
+    # REST framework's own words begin with what was sent, which may be a secret in the wrong place.
+    is_repeated = getattr(detail, "code", "") == "invalid_choice" and str(detail).startswith('"')
+    return _NO_CHOICE if is_repeated else str(detail)

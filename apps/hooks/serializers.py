@@ -16,7 +16,8 @@ class _EventField(serializers.ChoiceField):
     """One of the events; whoever names another is told them all."""
 
     default_error_messages: ClassVar = {
-        "invalid_choice": f'There is no event "{{input}}"; there are: {_KNOWN}.'
+        # What was sent is not repeated: it may be a secret in the wrong place.
+        "invalid_choice": f"There is no such event; there are: {_KNOWN}."
     }
 
 

@@ -3,7 +3,7 @@
 import pytest
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404
-from rest_framework import exceptions
+from rest_framework import exceptions, serializers
 
 from apps.errors import Conflict, Invalid, NotFound, OrchestratorError, Unavailable
 from apps.lifecycle import IllegalTransition
@@ -52,6 +52,18 @@ def test_fields_are_named_with_one_sentence_or_several():
 
     assert answer is not None
     assert answer.data["details"] == {"name": "Too long.", "parts": {"0": "Bad."}, "both": ["a", "b"]}
+
+
+def test_refused_choice_does_not_repeat_what_was_sent():
+    field = serializers.ListField(child=serializers.ChoiceField(choices=["a", "b"]))
+    with pytest.raises(exceptions.ValidationError) as refused:
+        field.run_validation(["hunter-2"])
+
+    answer = exception_handler(refused.value, {})
+
+    assert answer is not None
+    assert "choices" in str(answer.data)
+    assert "hunter-2" not in str(answer.data)
 
 
 def test_what_is_repeated_of_a_request_is_bounded_and_can_be_sent():
