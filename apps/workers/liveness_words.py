@@ -28,7 +28,7 @@ def text_of(worker: Worker) -> str:
 
 
 def find_line(*, task_id: UUID, now: datetime) -> LivenessLine | None:
-    """Return how alive the worker is that works on a task; None if none does.
+    """Return how alive the worker is that works on a task; None if none does, or its part is done.
 
     Args:
         task_id: the task.
@@ -37,7 +37,8 @@ def find_line(*, task_id: UUID, now: datetime) -> LivenessLine | None:
     """
     workers = Worker.objects.filter(task_id=task_id, status__in=ACTIVE, released_at=None)
     worker = workers.order_by("-created_at").first()
-    if worker is None:
+    # Between turns it is the task that is worked on, and its card says by whom.
+    if worker is None or worker.verdict_ground == Ground.BETWEEN_TURNS:
         return None
     seconds = max(0.0, (now - worker.verdict_since).total_seconds())
     return LivenessLine(verdict=worker.verdict, text=text_of(worker), seconds=round(seconds, 1))

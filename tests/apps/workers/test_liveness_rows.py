@@ -176,3 +176,12 @@ def test_line_of_a_task_is_of_the_worker_at_work() -> None:
 
     assert line is not None
     assert (line.verdict, line.seconds) == ("thinking", 40.0)
+
+
+def test_worker_whose_turn_is_over_is_no_line_of_its_task() -> None:
+    task_id = "5b0ff4a8-3a4e-4b3e-9a37-0f6f3f1f7a12"
+    _worker(BUSY, task_id=task_id, verdict=Verdict.WAITING_HUMAN, verdict_ground=Ground.BETWEEN_TURNS)
+
+    line = liveness_words.find_line(task_id=task_id, now=timezone.now())
+
+    assert line is None
