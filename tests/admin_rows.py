@@ -161,6 +161,7 @@ class Story:
         )
         self.delivery = ping(webhook_id=self.webhook.pk)
         self.periodic = make_periodic_task()
+        self.index = DocumentIndex.objects.create(project=self.project, problem=MARKUP)
         self.document = make_document(project=self.project, title=MARKUP, text=MARKUP, summary=MARKUP)
         self._steps()
         self._events()
@@ -189,7 +190,7 @@ class Story:
             self.webhook,
             self.delivery,
             self.document,
-            DocumentIndex.objects.create(project=self.project, problem=MARKUP),
+            self.index,
             *self.chat,
             LogEntry.objects.create(
                 user=self.project.owner, object_repr=f"row {MARKUP}", action_flag=1, change_message=MARKUP

@@ -30,9 +30,9 @@ def _copies(row: models.Model, count: int, fields: dict[str, Any]) -> Iterator[m
         made._state.adding = True
         for field in row._meta.concrete_fields:
             if field.primary_key or field.name in unique:
-                setattr(made, field.attname, _fresh(field, getattr(row, field.attname)))
-        if isinstance(made, Lifecycle):
-            made.status = sorted(made.final_statuses())[-1]
+                setattr(made, field.attname, _fresh(field, row))
+        if isinstance(made, Lifecycle) and (ends := sorted(made.final_statuses())):
+            made.status = ends[-1]
         for name, value in fields.items():
             setattr(made, name, value)
         yield made
@@ -43,19 +43,27 @@ def _unique_fields(model: type[models.Model]) -> set[str]:
     for constraint in model._meta.constraints:
         if isinstance(constraint, UniqueConstraint):
             named |= set(constraint.fields)
-    return named
+    return named | {name for names in model._meta.unique_together for name in names}
 
 
-def _fresh(field: Any, value: Any) -> Any:
+def _fresh(field: Any, row: models.Model) -> Any:
+    value = getattr(row, field.attname)
     if isinstance(field, models.AutoField | models.BigAutoField):
         return None
     if isinstance(field, models.UUIDField):
         # A reference to something else stays.
         return uuid4() if field.unique else value
     if isinstance(field, models.CharField):
-        return secrets.token_hex(min(field.max_length, 32) // 2)
+        word = f"a{secrets.token_hex(16)}"[: field.max_length]
+        return word.upper() if value.isupper() else word
     if isinstance(field, models.OneToOneField):
-        return None
+        return None if field.null else _saved_copy(getattr(row, field.name))
     if isinstance(field, models.IntegerField):
         return next(_NUMBERS)
     return value
+
+
+def _saved_copy(row: models.Model) -> Any:
+    made = next(_copies(row, 1, {}))
+    made.save(force_insert=True)
+    return made.pk

@@ -1,6 +1,5 @@
 """Every page of the admin as a whole; what single pages do is tested beside their apps."""
 
-from copy import copy
 from datetime import timedelta
 from itertools import count
 from typing import Any
@@ -36,6 +35,7 @@ from tests.admin_rows import (
     operator,
     page_of,
 )
+from tests.bulk_rows import multiply
 from tests.factories import (
     make_deployment,
     make_project,
@@ -316,37 +316,6 @@ def test_list_of_a_thousand_rows_needs_the_queries_of_ten(
         response = client.get(list_of(model))
 
     assert response.context["cl"].result_count > 1_000
-
-
-def multiply(row: models.Model, how_many: int) -> None:
-    """Write more rows like one, each with values of its own where they must be."""
-    model = type(row)
-    constraints = [one for one in model._meta.constraints if isinstance(one, models.UniqueConstraint)]
-    named = {name for one in constraints for name in one.fields}
-    named |= {name for names in model._meta.unique_together for name in names}
-    own = [field for field in model._meta.concrete_fields if field.unique or field.name in named]
-    made = []
-    for _ in range(how_many):
-        other = copy(row)
-        for field in own:
-            setattr(other, field.attname, _another(field, getattr(row, field.attname)))
-        made.append(other)
-    model._default_manager.bulk_create(made)
-
-
-def _another(field: Any, value: Any) -> Any:
-    if field.is_relation:
-        return None if field.null else value
-    if isinstance(field, models.UUIDField):
-        return uuid4()
-    if field.primary_key and isinstance(field, models.AutoField):
-        return None
-    if isinstance(field, models.IntegerField):
-        return None if field.null else next(NUMBERS)
-    if not isinstance(value, str):
-        return value
-    word = f"a{uuid4().hex}"[: field.max_length]
-    return word.upper() if value.isupper() else word
 
 
 def test_detail_pages_need_a_bounded_number_of_queries(

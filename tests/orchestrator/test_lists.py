@@ -14,6 +14,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from rest_framework.test import APIClient
 
+from apps.documents.models import Document
 from apps.graph.models import Question, Run
 from apps.hooks.models import HookDelivery, Webhook
 from apps.infra.models import PortAllocation, Server, ServiceDeployment
@@ -32,6 +33,7 @@ MODELS: list[Any] = [
     *(
         AgentConfig,
         DeadLetter,
+        Document,
         HookDelivery,
         Invitation,
         MergeRequest,
@@ -41,7 +43,7 @@ MODELS: list[Any] = [
     ),
     *(Question, Run, Server, ServiceDeployment, Task, TaskEvent, Turn, User, Verification, Webhook, Worker),
 ]
-NOT_LISTS = {"schema", "docs", "task-event-stream", "task-action-card", "worker-logs"}
+NOT_LISTS = {"api-root", "schema", "docs", "task-event-stream", "task-action-card", "worker-logs"}
 
 
 def lists(world: Any) -> dict[str, str]:
