@@ -104,6 +104,7 @@ def logging_config(*, log_format: str, level: str) -> dict[str, Any]:
         "httpx",
         "httpcore",
         "asyncio",
+        "asyncssh",
         "django.request",
         "django_structlog",
         "copier",

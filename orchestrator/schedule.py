@@ -23,6 +23,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(name="sweep_infra", task="periodic.sweep_infra", every_seconds=5),
     Entry(name="sweep_provisioning", task="periodic.sweep_provisioning", every_seconds=5),
     Entry(name="server_sync", task="periodic.server_sync", every_seconds=60),
+    Entry(name="health_check", task="periodic.health_check", every_seconds=120),
     Entry(name="sweep_projects", task="periodic.sweep_projects", every_seconds=5),
     Entry(name="sweep_bot", task="periodic.sweep_bot", every_seconds=5),
     Entry(name="sweep_chats", task="periodic.sweep_chats", every_seconds=5),

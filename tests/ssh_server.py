@@ -7,6 +7,9 @@ Only the protocol and its keys are the point: it is no boundary.
 """
 
 import asyncio
+import contextlib
+import os
+import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,6 +38,7 @@ class SshServer:
         host_key: what proves that it is the one.
         identity: the private key that it lets in.
         commands: what it was told, in order.
+        most_at_once: how many commands ever ran at a time.
         environment: the variables of its account.
         connections: whoever has logged in.
 
@@ -46,6 +50,7 @@ class SshServer:
         self.environment = dict(environment)
         self.port = 0
         self.commands: list[str] = []
+        self.running = self.most_at_once = 0
         self.connections: set[asyncssh.SSHServerConnection] = set()
         self._key, self._login = make_key(), make_key()
         self.host_key = public_part(self._key)
@@ -68,6 +73,8 @@ class SshServer:
     async def _serve(self, process: "asyncssh.SSHServerProcess[bytes]") -> None:
         command = process.command or "true"
         self.commands.append(command)
+        self.running += 1
+        self.most_at_once = max(self.most_at_once, self.running)
         pipe = asyncio.subprocess.PIPE
         words = ("sh", "-c", command)
         streams = {"stdin": pipe, "stdout": pipe, "stderr": pipe}
@@ -79,7 +86,17 @@ class SshServer:
             await asyncio.gather(_copy(child.stdout, process.stdout), _copy(child.stderr, process.stderr))
             process.exit(await child.wait())
         finally:
+            self.running -= 1
             given.cancel()
+            await _leave(child)
+
+
+async def _leave(child: asyncio.subprocess.Process) -> None:
+    """End what a client that is gone has left, and read it to its end: an open pipe is a warning."""
+    if child.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+    await child.communicate()
 
 
 async def _copy(source: Any, target: Any, *, ends: bool = False) -> None:

@@ -4,7 +4,7 @@ from celery import shared_task
 from django.conf import settings
 
 from apps.enqueue import enqueue
-from apps.infra import providing, syncing
+from apps.infra import health, providing, syncing
 from apps.periodic.recording import Run, recorded
 
 
@@ -15,6 +15,19 @@ def sync_servers(run: Run) -> None:
     for provider in providing.list_providers():
         with run.item(provider.name):
             syncing.sync_provider(provider, managed_ids=settings.INFRA_MANAGED_SERVER_IDS, run=run)
+
+
+@shared_task(name="infra.check_health")
+@recorded("health_check", pause_seconds=30)
+def check_health(run: Run) -> None:
+    """Look at every server that is set up."""
+    health.check_servers(run)
+
+
+@shared_task(name="periodic.health_check")
+def health_check() -> None:
+    """Have the servers looked at."""
+    enqueue(check_health)
 
 
 @shared_task(name="periodic.server_sync")

@@ -1,0 +1,175 @@
+"""Rounds of looks at servers: measurements, incidents, and whether each is reachable."""
+
+import asyncio
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final
+
+from django.conf import settings
+from django.db.models import F
+from django.utils import timezone
+
+from apps.infra import incidents
+from apps.infra.health_judging import REFUSALS, Finding, Thresholds, health_of, judge
+from apps.infra.health_looking import Look, Measure, Outcome, Subject, look_at_all
+from apps.infra.models import (
+    IdentityPurpose,
+    IdentityStatus,
+    Incident,
+    IncidentStatus,
+    Server,
+    ServerKind,
+    ServerMetric,
+    ServerStatus,
+    SshIdentity,
+)
+from apps.periodic.recording import Run
+
+_LOOKED_AT: Final = (ServerStatus.ACTIVE, ServerStatus.UNREACHABLE, ServerStatus.MAINTENANCE)
+#: So many are read, looked at and written down together, however many there are.
+_BATCH: Final = 250
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Known:
+    """What was known before a batch was looked at."""
+
+    servers: dict[int, Server]
+    open_keys: frozenset[str]
+
+
+def check_servers(run: Run) -> None:
+    """Look at every server that can be logged in to, and write down what was seen.
+
+    Args:
+        run: what is recorded of this.
+
+    """
+    run.count("checked", 0)
+    with run.item("old measurements"):
+        _forget_old()
+    rows = Server.objects.filter(kind=ServerKind.SSH, status__in=_LOOKED_AT).exclude(host_key="")
+    for pks in _batches(list(rows.order_by("pk").values_list("pk", flat=True))):
+        with run.item(f"servers {pks[0]} to {pks[-1]}"):
+            _check(pks, run)
+
+
+def _batches(pks: Sequence[int]) -> Iterator[Sequence[int]]:
+    return (pks[at : at + _BATCH] for at in range(0, len(pks), _BATCH))
+
+
+def _check(pks: Sequence[int], run: Run) -> None:
+    servers = {row.pk: row for row in Server.objects.filter(pk__in=pks).defer("admin_password")}
+    subjects = _subjects(servers)
+    run.count("without_key", len(servers) - len(subjects))
+    looks = asyncio.run(
+        look_at_all(
+            subjects,
+            connections=min(settings.SERVERS_HEALTH_CONNECTIONS, len(subjects)),
+            seconds=settings.SERVERS_HEALTH_SECONDS,
+        )
+    )
+    keys = Incident.objects.filter(server_id__in=pks, status=IncidentStatus.OPEN)
+    known = _Known(servers=servers, open_keys=frozenset(keys.values_list("key", flat=True)))
+    for look in looks:
+        with run.item(f"server {look.server_id}"):
+            _write_down(look, known, run)
+    ServerMetric.objects.bulk_create(
+        [_metric(look.server_id, look.measure) for look in looks if look.measure is not None]
+    )
+
+
+def _subjects(servers: dict[int, Server]) -> list[Subject]:
+    installed = SshIdentity.objects.filter(server_id__in=servers, status=IdentityStatus.INSTALLED)
+    keys = {(key.server_id, key.purpose): key.private_key for key in installed}
+    found = []
+    for row in servers.values():
+        ways = ((IdentityPurpose.ADMIN, row.admin_user), (IdentityPurpose.DEPLOY, row.ssh_user))
+        way = next(((user, keys[row.pk, who]) for who, user in ways if user and (row.pk, who) in keys), None)
+        if way is not None:
+            found.append(
+                Subject(
+                    server_id=row.pk,
+                    host=row.host,
+                    port=row.ssh_port,
+                    user=way[0],
+                    host_key=row.host_key,
+                    private_key=way[1],
+                )
+            )
+    return found
+
+
+def _write_down(look: Look, known: _Known, run: Run) -> None:
+    row = known.servers[look.server_id]
+    run.count(look.outcome.value)
+    run.count("checked")
+    if look.outcome is Outcome.BROKEN:
+        run.fail(row.name, look.error)
+        return
+    findings = judge(look, _thresholds())
+    seen: dict[str, Any] = {"checked_at": timezone.now(), "health": health_of(look, findings)}
+    if look.outcome is not Outcome.SEEN:
+        Server.objects.filter(pk=row.pk).update(**seen, failed_checks=F("failed_checks") + 1)
+        _miss(row, look)
+        return
+    Server.objects.filter(pk=row.pk).update(**seen, failed_checks=0)
+    Server.try_transition(row.pk, to=ServerStatus.ACTIVE, expect=ServerStatus.UNREACHABLE)
+    for refusal in REFUSALS.values():
+        _settle(row, Finding(kind=refusal.kind, is_wrong=False), known)
+    for finding in findings:
+        _settle(row, finding, known)
+
+
+def _miss(row: Server, look: Look) -> None:
+    """Tell of a server that did not let us in: at once if it is another one, of a silent one after a few."""
+    is_over = row.failed_checks + 1 >= settings.SERVERS_UNREACHABLE_AFTER
+    if is_over or look.outcome is not Outcome.UNREACHABLE:
+        _report(row, REFUSALS[look.outcome])
+    if is_over:
+        Server.try_transition(row.pk, to=ServerStatus.UNREACHABLE, expect=ServerStatus.ACTIVE)
+
+
+def _settle(row: Server, finding: Finding, known: _Known) -> None:
+    if finding.is_wrong:
+        _report(row, finding)
+    elif finding.is_wrong is False and f"{finding.kind}:server:{row.pk}" in known.open_keys:
+        incidents.resolve(kind=finding.kind, subject=f"server:{row.pk}")
+
+
+def _report(row: Server, finding: Finding) -> None:
+    incidents.report(
+        kind=finding.kind,
+        subject=f"server:{row.pk}",
+        message=f"{row.name}: {finding.message}",
+        severity=finding.severity,
+        server_id=row.pk,
+        details=dict(finding.details),
+    )
+
+
+def _metric(server_id: int, measure: Measure) -> ServerMetric:
+    return ServerMetric(
+        server_id=server_id,
+        cpus=measure.cpus,
+        load_1m=measure.load_1m,
+        memory_total_mb=measure.memory_total_mb,
+        memory_available_mb=measure.memory_available_mb,
+        disk_total_mb=measure.disk_total_mb,
+        disk_free_mb=measure.disk_free_mb,
+        containers_running=measure.containers_running,
+    )
+
+
+def _thresholds() -> Thresholds:
+    return Thresholds(
+        disk_warning=settings.SERVERS_DISK_WARNING_PERCENT,
+        disk_critical=settings.SERVERS_DISK_CRITICAL_PERCENT,
+        memory_left=settings.SERVERS_MEMORY_LEFT_PERCENT,
+    )
+
+
+def _forget_old() -> None:
+    before = timezone.now() - timedelta(days=settings.SERVERS_METRICS_DAYS)
+    ServerMetric.objects.filter(measured_at__lt=before).delete()
