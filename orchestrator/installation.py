@@ -1,4 +1,4 @@
-"""Which installation this is, and what its worker images begin with.
+"""Which installation this is, what its worker images begin with, and where its Flower listens.
 
 The id is the word on everything it owns on a Docker daemon that others use too.
 
@@ -7,11 +7,16 @@ Standard library only: the settings, the stack and the edge all ask it.
 
 import hashlib
 import hmac
+import os
+from pathlib import Path
 from typing import Final
 
 #: A network interface's name has at most 15 characters: this prefix and twelve more.
 _BRIDGE_PREFIX: Final = "cg-"
 _ID_LENGTH: Final = 12
+
+#: The kernel's limit of a socket's path is 107 bytes.
+_SOCKET_PATH_LIMIT: Final = 100
 
 #: What worker images are built on unless WORKERS_BASE_IMAGE names something else.
 BASE_IMAGE: Final = "debian:bookworm-20250520-slim"
@@ -32,3 +37,12 @@ def bridge_name(installation: str) -> str:
     is_short = len(installation) <= _ID_LENGTH and installation.isalnum() and installation.isascii()
     word = installation if is_short else hashlib.sha256(installation.encode()).hexdigest()[:_ID_LENGTH]
     return f"{_BRIDGE_PREFIX}{word}"
+
+
+def flower_socket(var_dir: Path) -> Path:
+    """Return the socket at which Flower listens: below the state directory, unless that path is too long."""
+    path = var_dir / "run" / "flower.sock"
+    if len(os.fsencode(path)) <= _SOCKET_PATH_LIMIT:
+        return path
+    digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:_ID_LENGTH]
+    return Path(f"/tmp/codegen-{digest}/flower.sock")

@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.units.environment import PASSED_THROUGH
 from orchestrator.edge import ports as edge_ports
 from orchestrator.env import ROOT, env
-from orchestrator.installation import BASE_IMAGE, bridge_name, installation_id
+from orchestrator.installation import BASE_IMAGE, bridge_name, flower_socket, installation_id
 from orchestrator.logging import configure_structlog, logging_config
 from orchestrator.settings.api import *
 from orchestrator.settings.bot import *
@@ -281,7 +281,7 @@ GRAPH_MAX_REBASES = 3
 # Moments to the second and by the 24-hour clock: operators compare them with logs.
 FORMAT_MODULE_PATH = ["orchestrator.formats"]
 # Where Flower listens: unix:///path or http://host:port. Only the web may reach it (orchestrator/flower.py).
-FLOWER_URL: str = env.str("FLOWER_URL", f"unix://{VAR_DIR / 'run' / 'flower.sock'}")
+FLOWER_URL: str = env.str("FLOWER_URL", f"unix://{flower_socket(VAR_DIR)}")
 UNFOLD: dict[str, Any] = {
     "SITE_TITLE": _("Orchestrator"),
     "SITE_HEADER": _("Orchestrator"),

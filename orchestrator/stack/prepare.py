@@ -1,9 +1,12 @@
 """One-off commands around the stack: migrations, the first administrator, the units' end."""
 
 import hashlib
+import os
+import stat
 import subprocess
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from orchestrator.envfile import read_values
@@ -68,6 +71,21 @@ def _digest(root: Path) -> str:
         for path in sorted((root / package).rglob("*.py")):
             digest.update(f"{path.relative_to(root)}\n".encode() + path.read_bytes())
     return digest.hexdigest()
+
+
+def prepare_socket(path: Path) -> Path:
+    """Make a socket's directory, which must be ours alone, and return the socket's path.
+
+    Raises:
+        CommandFailed: the directory is somebody else's, or open to others.
+
+    """
+    with suppress(FileExistsError):
+        path.parent.mkdir(mode=0o700, parents=True)
+    found = path.parent.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise CommandFailed(f"{path.parent} is not ours alone; remove it and start again")
+    return path
 
 
 def stop_units(env: Mapping[str, str], *, var_dir: Path, root: Path) -> None:

@@ -15,8 +15,9 @@ from orchestrator.embedded.launcher import URL_NAMES
 from orchestrator.embedded.places import private_dir
 from orchestrator.embedded.processes import log_tail, spawn
 from orchestrator.envfile import find_var_dir, read_env_file
+from orchestrator.installation import flower_socket
 from orchestrator.stack.ports import HeldPort, hold_web
-from orchestrator.stack.prepare import check_settings, prepare_database, stop_units
+from orchestrator.stack.prepare import check_settings, prepare_database, prepare_socket, stop_units
 from orchestrator.stack.runtime import choose_runtime, dissolve, part_with_workers, read_runtime
 from orchestrator.stack.state import StackFailed, StackState
 from orchestrator.stack.supervisor import TOKEN_VARIABLE, Supervisor, end_group, stop_children, sweep
@@ -142,7 +143,7 @@ class Stack:
             specs = self._table(self.ports)
         else:
             configured = self._dotenv | self.child_env()
-            specs = default_table(self.ports, flower_socket=self._state.run_dir / "flower.sock")
+            specs = default_table(self.ports, flower_socket=prepare_socket(flower_socket(self.var_dir)))
             if self.runtime is not None and self.runtime.has_containers:
                 url = configured.get("CHANNEL_REDIS_URL", "")
                 specs = (*specs, edge(installation=self.runtime.installation, channel_url=url))
