@@ -16,7 +16,7 @@ TESTS = $(or $(wildcard tests/$(APP) tests/apps/$(APP) tests/conformance/$(APP) 
 endif
 
 .PHONY: help setup demo up down status test test-unit test-service test-integration test-e2e \
-	lint hooks bench chaos modules requirements clean
+	lint hooks journey bench chaos modules requirements clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9 -]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) \
@@ -54,6 +54,9 @@ lint: setup ## ruff, mypy, layers, migrations, OpenAPI
 hooks: ## check before every push: lint and test-unit
 	@hooks=$$(git rev-parse --git-path hooks) && mkdir -p "$$hooks" \
 		&& cp scripts/pre-push "$$hooks/pre-push" && echo "installed $$hooks/pre-push"
+
+journey: setup ## watch one wish go the whole way: chat, agent, checks, merge, address, change, address
+	@JOURNEY_WATCHED=1 $(PYTEST) -q -s tests/journeys/test_whole_chain.py
 
 bench: setup ## measure; writes var/bench/latest.json
 	@$(PY) scripts/bench.py

@@ -1,12 +1,10 @@
 """A person in a chat: let in, heard, asked, served; and nobody in silence, whatever dies meanwhile."""
 
 import os
-import re
 import signal
 import time
 from typing import Any
 
-import httpx
 import psutil
 import pytest
 
@@ -19,7 +17,6 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 
 #: A turn of the Product Owner takes two to five seconds on an idle machine.
 ANSWER_SECONDS = 90.0
-BUILD_SECONDS = 180.0
 
 
 def invite(world: World, role: str) -> str:
@@ -33,12 +30,6 @@ def let_in(world: World, person: Person, role: str = "member") -> Person:
     person.says(f"/start {invite(world, role)}")
     person.awaits("Welcome", seconds=30)
     return person
-
-
-@pytest.fixture(scope="module")
-def ada(world: World, telegram: TelegramServer) -> Person:
-    """Somebody who may build."""
-    return let_in(world, telegram.person(name="Ada"))
 
 
 @pytest.fixture(scope="module")
@@ -94,53 +85,6 @@ def test_stranger_is_refused_and_an_invitation_is_good_once(world: World, telegr
     assert eventually(lambda: bool(second.texts()), seconds=30)
     assert not any("Welcome" in text for text in second.texts())
     assert product_owner(world, stranger) == {}
-
-
-def test_bot_that_tells_jokes_and_its_change(world: World, telegram: TelegramServer, ada: Person) -> None:
-    jokes = telegram.add_bot(username="jokes_of_ada_bot")
-    ada.says("build me a bot that tells jokes")
-    ada.awaits("What should it keep", seconds=ANSWER_SECONDS)
-    ada.says("text and author")
-    begun = ada.awaits("I created the project", seconds=ANSWER_SECONDS)
-    await_button(ada, "Give the value", seconds=BUILD_SECONDS)
-
-    ada.taps("Give the value")
-    ada.awaits("Send me the value", seconds=30)
-    ada.says(jokes.token)
-    ada.awaits("is stored", seconds=30)
-    ada.awaits("✅ Done: ", seconds=BUILD_SECONDS)
-
-    assert "no model" in begun.text
-    assert not any(jokes.token in shown.text for shown in ada.sees())
-    assert httpx.get(f"{_last_url(ada)}jokes").json() == []
-    _change(world, ada)
-
-
-def _change(world: World, ada: Person) -> None:
-    """Ask for a change in words, beside another project, and find it at the address that is told then."""
-    ((username,),) = world.rows("SELECT username FROM projects_user WHERE telegram_id = %s", ada.id)
-    body = {"name": "Nothing of the kind", "modules": ["backend"]}
-    world.as_person(username).post("/api/projects/", body, create=True)
-    httpx.post(f"{_last_url(ada)}jokes", json={"text": "a joke", "author": "me"}).raise_for_status()
-
-    ada.says("add a rating field to the jokes bot")
-    ada.awaits("I began to change", seconds=ANSWER_SECONDS)
-
-    assert eventually(lambda: _ends(ada) == 2, seconds=BUILD_SECONDS), "\n---\n".join(ada.texts()[-4:])
-    (stored,) = httpx.get(f"{_last_url(ada)}jokes").json()
-    assert (stored["text"], "rating" in stored) == ("a joke", True)
-
-
-def _last_url(person: Person) -> str:
-    """Return the address in the latest message of success."""
-    done = [text for text in person.texts() if "✅ Done: " in text][-1]
-    url = re.search(r"http://127\.0\.0\.1:\d+/", done)
-    assert url is not None, done
-    return url[0]
-
-
-def _ends(person: Person) -> int:
-    return sum("✅ Done: " in text for text in person.texts())
 
 
 def test_killed_product_owner_is_told_and_the_next_goes_on(world: World, telegram: TelegramServer) -> None:
