@@ -372,6 +372,25 @@ def test_periodic_task_is_edited(client: Client) -> None:
     assert (story.periodic.description, story.periodic.enabled) == ("slower", False)
 
 
+def test_every_button_asks_first_and_then_answers_with_a_page(client: Client) -> None:
+    story = Story()
+    buttons = [
+        (row, name)
+        for row in story.rows()
+        for name in admin.site._registry[type(row)].actions_detail
+        if (row._meta.model_name, name) != ("project", "ask")  # leads to a form
+    ]
+
+    for row, name in buttons:
+        address = page_of(row, name)
+        asked = client.get(address)
+        done = client.post(address, {"_form_submitted": "True"})
+
+        assert (asked.status_code, done.status_code) == (200, 302), (row, name)
+        assert "_form_submitted" in asked.content.decode(), (row, name)
+    assert len(buttons) > 20
+
+
 def test_failure_in_a_page_is_text(client: Client) -> None:
     story = Story()
 
