@@ -21,7 +21,7 @@ from apps.documents.models import DocumentIndex
 from apps.failures import Failure, FailureKind
 from apps.graph.models import Question, Run, RunStatus, Step
 from apps.hooks.services import create_webhook, ping
-from apps.infra.models import DeploymentStatus, PortAllocation, ServiceDeployment
+from apps.infra.models import DeploymentStatus, Incident, PortAllocation, ServiceDeployment
 from apps.periodic.models import PeriodicJob
 from apps.projects import timeline
 from apps.projects.models import Dispatch, MergeRequest, ProjectStatus, Task, TaskEventKind, TaskStatus
@@ -197,6 +197,9 @@ class Story:
             ),
             self.periodic,
             self.periodic.interval,
+            Incident.objects.create(
+                key=f"disk_full:{MARKUP}", kind="disk_full", message=MARKUP, details={"words": MARKUP}
+            ),
             PeriodicJob.objects.create(
                 name=f"job {MARKUP}",
                 last_started_at=self.now,

@@ -13,10 +13,11 @@ from apps import admin_display as display
 from apps.admin_base import HistoryAdmin, list_operation, operation, shown
 from apps.admin_columns import RowColumns
 from apps.infra import services
+from apps.infra.admin_incidents import IncidentAdmin
 from apps.infra.admin_servers import ServerAdmin
 from apps.infra.models import DeploymentStatus, ServiceDeployment
 
-__all__ = ["ServerAdmin", "ServiceDeploymentAdmin"]
+__all__ = ["IncidentAdmin", "ServerAdmin", "ServiceDeploymentAdmin"]
 
 
 @admin.register(ServiceDeployment)

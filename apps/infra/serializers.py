@@ -2,7 +2,7 @@
 
 from rest_framework import serializers
 
-from apps.infra.models import PortAllocation, Server, ServiceDeployment
+from apps.infra.models import Incident, PortAllocation, Server, ServerMetric, ServiceDeployment
 
 
 class ServerSerializer(serializers.ModelSerializer[Server]):
@@ -65,5 +65,53 @@ class ServiceDeploymentSerializer(serializers.ModelSerializer[ServiceDeployment]
             "installed_at",
             "live_at",
             "finished_at",
+        )
+        read_only_fields = fields
+
+
+class IncidentSerializer(serializers.ModelSerializer[Incident]):
+    """What is or was wrong."""
+
+    server_id = serializers.IntegerField(read_only=True, allow_null=True)
+
+    class Meta:
+        model = Incident
+        fields = (
+            "id",
+            "key",
+            "kind",
+            "severity",
+            "status",
+            "server_id",
+            "project_id",
+            "message",
+            "details",
+            "count",
+            "opened_at",
+            "last_seen_at",
+            "resolved_at",
+            "resolved_by_id",
+        )
+        read_only_fields = fields
+
+
+class ServerMetricSerializer(serializers.ModelSerializer[ServerMetric]):
+    """One measurement."""
+
+    server_id = serializers.IntegerField(read_only=True)
+
+    class Meta:
+        model = ServerMetric
+        fields = (
+            "id",
+            "server_id",
+            "measured_at",
+            "cpus",
+            "load_1m",
+            "memory_total_mb",
+            "memory_available_mb",
+            "disk_total_mb",
+            "disk_free_mb",
+            "containers_running",
         )
         read_only_fields = fields

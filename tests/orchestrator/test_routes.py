@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from apps.graph.models import Question
 from apps.hooks.services import create_webhook, ping
-from apps.infra.models import PortAllocation
+from apps.infra.models import Incident, PortAllocation, ServerMetric
 from apps.projects import timeline
 from apps.projects.models import ProjectStatus, TaskEventKind
 from apps.projects.services import invite, issue_token
@@ -139,6 +139,10 @@ TABLE: dict[tuple[str, str], Rule] = {
     ("agent-config-list", "post"): Rule(Kind.OPERATED),
     ("agent-config-detail", "get"): Rule(Kind.SHARED),
     ("agent-config-detail", "patch"): Rule(Kind.OPERATED),
+    ("incident-list", "get"): Rule(Kind.OPERATED),
+    ("incident-detail", "get"): Rule(Kind.OPERATED),
+    ("incident-resolve", "post"): Rule(Kind.OPERATED),
+    ("server-metric-list", "get"): Rule(Kind.OPERATED),
     ("dead-letter-list", "get"): Rule(Kind.OPERATED),
     ("dead-letter-detail", "get"): Rule(Kind.OPERATED),
     ("dead-letter-discard", "post"): Rule(Kind.OPERATED),
@@ -258,6 +262,10 @@ def make_world(owner: Any) -> World:
             "workers": worker.pk,
             "turns": make_turn(worker=worker).pk,
             "servers": server.pk,
+            "server_metrics": ServerMetric.objects.create(server=server).pk,
+            "incidents": Incident.objects.create(
+                key=f"disk_full:server:{server.pk}", kind="disk_full", message="full", server=server
+            ).pk,
             "service_deployments": deployment.pk,
             "verifications": make_verification(project_id=project.pk).pk,
             "questions": question.pk,

@@ -1,4 +1,6 @@
-"""``infra servers``."""
+"""``infra servers`` and ``infra incidents``."""
+
+from typing import Annotated, Any
 
 import typer
 
@@ -19,3 +21,22 @@ def servers(context: typer.Context) -> None:
     with session(context, "infra.servers") as current:
         listed = list(current.api.list("/api/servers/"))
         current.output.success(listed, show=table(("id", "name", "kind", "host", "status"), listed))
+
+
+@app.command()
+def incidents(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="Those that are over, too.")] = False,
+    resolve: Annotated[
+        int | None, typer.Option(help="Close this one; what is still wrong opens anew.")
+    ] = None,
+) -> None:
+    """List what is wrong with servers and services; for operators."""
+    with session(context) as current:
+        if resolve is not None:
+            closed: dict[str, Any] = current.api.post(f"/api/incidents/{resolve}/resolve/")
+            current.output.success(closed, show=table(("id", "key", "status"), [closed]))
+            return
+        listed = list(current.api.list("/api/incidents/", **({} if every else {"status": "open"})))
+        columns = ("id", "severity", "status", "message", "count", "opened_at")
+        current.output.success(listed, show=table(columns, listed))

@@ -514,3 +514,14 @@ class TestWhoAsks:
 
         assert result.exit_code == 4
         assert said(result)["details"]["broker"] == "unavailable"
+
+
+def test_operator_sees_and_closes_incidents(table, person):
+    incident = {"id": 5, "key": "disk_full:server:7", "status": "open", "message": "full"}
+    table.on("GET", "/api/incidents/", page(incident))
+    table.on("POST", "/api/incidents/5/resolve/", (200, {**incident, "status": "resolved"}))
+
+    listed, closed = person("infra", "incidents"), person("infra", "incidents", "--resolve", "5")
+
+    assert [row["id"] for row in said(listed)["data"]] == [5]
+    assert said(closed)["data"]["status"] == "resolved"
