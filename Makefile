@@ -61,7 +61,7 @@ journey: setup ## watch one wish go the whole way: chat, agent, checks, merge, a
 bench: setup ## measure; writes var/bench/latest.json
 	@$(PY) scripts/bench.py
 
-chaos: setup ## the crash matrix: every kind of process at every stage
+chaos: setup ## the crash matrix: processes at every stage, workers in containers, chats with faults
 	@$(PY) scripts/chaos.py
 
 modules: setup ## every choice of the template's modules: own tests and, with a Docker engine, deployments
