@@ -45,7 +45,7 @@ def _ask(row: ServiceDeployment, smoke: Smoke) -> bool:
         # Its own workflow has watched it run; there is no door to knock at.
         go_live(row, url=row.url, evidence=evidence)
         return False
-    problem = _problem_of(row)
+    problem = problem_of_address(row)
     if problem:
         record_failure(row, "url_unusable", problem, kind=FailureKind.PRODUCT)
         return False
@@ -69,7 +69,7 @@ def _complaint(row: ServiceDeployment, answer: answering.Answer) -> tuple[str, s
     return code, text, FailureKind.PRODUCT
 
 
-def _problem_of(row: ServiceDeployment) -> str:
+def problem_of_address(row: ServiceDeployment) -> str:
     """Say why the reported address is not asked; empty if it may be."""
     try:
         parts = urlsplit(row.url)

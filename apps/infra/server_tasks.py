@@ -4,7 +4,7 @@ from celery import shared_task
 from django.conf import settings
 
 from apps.enqueue import enqueue
-from apps.infra import health, providing, syncing
+from apps.infra import health, probing, providing, syncing
 from apps.periodic.recording import Run, recorded
 
 
@@ -22,6 +22,19 @@ def sync_servers(run: Run) -> None:
 def check_health(run: Run) -> None:
     """Look at every server that is set up."""
     health.check_servers(run)
+
+
+@shared_task(name="infra.probe_live")
+@recorded("probe_deployments", pause_seconds=20)
+def probe_live(run: Run) -> None:
+    """Ask every service that should answer."""
+    probing.probe_deployments(run)
+
+
+@shared_task(name="periodic.probe_deployments")
+def probe_deployments() -> None:
+    """Have the deployed services asked."""
+    enqueue(probe_live)
 
 
 @shared_task(name="periodic.health_check")
