@@ -22,7 +22,12 @@ RUN apt-get update \
 
 WORKDIR /app
 COPY requirements/base.txt requirements/base.txt
-RUN pip install --require-hashes -r requirements/base.txt
+# By uv, which is one of them, in a third of pip's time.
+RUN awk '/^[^ ]/ {ours = /^uv==/} ours' requirements/base.txt > /tmp/uv.txt \
+    && pip install --require-hashes --no-deps -r /tmp/uv.txt \
+    && UV_DEFAULT_INDEX=${PIP_INDEX_URL} VIRTUAL_ENV=/opt/venv \
+        uv pip install --quiet --no-cache --compile-bytecode --require-hashes -r requirements/base.txt \
+    && rm /tmp/uv.txt
 COPY . .
 RUN python -m compileall -q apps orchestrator worker_image manage.py \
     && install -d -o orchestrator -g orchestrator -m 0700 /var/lib/orchestrator

@@ -29,6 +29,7 @@ STOP_SECONDS = 30.0
 PULL_SECONDS = 120
 #: Of tests: their images are not those of production, whatever either removes.
 PREFIX = "codegen-test-worker"
+CONTROL_PLANE = "codegen-orchestrator:test"
 HINT = "DOCKER_START=1 installs and starts one, as root on Debian"
 
 
@@ -50,6 +51,7 @@ def main(arguments: list[str]) -> int:
         ensure_daemon(record, log=private_dir(record.parent / "logs") / "dockerd.log")
         environment = {"WORKERS_BASE_IMAGE": base_image(), "WORKERS_IMAGE_PREFIX": PREFIX}
         build_images(environment, var_dir)
+        build_control_plane(environment["WORKERS_BASE_IMAGE"])
     except NotPossible as error:
         say(f"the tests that need it are skipped: {error}")
         return 1
@@ -177,6 +179,18 @@ def build_images(environment: dict[str, str], var_dir: Path) -> None:
     argv = (sys.executable, "manage.py", "build_worker_image", "all", "--quiet")
     printed = run(*argv, environment=os.environ | environment | settings)
     say(f"{len(printed.splitlines())} images of workers are ready ({time.monotonic() - began:.0f} s)")
+
+
+def build_control_plane(base: str) -> None:
+    """Build our own image for the composed stack; its test then only sends what has changed.
+
+    Raises:
+        NotPossible: the build failed.
+    """
+    began = time.monotonic()
+    arguments = ("--quiet", "--tag", CONTROL_PLANE, "--build-arg", f"PYTHON_IMAGE={base}")
+    run("docker", "build", *arguments, str(ROOT), environment=dict(os.environ))
+    say(f"the control plane's image is ready ({time.monotonic() - began:.0f} s)")
 
 
 def run(*argv: str, environment: dict[str, str]) -> str:
