@@ -17,6 +17,9 @@ class Move(StrEnum):
 
 MOVES: Final[dict[str, Move]] = {
     "no_capacity": Move.WAIT,
+    "low_memory": Move.WAIT,
+    "low_disk": Move.WAIT,
+    "no_fresh_metrics": Move.WAIT,
     "server_away": Move.WAIT,
     "deployment_under_way": Move.WAIT,
     "dispatch_under_way": Move.WAIT,

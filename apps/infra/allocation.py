@@ -1,11 +1,14 @@
 """Ports: given out under a row lock, freed only when the release's processes are proven gone."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
+from django.conf import settings
+
 from apps.errors import Invalid, OrchestratorError, Unavailable
-from apps.infra import identities
+from apps.infra import identities, metrics
+from apps.infra.fitting import Need, Reason, decide
 from apps.infra.models import (
     DeploymentTarget,
     IdentityPurpose,
@@ -45,9 +48,37 @@ class ServerIncomplete(OrchestratorError):
 
 
 class NeverFits(Invalid):
-    """The project needs more ports than any server has."""
+    """The project needs more ports or memory than any server has."""
 
     code = "never_fits"
+
+
+class NoFreshMetrics(Unavailable):
+    """Nobody has measured the servers lately, so nobody knows whether there is room; health_check does it."""
+
+    code = "no_fresh_metrics"
+
+
+class LowMemory(Unavailable):
+    """No active server has enough free memory for another service; stop one or add a server."""
+
+    code = "low_memory"
+
+
+class LowDisk(Unavailable):
+    """No active server has enough free disk for another service; make room or add a server."""
+
+    code = "low_disk"
+
+
+#: What each reason of the decision is told as; every one of them has its move in the graph's table.
+REFUSALS: Final[Mapping[Reason, type[OrchestratorError]]] = {
+    Reason.NO_PORTS: NoCapacity,
+    Reason.LOW_MEMORY: LowMemory,
+    Reason.LOW_DISK: LowDisk,
+    Reason.NO_FRESH_METRICS: NoFreshMetrics,
+    Reason.TOO_LARGE: NeverFits,
+}
 
 
 def choose_server(*, kind: str = ServerKind.LOCAL) -> Server:
@@ -68,8 +99,8 @@ def choose_for_project(*, project_id: UUID, roles: Sequence[str]) -> Server:
     The active servers are locked until the transaction ends.
 
     Raises:
-        NeverFits: no server has as many ports as the project needs.
-        NoCapacity: every active server is full.
+        NeverFits: no server has as many ports, or as much memory, as the project needs.
+        NoCapacity, LowMemory, LowDisk, NoFreshMetrics: there will be room, or it will be known.
         NoServer: there is none of kind ssh, or the project's own is gone.
         ServerAway: the project's own server is not active at the moment.
         ServerIncomplete: it cannot be logged in to.
@@ -140,13 +171,20 @@ def _server_of(project_id: UUID) -> Server | None:
 
 
 def _first_ssh(ports: int) -> Server:
-    servers = Server.objects.filter(status=ServerStatus.ACTIVE, kind=ServerKind.SSH)
-    sizes = [server.port_range_end - server.port_range_start + 1 for server in servers]
-    if not sizes:
+    active = Server.objects.select_for_update().filter(status=ServerStatus.ACTIVE, kind=ServerKind.SSH)
+    servers = list(active.order_by("pk"))
+    if not servers:
         raise NoServer()
-    if max(sizes) < ports:
-        raise NeverFits(details={"ports": ports, "largest": max(sizes)})
-    return _first_with_room(ServerKind.SSH, ports=ports)
+    need = Need(
+        ports=ports,
+        memory_mb=max(ports, 1) * settings.SERVERS_SERVICE_MEMORY_MB,
+        disk_mb=settings.SERVERS_FREE_DISK_MB,
+    )
+    rooms = metrics.rooms_of(servers)
+    decision = decide(rooms, need, fresh_seconds=settings.SERVERS_METRICS_FRESH_SECONDS)
+    if decision.reason is not None:
+        raise REFUSALS[decision.reason](details={"ports": ports, "largest": max(r.ports for r in rooms)})
+    return next(server for server in servers if server.pk == decision.server_id)
 
 
 def _first_with_room(kind: str, *, ports: int) -> Server:

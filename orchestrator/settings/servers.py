@@ -30,6 +30,11 @@ SERVERS_DISK_WARNING_PERCENT: int = env.int("SERVERS_DISK_WARNING_PERCENT", 80)
 SERVERS_DISK_CRITICAL_PERCENT: int = env.int("SERVERS_DISK_CRITICAL_PERCENT", 90)
 SERVERS_MEMORY_LEFT_PERCENT: int = env.int("SERVERS_MEMORY_LEFT_PERCENT", 5)
 SERVERS_METRICS_DAYS = 7
+# An older measurement tells nothing any more; a service counts as so large until it is measured; so much disk
+# stays free.
+SERVERS_METRICS_FRESH_SECONDS = 600
+SERVERS_SERVICE_MEMORY_MB = 128
+SERVERS_FREE_DISK_MB = 1_024
 # Looks in a row that a deployed service must fail, and how many days before its end a certificate is a worry.
 SERVERS_PROBE_FAILURES = 3
 SERVERS_CERTIFICATE_DAYS = 14
