@@ -37,7 +37,13 @@ class ChatAdmin(HistoryAdmin):
     fieldsets = (
         (
             None,
-            {"fields": (("status_label", "shown_user"), ("name", "username"), ("telegram_id", "language"))},
+            {
+                "fields": (
+                    ("status_label", "shown_user"),
+                    ("name", "username"),
+                    ("telegram_id", "language", "is_quiet"),
+                )
+            },
         ),
         (_("Times"), {"fields": (("created_at", "status_changed_at"), ("paused_until",))}),
     )

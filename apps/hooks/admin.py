@@ -1,13 +1,14 @@
 """Pages of webhooks and what they were told."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 from django import forms
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.utils.text import Truncator
 from django.utils.translation import gettext_lazy as _
+from typing_extensions import override
 
 from apps import admin_display as display
 from apps.admin_base import HistoryAdmin, Section, Words, operation, shown
@@ -38,6 +39,12 @@ class WebhookAdmin(HistoryAdmin):
         "created_at",
     )
     actions_detail = ("switch_on", "switch_off")
+    offered: ClassVar = {"switch_on": ("off",), "switch_off": ("on",)}
+
+    @override
+    def _is_offered(self, name: str, row: Any) -> bool:
+        """Offer the one that changes something."""
+        return ("on" if row.is_active else "off") in self.offered[name]
 
     @shown(_("URL"), ordering="url")
     def shown_url(self, row: Webhook) -> str:

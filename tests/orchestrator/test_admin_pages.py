@@ -391,6 +391,18 @@ def test_every_button_asks_first_and_then_answers_with_a_page(client: Client) ->
     assert len(buttons) > 20
 
 
+@pytest.mark.parametrize(("is_active", "offered"), [(True, "switch_off"), (False, "switch_on")])
+def test_webhook_is_offered_the_switch_that_changes_something(
+    client: Client, is_active: bool, offered: str
+) -> None:
+    webhook = Story().webhook
+    type(webhook).objects.update(is_active=is_active)
+
+    text = client.get(page_of(webhook)).content.decode()
+
+    assert [name for name in ("switch_off", "switch_on") if f"/{name}/" in text] == [offered]
+
+
 def test_failure_in_a_page_is_text(client: Client) -> None:
     story = Story()
 
