@@ -33,7 +33,8 @@ def _remember_secrets() -> None:
     keys = (settings.ANTHROPIC_API_KEY, settings.OPENAI_API_KEY, settings.FACTORY_API_KEY)
     githubs = (settings.GITHUB_APP_PRIVATE_KEY, settings.GITHUB_WEBHOOK_SECRET)
     bots = (settings.TELEGRAM_BOT_TOKEN, *settings.TELEGRAM_BOT_TOKENS_POOL)
-    for secret in (settings.SECRET_KEY, *settings.ENCRYPTION_KEYS, *keys, *githubs, *bots):
+    accounts = (settings.TIME4VPS_PASSWORD,)
+    for secret in (settings.SECRET_KEY, *settings.ENCRYPTION_KEYS, *keys, *githubs, *bots, *accounts):
         remember_secret(secret)
     servers = (settings.DATABASE_URL, settings.REDIS_URL, settings.CHANNEL_REDIS_URL)
     for url in (*servers, settings.SCAFFOLD_TEMPLATE):
