@@ -4,15 +4,28 @@ from collections import Counter
 from datetime import timedelta
 from typing import Final
 
+from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.bot import callbacks, outbox
+from apps.bot import callbacks, outbox, reach
 from apps.bot import presenters as words
 from apps.bot.models import Action, ChatMessage, ChatMessageStatus, Delivery, DeliveryStatus, Trouble
 from apps.bot.talk import Talk
 from apps.errors import NotFound
-from apps.infra.models import DeploymentStatus, ServiceDeployment
+from apps.infra import permission, provisioning
+from apps.infra.models import (
+    MAY_BE_SET_UP,
+    UNFINISHED_PROVISIONING,
+    DeploymentStatus,
+    Incident,
+    IncidentStatus,
+    Server,
+    ServerKind,
+    ServerProvider,
+    ServerStatus,
+    ServiceDeployment,
+)
 from apps.projects.models import Task, TaskStatus, User
 from apps.projects.services import people
 from apps.roles import Role
@@ -89,13 +102,20 @@ def show_queues(talk: Talk) -> None:
 
 
 def show_incidents(talk: Talk) -> None:
-    """Show the open troubles of the bot, and the deployments that failed within a day."""
+    """Show the open incidents, the worst first, the bot's troubles, and deployments that failed in a day."""
+    # By the alphabet "critical" comes before "warning".
+    incidents = Incident.objects.filter(status=IncidentStatus.OPEN).order_by("severity", "-opened_at")[:_MOST]
     troubles = Trouble.objects.filter(resolved_at=None).order_by("-last_at")[:_MOST]
     since = timezone.now() - _RECENTLY
     failed = ServiceDeployment.objects.filter(
         status__in=[DeploymentStatus.FAILED, DeploymentStatus.CRASHED], finished_at__gt=since
     ).order_by("-finished_at")[:_MOST]
-    lines = [f"✕ {words.name(one.code)} ×{one.times}: {words.name(one.message, 200)}" for one in troubles] + [
+    lines = [
+        f"✕ {words.text(one.get_severity_display())}: {words.name(one.message, 200)} ×{one.count}"
+        for one in incidents
+    ]
+    lines += [f"✕ {words.name(one.code)} ×{one.times}: {words.name(one.message, 200)}" for one in troubles]
+    lines += [
         f"✕ {words.name(one.project_slug)}/{words.name(one.service_name)}: "
         f"{words.name((one.failure or {}).get('code', '?'))}"
         for one in failed
@@ -104,8 +124,71 @@ def show_incidents(talk: Talk) -> None:
 
 
 def provision(talk: Talk) -> None:
-    """Say where servers are set up; the bot cannot take the key that it needs."""
-    talk.say(_("Servers are added in the admin, under Servers: address, user and key. /servers lists them."))
+    """Ask whether a server shall be set up, by its name; without one, list those that may be.
+
+    Raises:
+        Conflict: nothing may be done to that server, or it is being set up.
+        NotFound: there is no such server.
+
+    """
+    wanted = talk.incoming.argument
+    if not wanted:
+        _show_servers_to_set_up(talk)
+        return
+    server = Server.objects.filter(name__iexact=wanted).first()
+    if server is None:
+        raise NotFound(details={"server": wanted})
+    permission.refuse_unless_managed(server, managed_ids=settings.INFRA_MANAGED_SERVER_IDS)
+    if server.provisionings.filter(status__in=UNFINISHED_PROVISIONING).exists():
+        raise provisioning.ProvisioningUnderWay()
+    text = _(
+        "Set up %(name)s (%(status)s)? The playbook is run on it: keys, updates, Docker, firewall. Nothing is"
+        " erased; until it is done, no project is deployed there."
+    ) % {"name": words.bold(server.name), "status": words.text(server.get_status_display())}
+    button = callbacks.button(
+        _("Set up %(name)s") % {"name": server.name},
+        chat=talk.chat,
+        user=talk.user,
+        action=Action.PROVISION,
+        subject=server.pk,
+        key=talk.key(f"provision:{server.pk}"),
+    )
+    talk.say(text, buttons=[[button]])
+
+
+def begin_provisioning(talk: Talk, *, server_id: int) -> str:
+    """Ask for the set-up of a server; returns what the tap is answered.
+
+    Raises:
+        Conflict: nothing may be done to it (any more), or it is being set up.
+        Denied: the role does not allow it.
+        NotFound: there is no such server.
+
+    """
+    reach.must_operate(talk.person)
+    provisioning.request_provisioning(
+        idempotency_key=talk.key("provision"), server_id=server_id, user_id=talk.person.pk
+    )
+    return _("The set-up begins; /servers shows its end.")
+
+
+def _show_servers_to_set_up(talk: Talk) -> None:
+    possible = Server.objects.filter(kind=ServerKind.SSH, status__in=MAY_BE_SET_UP).order_by("name")
+    rows = [
+        row
+        for row in possible
+        if row.provider == ServerProvider.MANUAL
+        or permission.is_named(row, settings.INFRA_MANAGED_SERVER_IDS)
+    ]
+    # Those that wait for their set-up come first.
+    rows.sort(key=lambda row: row.status not in (ServerStatus.DISCOVERED, ServerStatus.PENDING_SETUP))
+    lines = [f"{words.code(row.name)}: {words.text(row.get_status_display())}" for row in rows[:_MOST]]
+    how = _("To set one up: %(command)s") % {"command": words.code("/provision NAME")}
+    added = _("Servers are added in the admin: address, user and key.")
+    if not lines:
+        talk.say(words.lines(_("There is no server that could be set up."), added))
+        return
+    talk.say(words.lines(_("<b>Servers that may be set up</b>"), lines, how, added))
 
 
 def show_users(talk: Talk) -> None:

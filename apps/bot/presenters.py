@@ -35,6 +35,14 @@ _REFUSALS: Final[Mapping[str, str]] = {
     "rollback_impossible": gettext_noop("There is no earlier release to go back to."),
     "bot_token_taken": gettext_noop("This bot works for another project already; a bot can serve one only."),
     "too_many_questions": gettext_noop("Too many questions are open; answer one of them first."),
+    "provisioning_under_way": gettext_noop("This server is being set up already."),
+    "not_provisionable": gettext_noop(
+        "This server cannot be set up: it is this machine, missing or given up."
+    ),
+    "not_managed": gettext_noop("This server is a provider's and not among those that I may touch."),
+    "duplicate_address": gettext_noop(
+        "Another server has the same address and port; one of the two is wrong."
+    ),
     "denied": gettext_noop("You are not allowed to do that here."),
 }
 

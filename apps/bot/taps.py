@@ -14,6 +14,7 @@ from apps.bot import (
     conversation,
     dialogs,
     lists,
+    operating,
     questions,
     reach,
     secret_lists,
@@ -112,6 +113,10 @@ def _kill(talk: Talk, row: Callback) -> str:
     return _("Stopping.")
 
 
+def _provision(talk: Talk, row: Callback) -> str:
+    return operating.begin_provisioning(talk, server_id=int(row.subject))
+
+
 def _language(talk: Talk, row: Callback) -> str:
     return choose_language(talk, row.argument)
 
@@ -154,6 +159,7 @@ _DEEDS: Final[Mapping[Action, Callable[[Talk, Callback], str]]] = {
     Action.STOP_ASSISTANT: _stop_assistant,
     Action.REPEAT: _repeat,
     Action.KILL: _kill,
+    Action.PROVISION: _provision,
     Action.LANGUAGE: _language,
     Action.SOUND: _sound,
     Action.PROJECT: _project,

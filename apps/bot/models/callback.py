@@ -28,6 +28,7 @@ class Action(models.TextChoices):
     STOP_ASSISTANT = "stop_assistant", _("Stop the assistant")
     REPEAT = "repeat", _("Hand messages over again")
     KILL = "kill", _("Stop a worker")
+    PROVISION = "provision", _("Set up a server")
     LANGUAGE = "language", _("Choose a language")
     SOUND = "sound", _("Choose what makes a sound")
     PROJECT = "project", _("Show a project")

@@ -44,14 +44,6 @@ def test_command_of_those_who_run_the_installation_is_refused_to_a_member(name: 
     assert "not allowed" in phone.last()
 
 
-def test_provision_says_where_servers_are_set_up():
-    phone, _ = somebody("operator")
-
-    phone.writes("/provision")
-
-    assert "added in the admin, under Servers" in phone.last()
-
-
 def test_quiet_chat_hears_results_only():
     phone, _ = somebody("member")
     phone.writes("/settings")
