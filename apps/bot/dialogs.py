@@ -9,7 +9,6 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -147,7 +146,7 @@ def _keep(talk: Talk, dialog: Dialog, project: Project) -> None:
 
 def _checked(talk: Talk, value: str) -> BotResult | None:
     """Refuse the token of a bot that Telegram does not know; silence is no refusal."""
-    if value == settings.TELEGRAM_BOT_TOKEN:
+    if projects.is_own_bot(value):
         raise TokenRefused(_("That is my own token; give me the one of the project's bot."))
     bot = talk.bots.get(value)
     if bot is not None and bot.is_refused:

@@ -7,16 +7,21 @@ from django.conf import settings
 from django.db.models import QuerySet
 
 from apps.infra.models import ServiceDeployment
+from apps.projects import services as projects
 from apps.projects.models import ProjectSecret, ProjectStatus
 from apps.projects.secrets_digest import digest_of
-from apps.projects.secrets_formats import format_problem
+from apps.projects.secrets_formats import is_bot_token
 
 BOT_TOKEN: Final = "telegram_bot_token"  # the name of a format
 
 
 def free_tokens() -> Sequence[str]:
     """Return the tokens of the pool that no project has, in their order."""
-    tokens = [token for token in settings.TELEGRAM_BOT_TOKENS_POOL if not format_problem(token, BOT_TOKEN)]
+    tokens = [
+        token
+        for token in settings.TELEGRAM_BOT_TOKENS_POOL
+        if is_bot_token(token) and not projects.is_own_bot(token)
+    ]
     digests = {token: digest_of(token) for token in tokens}
     taken = _with_bot(list(digests.values())).exclude(pk__in=_given_up().values("pk"))
     held = set(taken.values_list("digest", flat=True))
@@ -29,7 +34,7 @@ def release(token: str) -> None:
 
 
 def _with_bot(digests: Sequence[str]) -> QuerySet[ProjectSecret]:
-    return ProjectSecret.objects.filter(format=BOT_TOKEN, digest__in=digests)
+    return ProjectSecret.objects.filter(digest__in=digests)
 
 
 def _given_up() -> QuerySet[ProjectSecret]:

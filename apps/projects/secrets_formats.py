@@ -17,11 +17,16 @@ def cleaned(value: str, kind: SecretFormat) -> str:
     return value if kind == "text" else value.strip()
 
 
+def is_bot_token(value: str) -> bool:
+    """Tell whether a value is the token of a Telegram bot, whatever somebody calls it."""
+    return bool(_TELEGRAM.fullmatch(value))
+
+
 def format_problem(value: str, kind: SecretFormat) -> str | None:
     """Tell what is wrong with a value, if anything; it does not say what the value is."""
     match kind:
         case "telegram_bot_token":
-            is_one, wanted = bool(_TELEGRAM.fullmatch(value)), "the token of a Telegram bot: 123456789:AA…"
+            is_one, wanted = is_bot_token(value), "the token of a Telegram bot: 123456789:AA…"
         case "openai_key":
             is_one, wanted = bool(_OPENAI.fullmatch(value)), "an OpenAI key: it begins with sk-"
         case "url":

@@ -37,8 +37,10 @@ from apps.projects.services.tokens import TooManyTokens, issue_token, revoke_tok
 from apps.projects.services.vault import (
     MAX_SECRETS,
     BotTokenTaken,
+    OwnBotToken,
     delete_secret,
     generate_secrets,
+    is_own_bot,
     set_secret,
 )
 from apps.projects.services.work import (
@@ -58,6 +60,7 @@ __all__ = [
     "InvitationUnknown",
     "InvitationUsed",
     "LastOwner",
+    "OwnBotToken",
     "PersonNotFound",
     "ProjectArchived",
     "ProjectBusy",
@@ -73,6 +76,7 @@ __all__ = [
     "finish_task",
     "generate_secrets",
     "invite",
+    "is_own_bot",
     "issue_token",
     "mark_task_canceling",
     "mark_task_running",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast
 from uuid import UUID
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
 
 from apps.errors import Conflict, Invalid
@@ -15,7 +16,7 @@ from apps.projects.environment_contract import Entry, SecretFormat
 from apps.projects.manifest import MAX_SECRETS as MAX_SECRETS
 from apps.projects.models import ForgeName, Project, ProjectSecret, SecretSource
 from apps.projects.secrets_digest import digest_of
-from apps.projects.secrets_formats import cleaned, format_problem
+from apps.projects.secrets_formats import cleaned, format_problem, is_bot_token
 from apps.projects.services.projects import lock_project
 
 logger = logging.getLogger(__name__)
@@ -30,6 +31,12 @@ class BotTokenTaken(Conflict):
     code = "bot_token_taken"
 
 
+class OwnBotToken(Invalid):
+    """This is the bot that people talk to; a project needs one of its own."""
+
+    code = "own_bot_token"
+
+
 def set_secret(*, project_id: UUID, key: str, value: str) -> None:
     """Store a value that the running project needs, or replace it.
 
@@ -37,6 +44,7 @@ def set_secret(*, project_id: UUID, key: str, value: str) -> None:
 
     Raises:
         BotTokenTaken: another project has this bot; only its own owner is told which.
+        OwnBotToken: it is the bot of this installation.
         Invalid: ``details`` maps ``key`` or ``value`` to its problem, never to the value.
         NotFound: there is no such project.
 
@@ -44,10 +52,12 @@ def set_secret(*, project_id: UUID, key: str, value: str) -> None:
     validation.refuse(validation.secret_problems(key=key, value=value))
     with transaction.atomic():
         project = lock_project(project_id)
-        kind = _format_of(project, key)
+        kind = _format_of(project, key, value)
         value = cleaned(value, kind)
         problem = format_problem(value, kind) or _size_problem(project, value)
         validation.refuse({"value": problem})
+        if is_own_bot(value):
+            raise OwnBotToken(details={"value": "is the bot of this installation"})
         _check_room(project_id, key)
         _store(project, key, value, kind=kind, source=SecretSource.USER)
     logger.info("Secret %s of project %s was given", key, project_id)
@@ -82,9 +92,17 @@ def delete_secret(*, project_id: UUID, key: str) -> None:
     ProjectSecret.objects.filter(project_id=project_id, key=key).delete()
 
 
-def _format_of(project: Project, key: str) -> SecretFormat:
+def is_own_bot(value: str) -> bool:
+    """Tell whether a value is the token of the bot that this installation speaks through."""
+    return bool(value) and value.strip() == settings.TELEGRAM_BOT_TOKEN
+
+
+def _format_of(project: Project, key: str, value: str) -> SecretFormat:
+    """Return what a value is: a bot stays a bot where the contract speaks of a text, or not of it at all."""
     entries: list[Any] = (project.manifest or {}).get("environment") or []
     found = next((one.get("format") for one in entries if one.get("key") == key), None)
+    if found in (None, "text") and is_bot_token(value.strip()):
+        return "telegram_bot_token"
     return cast(SecretFormat, found or "text")
 
 
@@ -120,7 +138,8 @@ def _store(project: Project, key: str, value: str, *, kind: SecretFormat, source
 
 
 def _check_bot(project: Project, key: str, digest: Any) -> None:
-    rows = ProjectSecret.objects.filter(format="telegram_bot_token", digest=digest)
+    # In any format: equal digests are equal values.
+    rows = ProjectSecret.objects.filter(digest=digest)
     taken = rows.exclude(project=project, key=key).select_related("project").first()
     if taken is None:
         return

@@ -152,6 +152,21 @@ def test_value_of_another_form_is_refused_and_deleted(stage: Stage, value: str):
     assert "123456789:AA" in stage.phone.last()
 
 
+def test_bot_that_people_talk_to_is_refused_and_is_in_no_pool(stage: Stage, settings: Any):
+    settings.TELEGRAM_BOT_TOKEN = TOKEN
+    settings.TELEGRAM_BOT_TOKENS_POOL = [TOKEN]
+    stage.ask()
+
+    offered = list(stage.phone.buttons())
+    stage.phone.taps("Give the value")
+    stage.phone.writes(TOKEN)
+
+    assert offered == ["Give the value"]
+    assert stage.values() == {}
+    assert len(stage.deleted()) == 1
+    assert "my own token" in stage.phone.last()
+
+
 def test_bot_of_another_project_is_refused(stage: Stage):
     from apps.projects.secrets_digest import digest_of
 

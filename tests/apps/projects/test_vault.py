@@ -9,6 +9,7 @@ from apps.errors import Invalid
 from apps.projects import selectors, services
 from apps.projects.environment_contract import Entry
 from apps.projects.models import Project, ProjectSecret, SecretSource
+from apps.projects.secrets_digest import digest_of
 from apps.projects.secrets_formats import format_problem
 from tests.factories import make_project, make_secret, make_user
 
@@ -92,6 +93,38 @@ def test_a_bot_of_ones_own_is_refused_with_the_projects_name() -> None:
         services.set_secret(project_id=second.pk, key="BOT_TOKEN", value=TOKEN)
 
     assert refused.value.details == {"project": first.slug}
+
+
+@pytest.mark.parametrize("is_declared_first", [True, False])
+def test_a_bot_works_for_one_project_whatever_the_contracts_call_it(is_declared_first: bool) -> None:
+    names = ["BOT_TOKEN", "ANOTHER_NAME"]
+    first, second = names if is_declared_first else reversed(names)
+    services.set_secret(project_id=make_bot_project().pk, key=first, value=TOKEN)
+    other = make_bot_project()
+
+    with pytest.raises(services.BotTokenTaken):
+        services.set_secret(project_id=other.pk, key=second, value=f"{TOKEN}\n")
+
+    assert selectors.list_secret_keys(project_id=other.pk) == []
+
+
+def test_a_bot_that_was_stored_as_a_mere_text_is_taken_too() -> None:
+    make_secret(key="SITE", value=TOKEN, digest=digest_of(TOKEN))
+
+    with pytest.raises(services.BotTokenTaken):
+        services.set_secret(project_id=make_bot_project().pk, key="BOT_TOKEN", value=TOKEN)
+
+
+@pytest.mark.parametrize("key", ["BOT_TOKEN", "ANOTHER_NAME"])
+def test_the_bot_of_the_installation_works_for_no_project(settings: Any, key: str) -> None:
+    settings.TELEGRAM_BOT_TOKEN = TOKEN
+
+    with pytest.raises(services.OwnBotToken) as refused:
+        services.set_secret(project_id=make_bot_project().pk, key=key, value=f" {TOKEN}")
+
+    assert list(refused.value.details) == ["value"]
+    assert TOKEN not in f"{refused.value} {refused.value.details}"
+    assert not ProjectSecret.objects.exists()
 
 
 def test_a_bot_that_was_given_up_may_work_elsewhere() -> None:
