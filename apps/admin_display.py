@@ -36,10 +36,10 @@ STATUS_COLORS: dict[str, str | None] = {
     **dict.fromkeys(["proposed", "dispatching"], "info"),
     **dict.fromkeys(["pending", "draft", "archived", "canceled", "stopped", "discarded"]),
     **dict.fromkeys(["discovered", "pending_setup", "decommissioned", "withdrawn"]),
-    **dict.fromkeys(["sent", "stored", "resolved"], "success"),
+    **dict.fromkeys(["sent", "stored", "resolved", "installed"], "success"),
     **dict.fromkeys(["blocked", "dropped"], "warning"),
     **dict.fromkeys(["asked", "sending"], "info"),
-    **dict.fromkeys(["stranger", "gone"]),
+    **dict.fromkeys(["stranger", "gone", "superseded", "candidate", "retired"]),
     **dict.fromkeys(["partly"], "warning"),
 }
 

@@ -55,6 +55,7 @@ NAVIGATION: Sequence[tuple[Words, Sequence[tuple[Words, str, str]]]] = (
         (
             (_("Deployments"), "infra.servicedeployment", "rocket_launch"),
             (_("Servers"), "infra.server", "dns"),
+            (_("Set-ups"), "infra.provisioning", "build"),
             (_("Incidents"), "infra.incident", "warning"),
         ),
     ),

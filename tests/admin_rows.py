@@ -21,7 +21,7 @@ from apps.documents.models import DocumentIndex
 from apps.failures import Failure, FailureKind
 from apps.graph.models import Question, Run, RunStatus, Step
 from apps.hooks.services import create_webhook, ping
-from apps.infra.models import DeploymentStatus, Incident, PortAllocation, ServiceDeployment
+from apps.infra.models import DeploymentStatus, Incident, PortAllocation, Provisioning, ServiceDeployment
 from apps.periodic.models import PeriodicJob
 from apps.projects import timeline
 from apps.projects.models import Dispatch, MergeRequest, ProjectStatus, Task, TaskEventKind, TaskStatus
@@ -185,6 +185,7 @@ class Story:
             self.deployment,
             self.dispatch,
             self.deployment.server,
+            self._set_up(),
             self.secret,
             self.invitation,
             self.webhook,
@@ -311,6 +312,21 @@ class Story:
             deployment=deployment,
         )
         return deployment
+
+    def _set_up(self) -> Provisioning:
+        return Provisioning.objects.create(
+            idempotency_key=self._key("provisioning-1"),
+            server=self.deployment.server,
+            status="failed",
+            current_task=MARKUP,
+            recap={
+                "counts": {"ok": 3, "changed": 1},
+                "tasks": [{"name": MARKUP, "outcome": MARKUP}],
+                "left_out": [MARKUP],
+            },
+            failure=failure(),
+            log_tail=MARKUP,
+        )
 
     def _dispatch(self) -> Dispatch:
         return Dispatch.objects.create(

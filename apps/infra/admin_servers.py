@@ -1,71 +1,31 @@
-"""Pages of servers, with the form of those reached by SSH; a key goes in and never comes out."""
+"""Pages of servers: what is known of them, the room on them, what may be asked of them."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import Count, Model, Q, QuerySet
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
-from unfold.widgets import UnfoldAdminTextareaWidget
 
 from apps import admin_display as display
-from apps.admin_base import RowAdmin, Section, shown
+from apps.admin_base import Section, shown
 from apps.infra import admin_metrics, identities, servers
+from apps.infra.admin_provisioning import ServerOperations, attempts_of
+from apps.infra.admin_server_form import ServerForm, words_of
 from apps.infra.models import DeploymentStatus, IdentityPurpose, PortAllocation, Server, ServerKind
 
-if TYPE_CHECKING:
-    ServerModelForm = forms.ModelForm[Server]
-else:
-    ServerModelForm = forms.ModelForm
-
 MAX_ALLOCATIONS_SHOWN = 200
-_WORDS = ("name", "host", "ssh_port", "ssh_user", "host_key", "port_range_start", "port_range_end")
-
-
-class ServerForm(ServerModelForm):
-    """Takes a server reached by SSH; the present key is not read."""
-
-    new_identity = forms.CharField(
-        label=_("Private key"),
-        required=False,
-        strip=False,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 6, "autocomplete": "off", "spellcheck": "false"}),
-        help_text=_("Nobody can read it afterwards; empty keeps the one that is stored."),
-    )
-
-    class Meta:
-        model = Server
-        fields = _WORDS
-
-    @override
-    def clean(self) -> dict[str, Any]:
-        """Refuse what the service would refuse, beside its field."""
-        data = super().clean() or self.cleaned_data
-        if not self.errors:
-            for field, problem in servers.problems_of(words_of(data)).items():
-                name = "new_identity" if field == "identity" else field
-                if problem and name in self.fields:
-                    self.add_error(name, problem)
-        return data
-
-
-def words_of(data: dict[str, Any]) -> servers.ServerWords:
-    """Return what a filled form says."""
-    key = (data.get("new_identity") or "").replace("\r\n", "\n").strip()
-    said = {name: data[name].strip() if isinstance(data[name], str) else data[name] for name in _WORDS}
-    return servers.ServerWords(**said, identity=f"{key}\n" if key else "")
 
 
 @admin.register(Server)
-class ServerAdmin(RowAdmin):
+class ServerAdmin(ServerOperations):
     """Servers, the room on them, and the ports given out."""
 
     form = ServerForm
     list_display = ("name", "shown_status", "kind", "host", "shown_ports", "live_count", "created_at")
-    list_filter = ("status", "kind")
+    list_filter = ("status", "kind", "provider", "health")
     search_fields = ("name", "host")
     ordering = ("name",)
     actions = None
@@ -95,13 +55,18 @@ class ServerAdmin(RowAdmin):
     def get_fieldsets(self, request: HttpRequest, obj: Server | None = None) -> Any:
         """Ask for what is missing; show what the system knows only of a row that is there."""
         may_write = obj is None or self.has_change_permission(request, obj)
-        place = ("name", ("host", "ssh_port", "ssh_user"), "host_key")
+        place = ("name", ("host", "ssh_port"), ("ssh_user", "admin_user"), "host_key")
         ports = (("port_range_start", "port_range_end"),)
-        asked = (None, {"fields": (*place, *(("new_identity",) if may_write else ()), *ports)})
+        secrets = ("new_identity", "new_admin_password", "new_admin_identity") if may_write else ()
         if obj is None:
-            return (asked,)
-        known = (None, {"fields": (("status_label", "kind"), ("shown_ports", "live_count", "has_key"))})
-        return (known, asked, (_("Times"), {"fields": (("created_at", "status_changed_at"),)}))
+            return ((None, {"fields": ("needs_setup", *place, *secrets, *ports)}),)
+        known = (
+            *(("status_label", "health", "kind"), ("provider", "provider_id", "system")),
+            *(("cpus", "memory_mb", "disk_mb"), ("shown_ports", "live_count", "has_key")),
+        )
+        times = (("created_at", "status_changed_at"), ("provisioned_at", "checked_at", "last_seen_at"))
+        asked = (None, {"fields": (*place, *secrets, *ports)})
+        return ((None, {"fields": known}), asked, (_("Times"), {"fields": times}))
 
     @override
     def get_readonly_fields(self, request: HttpRequest, obj: Server | None = None) -> Any:
@@ -109,19 +74,15 @@ class ServerAdmin(RowAdmin):
         if obj is None:
             return ()
         return (
-            "status_label",
-            "kind",
-            "shown_ports",
-            "live_count",
-            "has_key",
-            "created_at",
-            "status_changed_at",
+            *("status_label", "health", "kind", "provider", "provider_id", "system"),
+            *("cpus", "memory_mb", "disk_mb", "shown_ports", "live_count", "has_key"),
+            *("created_at", "status_changed_at", "provisioned_at", "checked_at", "last_seen_at"),
         )
 
     @override
     def save_model(self, request: HttpRequest, obj: Server, form: Any, change: bool) -> None:
         """Write through the service that owns these rows."""
-        words = words_of(form.cleaned_data)
+        words = words_of(form.cleaned_data, obj)
         obj.pk = servers.save_server(server_id=obj.pk if change else None, words=words)
 
     @shown(_("Live releases"), ordering="live_total")
@@ -149,7 +110,9 @@ class ServerAdmin(RowAdmin):
 
     @override
     def sections(self, row: Server) -> Iterable[Section]:
-        """Show the ports that are given out."""
+        """Show its set-ups, and the ports that are given out."""
+        if row.kind == ServerKind.SSH:
+            yield attempts_of(row)
         rows = row.allocations.select_related("deployment").order_by("port")[:MAX_ALLOCATIONS_SHOWN]
         yield Section(
             title=_("Ports"),

@@ -83,7 +83,7 @@ def server_after(verdict: Verdict, *, goes_on: bool, was_active: bool) -> Server
 def pause_before(attempt: int) -> timedelta:
     """Return how long the attempt of a number waits: the second half a minute, each next one twice that."""
     doublings = max(attempt - 2, 0)
-    return min(_FIRST_PAUSE * 2**doublings, _LONGEST_PAUSE)
+    return min(_FIRST_PAUSE * float(2**doublings), _LONGEST_PAUSE)
 
 
 def _ending(result: PlaybookResult) -> tuple[ProvisioningStatus, Failure | None]:

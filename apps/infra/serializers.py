@@ -10,7 +10,11 @@ class ServerSerializer(serializers.ModelSerializer[Server]):
 
     class Meta:
         model = Server
-        fields = ("id", "name", "kind", "host", "status", "port_range_start", "port_range_end", "created_at")
+        fields = (
+            *("id", "name", "kind", "provider", "host", "status", "health", "system"),
+            *("cpus", "memory_mb", "disk_mb", "port_range_start", "port_range_end"),
+            *("created_at", "provisioned_at", "checked_at"),
+        )
         read_only_fields = fields
 
 

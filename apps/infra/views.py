@@ -1,4 +1,4 @@
-"""REST: servers, ports and deployments."""
+"""REST: ports and deployments; servers are in a module of their own."""
 
 from typing import ClassVar
 
@@ -11,18 +11,9 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from apps.infra import services
-from apps.infra.models import PortAllocation, Server, ServiceDeployment
-from apps.infra.serializers import PortAllocationSerializer, ServerSerializer, ServiceDeploymentSerializer
+from apps.infra.models import PortAllocation, ServiceDeployment
+from apps.infra.serializers import PortAllocationSerializer, ServiceDeploymentSerializer
 from apps.rest import owned
-
-
-class ServerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericViewSet[Server]):
-    """Hosts; everybody may see which there are."""
-
-    queryset = Server.objects.all()
-    serializer_class = ServerSerializer
-    filterset_fields = ("status", "kind", "name")
-    commands: ClassVar = {"list": "infra.servers", "retrieve": "infra.servers"}
 
 
 class PortAllocationViewSet(mixins.ListModelMixin, GenericViewSet[PortAllocation]):

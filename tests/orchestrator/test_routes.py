@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 
 from apps.graph.models import Question
 from apps.hooks.services import create_webhook, ping
-from apps.infra.models import Incident, PortAllocation, ServerMetric
+from apps.infra.models import Incident, PortAllocation, Provisioning, ServerMetric
 from apps.projects import timeline
 from apps.projects.models import ProjectStatus, TaskEventKind
 from apps.projects.services import invite, issue_token
@@ -130,6 +130,12 @@ TABLE: dict[tuple[str, str], Rule] = {
     ("webhook-deliveries", "get"): Rule(Kind.SECRET),
     ("server-list", "get"): Rule(Kind.SHARED, "infra.servers"),
     ("server-detail", "get"): Rule(Kind.SHARED, "infra.servers"),
+    ("server-provision", "post"): Rule(Kind.OPERATED),
+    ("server-cancel", "post"): Rule(Kind.OPERATED),
+    ("server-maintenance", "post"): Rule(Kind.OPERATED),
+    ("server-maintenance", "delete"): Rule(Kind.OPERATED),
+    ("provisioning-list", "get"): Rule(Kind.OPERATED),
+    ("provisioning-detail", "get"): Rule(Kind.OPERATED),
     ("allocation-list", "get"): Rule(Kind.SEEN),
     ("service-deployment-list", "get"): Rule(Kind.SEEN, "deploy.status"),
     ("service-deployment-detail", "get"): Rule(Kind.SEEN, "deploy.status"),
@@ -168,6 +174,7 @@ BODIES: dict[str, Any] = {
     "token-list": {"name": "laptop"},
     "invitation-list": {"role": "viewer"},
     "user-detail": {"is_active": True},
+    "server-provision": {"replace": False},
     "webhook-list": {"url": "https://hooks.example/", "events": ["task.failed"]},
     "webhook-detail": {"is_active": True},
 }
@@ -262,6 +269,9 @@ def make_world(owner: Any) -> World:
             "workers": worker.pk,
             "turns": make_turn(worker=worker).pk,
             "servers": server.pk,
+            "provisionings": Provisioning.objects.create(
+                server=server, idempotency_key=f"set-up-{server.pk}", status="succeeded"
+            ).pk,
             "server_metrics": ServerMetric.objects.create(server=server).pk,
             "incidents": Incident.objects.create(
                 key=f"disk_full:server:{server.pk}", kind="disk_full", message="full", server=server
