@@ -22,6 +22,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(name="sweep_workers", task="periodic.sweep_workers", every_seconds=5),
     Entry(name="sweep_infra", task="periodic.sweep_infra", every_seconds=5),
     Entry(name="sweep_provisioning", task="periodic.sweep_provisioning", every_seconds=5),
+    Entry(name="retry_pending_provisioning", task="periodic.retry_pending_provisioning", every_seconds=300),
     Entry(name="probe_deployments", task="periodic.probe_deployments", every_seconds=60),
     Entry(name="server_sync", task="periodic.server_sync", every_seconds=60),
     Entry(name="health_check", task="periodic.health_check", every_seconds=120),

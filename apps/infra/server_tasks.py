@@ -4,7 +4,7 @@ from celery import shared_task
 from django.conf import settings
 
 from apps.enqueue import enqueue
-from apps.infra import health, probing, providing, syncing
+from apps.infra import health, probing, providing, provisioning, syncing
 from apps.periodic.recording import Run, recorded
 
 
@@ -29,6 +29,13 @@ def check_health(run: Run) -> None:
 def probe_live(run: Run) -> None:
     """Ask every service that should answer."""
     probing.probe_deployments(run)
+
+
+@shared_task(name="periodic.retry_pending_provisioning")
+@recorded("retry_pending_provisioning")
+def retry_pending_provisioning(run: Run) -> None:
+    """Ask for the set-ups that servers wait for and nobody has asked for."""
+    run.count("servers", len(provisioning.request_forgotten()))
 
 
 @shared_task(name="periodic.probe_deployments")
