@@ -18,14 +18,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 SENTENCE = "an inventory of books with title, author and year"
 THEMES: tuple[Theme, ...] = ("light", "dark")
-#: Lists that are looked at in both themes and at the width of a phone.
-LISTS = (
-    *("projects/project", "projects/task", "projects/mergerequest", "projects/dispatch", "projects/user"),
-    *("projects/projectsecret", "projects/invitation", "graph/run", "graph/question"),
-    *("workers/worker", "workers/turn", "workers/verification", "workers/deadletter", "workers/workerimage"),
-    *("workers/agentconfig", "infra/servicedeployment", "infra/server", "django_celery_beat/periodictask"),
-    "periodic/periodicjob",
-)
+#: Lists that no line of the sidebar leads to; those of the sidebar are looked at as they are there.
+LISTS = ("projects/dispatch",)
+#: What an operator steers the system by has its line in the sidebar.
+STEERED_BY = {
+    *("graph/question", "workers/deadletter", "workers/agentconfig", "django_celery_beat/periodictask"),
+    *("infra/server", "projects/user", "projects/personaltoken", "projects/invitation", "hooks/webhook"),
+    *("hooks/hookdelivery", "bot/chat", "bot/delivery", "bot/trouble", "admin/logentry"),
+}
 
 
 OWNER = """
@@ -49,8 +49,10 @@ print(letter.pk)
 """
 
 
-#: Lists that are drawn like the others; their words and widths are looked at, their colors are the same.
-ALIKE = {"mergerequest", "dispatch", "user", "invitation", "run", "turn", "verification", "workerimage"}
+#: What a system without a bot and without strangers does not get by itself.
+ROWS = "import os; from tests.browser import rows; rows.make(os.environ['NAME'])"
+#: Lists are drawn alike: the others' words and widths are looked at, their colors are those of these.
+READ = {"/admin/projects/task/", "/admin/workers/deadletter/", "/admin/django_celery_beat/periodictask/"}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +103,7 @@ def person(watcher: Person) -> Iterator[Person]:
 
 
 @pytest.fixture(scope="module")
-def books(watcher: Person) -> Story:
+def books(world: World, account: Account, watcher: Person) -> Story:
     """A project that was asked for in the browser, and followed there until it answered."""
     begin(watcher, f"Books {secrets.token_hex(2)}", SENTENCE)
     task = task_of(watcher)
@@ -110,6 +112,7 @@ def books(watcher: Person) -> Story:
     watcher.page.locator(".orch-url a").wait_for(timeout=180_000)
     url = str(watcher.page.locator(".orch-url a").inner_text())
     watcher.page.locator("#task-card:not([hx-get])").wait_for(timeout=60_000)
+    manage(world, ROWS, NAME=account.name)
     return Story(task=task, url=url, status=status_of(watcher), html=watcher.page.content())
 
 
@@ -170,6 +173,35 @@ def test_a_question_is_answered_on_the_page_of_its_task(world: World, person: Pe
     assert "AAFake" not in person.page.content()
 
 
+def test_project_tells_where_it_answers_and_rests(world: World, person: Person, books: Story) -> None:
+    ((project,),) = world.rows("SELECT project_id::text FROM projects_task WHERE id = %s", books.task)
+
+    person.open(f"/admin/projects/project/{project}/change/")
+
+    card = person.page.locator("#project-card")
+    assert card.locator(".orch-url a").first.inner_text() == books.url
+    assert "2 tasks" in card.inner_text()
+    assert card.get_attribute("hx-get") is None
+
+
+def test_whatever_is_steered_has_its_line_in_the_sidebar(person: Person, books: Story) -> None:
+    person.open("/admin/")
+
+    assert set(sidebar(person)) >= STEERED_BY
+    limits = person.page.get_by_text("WORKERS_MAX_CONCURRENT")
+    assert limits.is_visible()
+
+
+def test_what_was_done_is_written_down_with_who_did_it(
+    account: Account, person: Person, books: Story
+) -> None:
+    person.open(f"/admin/admin/logentry/?q={account.name}")
+
+    words = person.page.locator("#result_list").inner_text()
+    assert "books" in words.casefold()
+    assert account.name in words
+
+
 def test_another_task_is_canceled_after_it_was_asked_whether(
     world: World, person: Person, books: Story
 ) -> None:
@@ -207,27 +239,55 @@ def details(world: World, story: Story) -> list[str]:
         "workers/verification": "SELECT id FROM workers_verification WHERE task_id = %s",
         "projects/mergerequest": "SELECT id FROM projects_mergerequest WHERE task_id = %s",
     }
-    return [f"{page}/{world.rows(query, story.task)[0][0]}/change" for page, query in queries.items()]
+    latest = {
+        page: f"SELECT id FROM {table} ORDER BY created_at DESC LIMIT 1"
+        for page, table in {
+            "projects/invitation": "projects_invitation",
+            "infra/servicedeployment": "infra_servicedeployment",
+            "infra/server": "infra_server",
+            "bot/chat": "bot_chat",
+            "bot/delivery": "bot_delivery",
+            "bot/chatmessage": "bot_chatmessage",
+            "bot/trouble": "bot_trouble",
+            "hooks/webhook": "hooks_webhook",
+            "hooks/hookdelivery": "hooks_hookdelivery",
+        }.items()
+    }
+    found = {page: world.rows(query, story.task)[0][0] for page, query in queries.items()}
+    found |= {page: world.rows(query)[0][0] for page, query in latest.items()}
+    found["projects/user"] = world.rows("SELECT min(id) FROM projects_user")[0][0]
+    return [f"{page}/{key}/change" for page, key in found.items()]
 
 
-def pages(world: World, story: Story) -> Iterator[str]:
-    yield from ("/admin/", "/admin/projects/project/add/", "/admin/projects/task/add/")
-    yield from (f"/admin/{page}/" for page in (*LISTS, *details(world, story)))
+def sidebar(person: Person) -> list[str]:
+    """The lists that the sidebar of the page that is open leads to, as ``app/model``."""
+    links = person.page.locator("#nav-sidebar a[href^='/admin/']").evaluate_all(
+        "found => found.map(one => new URL(one.href).pathname)"
+    )
+    return [link.strip("/").removeprefix("admin/") for link in links if link.count("/") == 4]
+
+
+def pages(world: World, person: Person, story: Story) -> list[str]:
+    """Every list, a page of every kind of row, and the forms."""
+    person.open("/admin/")
+    listed = dict.fromkeys([*sidebar(person), *LISTS])
+    forms = ("/admin/", "/admin/projects/project/add/", "/admin/projects/task/add/")
+    return [*forms, *(f"/admin/{page}/" for page in (*listed, *details(world, story)))]
 
 
 def test_every_page_is_readable_by_everybody_and_on_a_phone(
     world: World, person: Person, books: Story
 ) -> None:
-    person.open("/admin/")
+    shown = pages(world, person, books)
     person.use_theme("light")
 
-    read = [page for page in pages(world, books) if page.split("/")[-2] not in ALIKE]
+    lists = {f"/admin/{page}/" for page in (*sidebar(person), *LISTS)} - READ
     unreadable: list[str] = []
     too_wide: list[str] = []
-    for page in pages(world, books):
+    for page in shown:
         person.resize(DESKTOP)
         person.open(page)
-        if page in read:
+        if page not in lists:
             unreadable += person.violations()
             person.darken(True)
             unreadable += person.violations("color-contrast")
@@ -235,22 +295,32 @@ def test_every_page_is_readable_by_everybody_and_on_a_phone(
         too_wide += person.overflow()
 
     person.resize(DESKTOP)
+    assert len(shown) > 35
     assert (unreadable, too_wide) == ([], [])
 
 
 @pytest.mark.parametrize("theme", THEMES)
-def test_pages_are_shown_in_the_theme_that_was_chosen(person: Person, books: Story, theme: Theme) -> None:
+def test_pages_are_shown_in_the_theme_that_was_chosen(
+    world: World, person: Person, books: Story, theme: Theme
+) -> None:
+    ((project, server),) = world.rows(
+        "SELECT t.project_id, s.id FROM projects_task t, infra_server s WHERE t.id = %s LIMIT 1", books.task
+    )
+    pictures = {
+        "overview": "/admin/",
+        "task": f"/admin/projects/task/{books.task}/change/",
+        "project": f"/admin/projects/project/{project}/change/",
+        "server": f"/admin/infra/server/{server}/change/",
+    }
     person.open("/admin/")
     person.use_theme(theme)
-    person.keep(f"admin-overview-{theme}")
 
-    person.open(f"/admin/projects/task/{books.task}/change/")
-    person.keep("admin-task" if theme == "light" else f"admin-task-{theme}")
-    person.resize(PHONE)
-    person.keep(f"admin-task-phone-{theme}")
-    person.open("/admin/")
-    person.keep(f"admin-overview-phone-{theme}")
-    person.resize(DESKTOP)
+    for name, page in pictures.items():
+        person.open(page)
+        person.keep(f"admin-{name}-{theme}")
+        person.resize(PHONE)
+        person.keep(f"admin-{name}-phone-{theme}")
+        person.resize(DESKTOP)
 
     assert person.is_dark() == (theme == "dark")
 
