@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.env import ROOT
 from orchestrator.stack.prepare import run_module
-from tests.journeys.world import World, eventually
+from tests.journeys.world import TURN_TIMEOUT_SECONDS, World, eventually
 from tests.telegram_server import Person, TelegramServer
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -36,6 +36,14 @@ def let_in(world: World, person: Person, role: str = "member") -> Person:
 def boss(world: World, telegram: TelegramServer) -> Person:
     """Somebody who decides about people."""
     return let_in(world, telegram.person(name="Grace"), "owner")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def stalled(world: World, telegram: TelegramServer) -> Person:
+    """Somebody whose Product Owner hangs while the others' tests go on."""
+    person = let_in(world, telegram.person(name="Ida"))
+    person.says("status\nrehearsal: hang")
+    return person
 
 
 def product_owner(world: World, person: Person) -> dict[str, Any]:
@@ -144,3 +152,11 @@ def test_tap_acts_once_and_for_its_person_only(world: World, telegram: TelegramS
     assert [tap.is_alert for tap in taps] == [False, True]
     query = "SELECT count(*) FROM projects_user WHERE telegram_id = %s"
     assert world.rows(query, newcomer.id) == [(1,)]
+
+
+def test_product_owner_that_hangs_is_stopped_and_told_and_the_next_one_answers(stalled: Person) -> None:
+    told = stalled.awaits("took too long and was stopped", seconds=TURN_TIMEOUT_SECONDS + ANSWER_SECONDS)
+    stalled.says("status")
+    stalled.awaits("You have no project yet", seconds=ANSWER_SECONDS)
+
+    assert told.button_texts() == ["Hand my message over once more"]
