@@ -13,8 +13,9 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from apps.admin_base import Section, Words, list_address
+from apps.bot.models import Trouble
 from apps.graph.models import Question, QuestionStatus
-from apps.infra.models import DeploymentStatus, ServiceDeployment
+from apps.infra.models import DeploymentStatus, Incident, IncidentStatus, ServiceDeployment
 from apps.projects.models import Task, TaskStatus
 from apps.workers.models import DeadLetter, DeadLetterStatus, Worker
 from apps.workers.models.worker import ACTIVE
@@ -175,6 +176,7 @@ def _figures(request: HttpRequest) -> Iterator[Figure]:
         yield _figure(
             _("Live deployments"), rows, "infra_servicedeployment", "rocket_launch", status__in=live
         )
+    yield from _broken_figures(request)
     if may_view(request, "workers.deadletter"):
         pending = [DeadLetterStatus.PENDING]
         yield _figure(
@@ -194,6 +196,24 @@ def _figures(request: HttpRequest) -> Iterator[Figure]:
             tone="danger",
             status__in=FAILED,
             finished_at__gte=_recently(),
+        )
+
+
+def _broken_figures(request: HttpRequest) -> Iterator[Figure]:
+    if may_view(request, "infra.incident"):
+        is_open = [IncidentStatus.OPEN]
+        yield _figure(
+            _("Open incidents"),
+            Incident.objects,
+            "infra_incident",
+            "warning",
+            tone="danger",
+            status__in=is_open,
+        )
+    if may_view(request, "bot.trouble"):
+        rows = Trouble.objects
+        yield _figure(
+            _("Open troubles"), rows, "bot_trouble", "report", tone="danger", resolved_at__isnull=True
         )
 
 
@@ -221,7 +241,7 @@ def _sections(request: HttpRequest) -> Iterator[Section]:
     if may_see["graph.question"]:
         yield tables.questions()
     if may_see["workers.worker"]:
-        yield tables.troubles()
+        yield tables.needs_a_look()
     if may_see["projects.task"]:
         yield tables.unfinished(Task.objects.filter(status__in=UNFINISHED).order_by("-created_at"))
         yield tables.failed_tasks(failed)

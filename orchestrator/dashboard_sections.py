@@ -12,9 +12,10 @@ from django.utils.translation import gettext_lazy as _
 
 from apps import admin_display as display
 from apps.admin_base import Section, Words
+from apps.bot.models import Trouble
 from apps.graph.admin import waiting
 from apps.graph.models import Question, QuestionStatus, Run
-from apps.infra.models import DeploymentStatus, ServiceDeployment
+from apps.infra.models import DeploymentStatus, Incident, IncidentStatus, ServiceDeployment
 from apps.projects.models import Task
 from apps.workers.models import DeadLetter, DeadLetterStatus, Verdict, Worker
 from apps.workers.models.worker import ACTIVE
@@ -75,27 +76,51 @@ def failed_tasks(tasks: QuerySet[Task]) -> Section:
     )
 
 
-def troubles() -> Section:
-    """Return workers that do not move and entries that nobody could read."""
+def needs_a_look() -> Section:
+    """Return what is wrong: incidents, the bot's troubles, workers that do not move, unreadable entries."""
+    rows = [*_incidents(), *_troubles(), *_stalled_workers(), *_dead_letters()]
+    return Section(title=_("Needs a look"), headers=(_("What"), _("Why"), _("Since")), rows=rows)
+
+
+def _incidents() -> Iterator[tuple[Any, ...]]:
+    # By the alphabet "critical" comes before "warning".
+    rows = Incident.objects.filter(status=IncidentStatus.OPEN).order_by("severity", "-opened_at")
+    for row in rows.defer("details")[:SHOWN_ROWS]:
+        what = f"{gettext('Incident')}: {row.get_severity_display()}"
+        yield (
+            display.link("infra_incident", row.pk, what),
+            display.beginning(row.message),
+            display.moment(row.opened_at),
+        )
+
+
+def _troubles() -> Iterator[tuple[Any, ...]]:
+    for row in Trouble.objects.filter(resolved_at=None).order_by("-last_at")[:SHOWN_ROWS]:
+        yield (
+            display.link("bot_trouble", row.pk, gettext("Trouble of the bot")),
+            display.beginning(row.message),
+            display.moment(row.created_at),
+        )
+
+
+def _stalled_workers() -> Iterator[tuple[Any, ...]]:
     stalled = Worker.objects.filter(status__in=ACTIVE, verdict__in=[Verdict.STALLED, Verdict.DEAD])
-    letters = DeadLetter.objects.filter(status=DeadLetterStatus.PENDING).order_by("-created_at")
-    rows: list[tuple[Any, ...]] = [
-        (
+    for worker in stalled.order_by("verdict_since")[:SHOWN_ROWS]:
+        yield (
             display.link("workers_worker", worker.pk, f"{gettext('Worker')} {str(worker.pk)[:8]}"),
             display.label(worker.verdict, str(Verdict(worker.verdict).label)),
             display.moment(worker.verdict_since),
         )
-        for worker in stalled.order_by("verdict_since")[:SHOWN_ROWS]
-    ]
-    rows += [
-        (
+
+
+def _dead_letters() -> Iterator[tuple[Any, ...]]:
+    letters = DeadLetter.objects.filter(status=DeadLetterStatus.PENDING).order_by("-created_at")
+    for letter in letters.defer("payload")[:SHOWN_ROWS]:
+        yield (
             display.link("workers_deadletter", letter.pk, gettext("Dead letter")),
             display.beginning(letter.reason),
             display.moment(letter.created_at),
         )
-        for letter in letters.defer("payload")[:SHOWN_ROWS]
-    ]
-    return Section(title=_("Needs a look"), headers=(_("What"), _("Why"), _("Since")), rows=rows)
 
 
 def live_deployments() -> Section:

@@ -1,39 +1,21 @@
-"""News of one app that another one tells: the bot says what went wrong, and what was switched off."""
+"""News of one app that another one tells: the bot says that a webhook was switched off."""
 
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from django.utils import timezone, translation
+from django.utils import translation
 from django.utils.translation import gettext as _
 
 from apps.bot import outbox, reach
 from apps.bot import presenters as words
 from apps.hooks.models import Webhook
 from apps.hooks.signals import webhook_switched_off
-from apps.infra.models import Incident, IncidentSeverity, IncidentStatus
-from apps.infra.signals import incident_changed
 
 
 def connect() -> None:
     """Connect the receivers."""
     webhook_switched_off.connect(tell_owner, dispatch_uid="orchestrator.webhook_switched_off")
-    incident_changed.connect(tell_operators, dispatch_uid="orchestrator.incident_changed")
-
-
-def tell_operators(*, incident_id: int, **_words: Any) -> None:
-    """Tell those who run the installation that something is wrong, once; without a sound if it can wait."""
-    untold = Incident.objects.filter(pk=incident_id, status=IncidentStatus.OPEN, notified_at=None)
-    incident = untold.first()
-    if incident is None:
-        return
-    for chat in reach.operator_chats():
-        with translation.override(chat.language):
-            head = words.bold(str(incident.get_severity_display()))
-            told = words.lines(f"{head}: {words.name(incident.message, 500)}", words.code("/incidents"))
-        is_quiet = incident.severity != IncidentSeverity.CRITICAL
-        outbox.send_text(chat, told, key=f"incident:{incident.pk}:{chat.pk}", is_quiet=is_quiet)
-    untold.update(notified_at=timezone.now())
 
 
 def tell_owner(*, webhook_id: UUID, **_words: Any) -> None:

@@ -200,7 +200,7 @@ class TroubleAdmin(HistoryAdmin):
     actions_detail = ("resolve",)
     fieldsets = (
         (None, {"fields": (("code", "times"), "shown_words", ("shown_chat", "shown_delivery"))}),
-        (_("Times"), {"fields": (("created_at", "last_at", "resolved_at"),)}),
+        (_("Times"), {"fields": (("created_at", "last_at"), ("resolved_at", "notified_at"))}),
     )
 
     @shown(_("Message"))

@@ -4,7 +4,7 @@ from uuid import UUID
 
 from celery import shared_task
 
-from apps.bot import cards, composition, conversation, conversing, giving, questions, tidying
+from apps.bot import alarms, cards, composition, conversation, conversing, giving, questions, tidying
 from apps.enqueue import enqueue
 from apps.periodic.recording import Run, recorded
 
@@ -47,6 +47,8 @@ def sweep_chats(run: Run) -> None:
     run.each(cards.find_due(), lambda pk: enqueue(draw_card, task_id=str(pk)), name="cards")
     questions = tidying.find_questions()
     run.each(questions, lambda pk: enqueue(show_question, question_id=str(pk)), name="questions")
+    with run.item("alarms"):
+        alarms.tell()
 
 
 @shared_task(name="periodic.tidy_chats")

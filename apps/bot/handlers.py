@@ -13,7 +13,7 @@ from django.db import InterfaceError, OperationalError, transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from apps.bot import access, dialogs, outbox, reach, routing, troubles
+from apps.bot import access, alarms, dialogs, outbox, routing, troubles
 from apps.bot import presenters as words
 from apps.bot.incoming import Incoming, Kind, parse
 from apps.bot.models import Chat, DialogKind, ProcessedUpdate
@@ -115,6 +115,7 @@ def _give_up(incoming: Incoming, failure: Mapping[str, str]) -> None:
         message=f"An update could not be handled: {failure['type']} in {failure['where']}.",
         chat=chat,
     )
+    alarms.tell_troubles()
     if chat is None or not chat.is_reachable:
         return
     if incoming.message_id is not None and _may_hold_secret(chat, incoming):
@@ -122,9 +123,6 @@ def _give_up(incoming: Incoming, failure: Mapping[str, str]) -> None:
     with translation.override(chat.language):
         text = _("Something went wrong with us, and your message was not handled. An operator can see it.")
         outbox.send_text(chat, text, key=f"update:{incoming.update_id}:given_up")
-        for operator in reach.operator_chats():
-            note = _("An update could not be handled: %(type)s.") % {"type": words.code(failure["type"])}
-            outbox.send_text(operator, note, key=f"update:{incoming.update_id}:operator:{operator.pk}")
 
 
 def _may_hold_secret(chat: Chat, incoming: Incoming) -> bool:

@@ -5,10 +5,11 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from apps.bot import chat_tasks, composition
+from apps.bot import alarms, chat_tasks, composition
 from apps.bot.models import ChatStatus, Conversation
 from apps.enqueue import enqueue
 from apps.graph.signals import question_changed
+from apps.infra.signals import incident_changed
 from apps.projects.models import Task
 from apps.projects.signals import task_changed
 from apps.workers import messages
@@ -21,6 +22,7 @@ def connect() -> None:
     turn_changed.connect(on_turn, dispatch_uid="bot.turn")
     worker_spoke.connect(on_words, dispatch_uid="bot.words")
     question_changed.connect(on_question, dispatch_uid="bot.question")
+    incident_changed.connect(on_incident, dispatch_uid="bot.incident")
 
 
 def on_task(*, task_id: UUID, **_: Any) -> None:
@@ -55,3 +57,8 @@ def on_question(*, question_id: UUID, **_: Any) -> None:
     """Have a question shown, or what became of it."""
     if composition.is_served():
         enqueue(chat_tasks.show_question, question_id=str(question_id))
+
+
+def on_incident(*, incident_id: int, **_: Any) -> None:
+    """Tell those who run the installation of an incident, or of its end."""
+    alarms.tell_incident(incident_id)

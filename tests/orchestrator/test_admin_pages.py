@@ -17,6 +17,8 @@ from django.utils.html import escape, strip_tags
 
 from apps import admin_display
 from apps.admin_base import HistoryAdmin
+from apps.bot import troubles
+from apps.infra import incidents
 from apps.lifecycle import Lifecycle
 from apps.projects.models import PersonalToken
 from apps.roles import Role
@@ -174,6 +176,8 @@ def test_first_page_counts_and_lists_what_matters(client: Client) -> None:
         "Active workers": 1,
         "Open questions": 1,
         "Live deployments": 1,
+        "Open incidents": 0,
+        "Open troubles": 0,
         "Open dead letters": 1,
         "Failed in 24 hours": 1,
     }
@@ -202,6 +206,8 @@ def test_first_page_needs_the_same_queries_for_one_row_and_for_many(
         make_deployment(status="live")
         make_dead_letter()
         make_question()
+        troubles.report(key=uuid4().hex, code="x", message="x")
+        incidents.report(kind="x", subject=uuid4().hex, message="x")
 
     with django_assert_max_num_queries(28):
         response = client.get("/admin/")
@@ -240,10 +246,21 @@ def test_first_page_asks_what_people_are_asked(client: Client) -> None:
 def test_first_page_shows_what_needs_a_look(client: Client) -> None:
     make_dead_letter(reason="not JSON at all")
     make_worker(status="running", verdict="stalled", verdict_since=timezone.now())
+    incidents.report(kind="disk_full", subject="server:7", message="The disk is at 91 %.")
+    incidents.report(kind="down", subject="server:8", message="It does not answer.", severity="critical")
+    incidents.report(kind="over", subject="server:9", message="This is over.")
+    incidents.resolve(kind="over", subject="server:9")
+    troubles.report(key="k", code="update_given_up", message="An update could not be handled.")
 
     response = client.get("/admin/")
 
-    assert {row[1] for row in table(response, "Needs a look")} == {"not JSON at all", "Stalled"}
+    broken = ["It does not answer.", "The disk is at 91 %.", "An update could not be handled."]
+    assert [row[1] for row in table(response, "Needs a look")] == [*broken, "Stalled", "not JSON at all"]
+    figures = {str(figure.title): figure for figure in response.context["figures"]}
+    counts = [figures[title].count for title in ("Open incidents", "Open troubles")]
+    assert counts == [2, 1]
+    assert client.get(figures["Open incidents"].address).context["cl"].result_count == 2
+    assert client.get(figures["Open troubles"].address).context["cl"].result_count == 1
 
 
 def test_what_nobody_told_is_no_data_and_not_zero(client: Client) -> None:

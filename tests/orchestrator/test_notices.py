@@ -9,9 +9,6 @@ from apps.bot.models import Delivery
 from apps.hooks import delivering, services
 from apps.hooks.models import HookDelivery, Webhook
 from apps.hooks.outbound import Answer
-from apps.infra import incidents
-from apps.infra.models import Incident
-from apps.roles import Role
 from tests.apps.bot.updates import Phone, somebody
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
@@ -78,20 +75,3 @@ def test_it_is_told_in_the_persons_language():
     delivering.deliver_round(webhook_id=webhook.pk, send=gone)
 
     assert "отключён" in phone.last()
-
-
-def test_operator_hears_of_an_incident_once(django_capture_on_commit_callbacks):
-    phone, _ = somebody(role=Role.OPERATOR)
-    stranger, _ = somebody()
-
-    with django_capture_on_commit_callbacks(execute=True):
-        for percent in (91, 92, 93):
-            message = f"The disk is <b>{percent}</b> % full."
-            incidents.report(kind="disk_full", subject="server:7", message=message, severity="critical")
-    with django_capture_on_commit_callbacks(execute=True):
-        incidents.resolve(kind="disk_full", subject="server:7")
-
-    (told,) = phone.texts()
-    assert "&lt;b&gt;93&lt;/b&gt;" in told
-    assert Incident.objects.get().notified_at is not None
-    assert stranger.texts() == []

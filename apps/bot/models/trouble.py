@@ -22,6 +22,7 @@ class Trouble(models.Model):
     times = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(auto_now_add=True)
     last_at = models.DateTimeField()
+    notified_at = models.DateTimeField(null=True, blank=True, help_text="When operators were told.")
     resolved_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
