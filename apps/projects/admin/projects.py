@@ -251,7 +251,7 @@ def _tasks(project: Project) -> Section:
                 display.link("projects_task", task.pk),
                 task.get_type_display(),
                 display.status(task),
-                display.beginning(task.spec),
+                display.beginning(task.spec) or display.NOTHING,
                 display.failure_word(task.failure),
                 display.moment(task.created_at),
             )
