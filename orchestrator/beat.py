@@ -7,6 +7,7 @@ import psycopg
 from django_celery_beat.schedulers import DatabaseScheduler
 from typing_extensions import override
 
+from apps import alive
 from apps.lease import Lease
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,8 @@ class LeadingScheduler(Base):
             return True
         try:
             if not self.lease.try_take():
+                # Ready to lead is all that is asked of it.
+                alive.renew()
                 return False
         except psycopg.Error as error:
             logger.warning("Nobody knows which beat leads: %s", type(error).__name__)

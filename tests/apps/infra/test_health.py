@@ -17,8 +17,9 @@ from tests.ssh_server import SshServer, make_key, public_part, ssh_server
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
-FULL = "echo 'Filesystem 1024-blocks Used Available Capacity Mounted on'; echo '/dev/x 1024000 972800 51200 95% /'"
-ROOMY = "echo 'Filesystem 1024-blocks Used Available Capacity Mounted on'; echo '/dev/x 1024000 102400 921600 10% /'"
+HEAD = "echo 'Filesystem 1024-blocks Used Available Capacity Mounted on'; "
+FULL = f"{HEAD} echo '/dev/x 1024000 972800 51200 95% /'"
+ROOMY = f"{HEAD} echo '/dev/x 1024000 102400 921600 10% /'"
 
 
 @pytest.fixture
