@@ -1,11 +1,17 @@
 """Celery tasks that look at servers: the tick only enqueues, the work is done by who holds the accounts."""
 
+from typing import Final
+
 from celery import shared_task
 from django.conf import settings
 
 from apps.enqueue import enqueue
 from apps.infra import health, probing, providing, provisioning, syncing
 from apps.periodic.recording import Run, recorded
+
+#: A thousand servers of which none answers: 10 s for each, 50 at once, and as long again.
+_ROUND_SECONDS: Final = 400
+_GRACE_SECONDS: Final = 30
 
 
 @shared_task(name="infra.sync_servers")
@@ -17,7 +23,9 @@ def sync_servers(run: Run) -> None:
             syncing.sync_provider(provider, managed_ids=settings.INFRA_MANAGED_SERVER_IDS, run=run)
 
 
-@shared_task(name="infra.check_health")
+@shared_task(
+    name="infra.check_health", soft_time_limit=_ROUND_SECONDS, time_limit=_ROUND_SECONDS + _GRACE_SECONDS
+)
 @recorded("health_check", pause_seconds=30)
 def check_health(run: Run) -> None:
     """Look at every server that is set up."""
