@@ -14,7 +14,7 @@ from django.db import transaction
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from apps.bot import attachments, callbacks, outbox, po_instructions, prompts
+from apps.bot import attachments, callbacks, incoming, outbox, po_instructions, prompts
 from apps.bot import presenters as words
 from apps.bot.models import Action, Chat, ChatFile, ChatMessage, ChatMessageStatus, Conversation, FileStatus
 from apps.enqueue import advisory_lock
@@ -32,8 +32,7 @@ logger = logging.getLogger(__name__)
 NOTICE_AFTER: Final = timedelta(seconds=18)
 #: Messages in one turn.
 MOST_JOINED: Final = 500
-#: Telegram cuts what is longer than 4,096 units, and brings all parts at once.
-_CUT_UNITS: Final = 3_500
+#: The parts of a text that was cut come at once.
 _PARTS_WITHIN: Final = timedelta(seconds=2)
 #: Files taken over in one step.
 FILES_AT_ONCE: Final = 3
@@ -200,8 +199,7 @@ def _begin(conversation: Conversation, chat: Chat, downloads: attachments.Downlo
 
 def _may_go_on(row: ChatMessage) -> bool:
     """Tell whether a message may be the first part of a text that Telegram cut; the sweep comes back."""
-    units = len(row.text.encode("utf-16-le", "replace")) // 2
-    return units >= _CUT_UNITS and row.created_at + _PARTS_WITHIN > timezone.now()
+    return incoming.may_go_on(row.text) and row.created_at + _PARTS_WITHIN > timezone.now()
 
 
 def _said(row: ChatMessage) -> prompts.Said:

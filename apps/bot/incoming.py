@@ -9,6 +9,9 @@ from typing import Any, Final
 #: More than Telegram lets anybody write.
 MAX_TEXT_CHARACTERS: Final = 20_000
 MAX_NAME_CHARACTERS: Final = 200
+#: Programs cut what is longer, in UTF-16 units, and send the parts at once; most look for a good place before.
+CUT_UNITS: Final = 4_096
+_CUT_FROM_UNITS: Final = 3_500
 #: What a bot may download.
 MAX_FILE_BYTES: Final = 20 * 1024 * 1024
 _COMMAND = re.compile(r"/([A-Za-z0-9_]{1,32})(?:@\w{1,64})?(?:\s+(.*))?", re.DOTALL)
@@ -93,6 +96,16 @@ def clean(text: object, limit: int = MAX_TEXT_CHARACTERS) -> str:
         return ""
     whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return whole.replace("\0", "")[:limit]
+
+
+def units_of(text: str) -> int:
+    """Return the length of a text as Telegram counts it, in UTF-16 units."""
+    return len(text.encode("utf-16-le", "replace")) // 2
+
+
+def may_go_on(text: str) -> bool:
+    """Tell whether a text is so long that it may be the first part of one that was cut."""
+    return units_of(text) >= _CUT_FROM_UNITS
 
 
 def _message(update_id: int, message: Mapping[str, Any]) -> Incoming:

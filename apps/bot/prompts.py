@@ -3,8 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Final
 
+from apps.bot import incoming
 from apps.bot import presenters as words
 
 #: Of one turn; what does not fit waits for the next one.
@@ -20,6 +22,11 @@ class Said:
     text: str
     stored: tuple[tuple[str, str], ...] = ()  # id, name
     missing: tuple[str, ...] = ()  # names
+
+    @property
+    def has_files(self) -> bool:
+        """Whether something came along."""
+        return bool(self.stored or self.missing)
 
     @property
     def prompt(self) -> str:
@@ -46,8 +53,20 @@ def how_many(messages: Sequence[Said]) -> int:
 
 
 def join(messages: Sequence[Said]) -> str:
-    """Return the prompt of one turn."""
-    return "\n\n".join(filter(None, (message.prompt for message in messages)))
+    """Return the prompt of one turn; what Telegram's programs cut is put together as it was written."""
+    told = [message for message in messages if message.prompt]
+    parts = [message.prompt + _between(message, later) for message, later in pairwise(told)]
+    return "".join([*parts, *(message.prompt for message in told[-1:])])
+
+
+def _between(earlier: Said, later: Said) -> str:
+    if earlier.has_files or later.has_files or not incoming.may_go_on(earlier.text):
+        return "\n\n"
+    is_torn = incoming.units_of(earlier.text) >= incoming.CUT_UNITS
+    if is_torn or earlier.text[-1:].isspace() or later.text[:1].isspace():
+        return ""
+    # At a better place than the last one there was white space, which programs leave out.
+    return "\n"
 
 
 def agent_html(text: str) -> str:

@@ -126,7 +126,7 @@ def test_text_that_telegram_cut_in_two_is_read_as_one(line: Line):
     line.lead(ada)
 
     assert early == 0
-    assert Turn.objects.get().prompt == f"{first}\n\n{second}"
+    assert Turn.objects.get().prompt == f"{first}{second}"
 
 
 def test_long_text_without_a_second_part_does_not_wait_for_ever(line: Line):

@@ -55,6 +55,29 @@ def test_messages_are_joined_up_to_a_bound_and_one_always_fits():
     assert prompts.join([prompts.Said(text="a"), prompts.Said(text=""), prompts.Said(text="b")]) == "a\n\nb"
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "between"),
+    [
+        ("x" * 4_096, "yz", ""),  # within a word
+        ("😀" * 2_048, "yz", ""),
+        ("x " * 2_000, "yz", ""),  # after a space
+        ("x" * 4_000, "\nyz", ""),
+        ("x" * 4_000, "yz", "\n"),  # at a space, which is left out
+        ("x" * 3_000, "yz", "\n\n"),  # two messages
+    ],
+)
+def test_text_that_was_cut_is_put_together_without_tearing_words(first: str, second: str, between: str):
+    said = [prompts.Said(text=first), prompts.Said(text=second), prompts.Said(text="end")]
+
+    assert prompts.join(said) == f"{first}{between}{second}\n\nend"
+
+
+def test_file_between_two_texts_parts_them():
+    said = [prompts.Said(text="x" * 4_096, missing=("a.txt",)), prompts.Said(text="yz")]
+
+    assert "taken over]\n\nyz" in prompts.join(said)
+
+
 @pytest.mark.parametrize("kind", [Invalid, NotFound, Conflict, Unavailable])
 def test_refusal_says_whose_move_it_is_and_escapes_the_rest(kind: type[Invalid]):
     told = presenters.refusal(kind("<no>", details={"name": "a&b"}))
