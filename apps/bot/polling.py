@@ -21,7 +21,6 @@ from apps.bot.telegram import (
 logger = logging.getLogger(__name__)
 
 CONFLICT_TROUBLE: Final = "telegram_polling_conflict"
-TOKEN_TROUBLE: Final = "telegram_token_refused"  # the key of a trouble, no token
 _FIRST_PAUSE_SECONDS: Final = 1.0
 _LONGEST_PAUSE_SECONDS: Final = 30.0
 _TOKEN_PAUSE_SECONDS: Final = 60.0
@@ -96,7 +95,7 @@ class Poller:
             )
             self._report(CONFLICT_TROUBLE, error, words)
         elif isinstance(error, TokenRefused):
-            self._report(TOKEN_TROUBLE, error, troubles.token_words(error.message))
+            self._report(troubles.TOKEN_TROUBLE, error, troubles.token_words(error.message))
             self._wait(_TOKEN_PAUSE_SECONDS)
             return
         else:
@@ -108,7 +107,7 @@ class Poller:
         self._pause_seconds = _FIRST_PAUSE_SECONDS
         if self._has_trouble:
             self._has_trouble = not self._in_database(
-                lambda: [troubles.resolve(key) for key in (CONFLICT_TROUBLE, TOKEN_TROUBLE)]
+                lambda: [troubles.resolve(key) for key in (CONFLICT_TROUBLE, troubles.TOKEN_TROUBLE)]
             )
 
     def _report(self, key: str, error: TelegramError, words: str) -> None:

@@ -35,7 +35,6 @@ LONGEST_PAUSE_SECONDS: Final = 60.0
 TOKEN_PAUSE_SECONDS: Final = 60.0
 #: While Telegram is silent, one chat asks at a time: each attempt occupies a process.
 SILENCE_PAUSE_SECONDS: Final = 5.0
-TOKEN_TROUBLE: Final = "telegram_token_refused"  # the key of a trouble, no token
 #: Useless a moment later, so nobody has to hear of them.
 _FLEETING: Final = frozenset({DeliveryKind.CALLBACK_ANSWER, DeliveryKind.ACTION})
 
@@ -106,7 +105,8 @@ def _say_it_plainly(parcel: Parcel, error: TelegramError, _now: datetime) -> Non
     if parcel.delivery.is_plain:
         _fail(parcel.delivery, error.error_code, error.message)
         return
-    logger.warning("Telegram refused the markup of delivery %s: %s", parcel.delivery.pk, error.message)
+    # Without its words: they may quote what was written.
+    logger.warning("Telegram refused the markup of delivery %s: %s", parcel.delivery.pk, error.error_code)
     _again(parcel, is_plain=True)
 
 
@@ -137,7 +137,8 @@ def _try_later(parcel: Parcel, error: TelegramError, now: datetime) -> None:
 
 def _distrust_token(parcel: Parcel, error: TelegramError, now: datetime) -> None:
     limits.pause_everybody(TOKEN_PAUSE_SECONDS, now=now)
-    troubles.report(key=TOKEN_TROUBLE, code=error.error_code, message=troubles.token_words(error.message))
+    said = troubles.token_words(error.message)
+    troubles.report(key=troubles.TOKEN_TROUBLE, code=error.error_code, message=said)
     _again(parcel, failure=_record(error))
 
 

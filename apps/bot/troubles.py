@@ -1,6 +1,7 @@
 """What the bot could not do and will not do by itself, so that an operator sees it."""
 
 import logging
+from typing import Final
 
 from django.db import IntegrityError, transaction
 from django.db.models import F
@@ -9,6 +10,8 @@ from django.utils import timezone
 from apps.bot.models import Chat, Delivery, Trouble
 
 logger = logging.getLogger(__name__)
+
+TOKEN_TROUBLE: Final = "telegram_token_refused"  # the key of a trouble, no token
 
 
 def token_words(said: str) -> str:

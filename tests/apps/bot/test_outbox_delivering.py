@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import pytest
 
-from apps.bot import outbox, sweep
+from apps.bot import outbox, settling, sweep
 from apps.bot.delivering import deliver_chat
 from apps.bot.models import Chat, ChatStatus, Delivery, DeliveryStatus, SendGate, Trouble
-from apps.bot.telegram import TelegramClient
+from apps.bot.sending import Parcel
+from apps.bot.telegram import MarkupRefused, TelegramClient
 from tests.apps.bot.virtual_clock import VirtualClock, deliver_all
 from tests.telegram_server import Fault, Person, TelegramServer
 
@@ -171,6 +172,21 @@ def test_message_whose_markup_is_refused_is_told_plainly(
 
     shown = ada.sees()[-1]
     assert (shown.text, shown.button_texts()) == ("1 < 2", ["Yes"])
+
+
+def test_words_of_telegram_that_quote_what_was_written_are_in_no_log(
+    chat: Chat, time: VirtualClock, caplog: pytest.LogCaptureFixture
+):
+    row = outbox.send_text(chat, "<hunter2>", key="broken")
+    parcel = Parcel(delivery=row, chat=chat, may_be_there=False)
+    error = MarkupRefused("can't parse entities: Unsupported start tag \"hunter2\" at byte offset 0")
+    Delivery.transition(row.pk, to=DeliveryStatus.SENDING)
+
+    settling.settle_failure(parcel, error, now=time.now_is)
+
+    assert row.reload().is_plain
+    assert "markup_refused" in caplog.text
+    assert "hunter2" not in caplog.text
 
 
 def test_link_that_telegram_does_not_take_as_a_button_is_told_as_a_line(
