@@ -8,10 +8,18 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from apps.infra import identities, provisioning, provisioning_run, provisioning_sweep, signals
+from apps.infra import (
+    identities,
+    provisioning,
+    provisioning_run,
+    provisioning_sweep,
+    provisioning_tasks,
+    signals,
+)
 from apps.infra.models import IdentityPurpose, Incident, Provisioning, Server
 from apps.infra.provisioning_run import ProvisioningTools
 from apps.infra.recap import PlaybookOutcome, PlaybookResult
+from orchestrator.celery import app
 from tests.factories import make_server
 from tests.fakes_provisioning import (
     HOST_KEY,
@@ -490,3 +498,22 @@ def test_a_server_that_waits_and_was_forgotten_is_asked_for_once() -> None:
 
     assert asked == [[site.server.pk], []]
     assert site.server.provisionings.count() == 1
+
+
+# --- Its Celery task ---------------------------------------------------------
+
+
+def test_a_playbook_has_a_queue_of_its_own_and_ends_before_its_message_comes_again(settings: Any) -> None:
+    task = provisioning_tasks.reconcile_provisioning
+
+    route = app.amqp.router.route({}, task.name)
+
+    assert route["queue"].name == "provision"
+    assert settings.INFRA_PROVISIONING_SECONDS < task.soft_time_limit < task.time_limit
+    assert task.time_limit < settings.VISIBILITY_TIMEOUT_SECONDS
+
+
+def test_a_message_about_what_is_not_there_is_nothing() -> None:
+    provisioning_tasks.reconcile_provisioning(provisioning_id=str(uuid4()))
+
+    assert not Provisioning.objects.exists()
