@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 
 from apps.bot import callbacks, outbox, pool, questions, reach, secret_lists
 from apps.bot import presenters as words
+from apps.bot.incoming import may_go_on
 from apps.bot.models import Action, Chat, Dialog, DialogKind
 from apps.bot.talk import Talk
 from apps.errors import Conflict, Invalid, OrchestratorError
@@ -27,6 +28,8 @@ from apps.telegram import BotResult
 TTL: Final = timedelta(minutes=10)
 #: For so long a value that comes too late is still taken for one, and not read by anybody.
 _LATE: Final = timedelta(hours=1)
+#: The parts of a text that Telegram cut come at once, and may be handled late.
+_REST: Final = timedelta(seconds=30)
 _TOKEN = re.compile(r"(?<![0-9A-Za-z])[0-9]{5,20}:[A-Za-z0-9_-]{30,100}(?![A-Za-z0-9_-])")
 _KEY = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 
@@ -84,6 +87,9 @@ def ask_secret(talk: Talk, *, project: Project, key: str, question_id: UUID | No
         Invalid: there cannot be a secret of that name.
 
     """
+    if may_go_on(talk.incoming.text):
+        _refuse_long(talk)  # the value came along with the command
+        return
     if not _KEY.fullmatch(key):
         raise Invalid(_("A secret's name is written like API_KEY."), details={"name": key})
     _open(talk, DialogKind.SECRET, project=project, key=key, question_id=question_id)
@@ -109,24 +115,55 @@ def begin(talk: Talk, *, subject: str, argument: str) -> None:
 
 def take(talk: Talk, dialog: Dialog) -> None:
     """Take a message for what the dialog expects."""
+    match dialog.kind:
+        case DialogKind.SECRET:
+            _take_value(talk, dialog)
+        case DialogKind.REST:
+            _drop_rest(talk)
+        case _:
+            _take_answer(talk, dialog)
+
+
+def _take_answer(talk: Talk, dialog: Dialog) -> None:
     text = talk.incoming.text
-    if dialog.kind == DialogKind.ANSWER:
-        close(talk.chat)
-        if looks_secret(text):
-            catch_stray(talk)
-        elif dialog.question_id is not None:
-            questions.answer(talk, question_id=dialog.question_id, text=text)
-            outbox.show_typing(talk.chat)
-        return
-    if not text.strip():
-        talk.say(_("Send the value as text, please."), buttons=[[_cancel_button(talk)]])
-        return
+    close(talk.chat)
+    if looks_secret(text):
+        catch_stray(talk)
+    elif dialog.question_id is not None:
+        questions.answer(talk, question_id=dialog.question_id, text=text)
+        outbox.show_typing(talk.chat)
+
+
+def _take_value(talk: Talk, dialog: Dialog) -> None:
+    text = talk.incoming.text
     talk.forget_message()
-    if dialog.expires_at <= timezone.now() or dialog.project is None:
+    if may_go_on(text):
+        _refuse_long(talk)
+    elif dialog.expires_at <= timezone.now() or dialog.project is None:
         close(talk.chat)
         talk.say(_("That came too late, so I did not keep it. Begin again with /secret."))
-        return
-    _keep(talk, dialog, dialog.project)
+    elif talk.incoming.files or not text.strip():
+        talk.say(_("Send the value as text, please."), buttons=[[_cancel_button(talk)]])
+    else:
+        _keep(talk, dialog, dialog.project)
+
+
+def _refuse_long(talk: Talk) -> None:
+    """Keep nothing of a value of which more may follow, and see that nobody reads what follows."""
+    _open(talk, DialogKind.REST, lasts=_REST)
+    told = _(
+        "This is too long for a message: Telegram cuts such texts, so I deleted it and kept nothing."
+        " Give it in the admin, or with %(command)s."
+    )
+    talk.say(told % {"command": words.code("orchestrator project secret")})
+
+
+def _drop_rest(talk: Talk) -> None:
+    talk.forget_message()
+    if may_go_on(talk.incoming.text):
+        _open(talk, DialogKind.REST, lasts=_REST)
+    else:
+        talk.say(_("I deleted this, too: it came right behind what was too long. Soon I read again."))
 
 
 def _keep(talk: Talk, dialog: Dialog, project: Project) -> None:
@@ -181,6 +218,8 @@ def catch_stray(talk: Talk) -> None:
         "Your message looked like it holds a secret, so I deleted it and showed it to nobody."
         " Choose where it belongs, then send it again."
     )
+    if may_go_on(talk.incoming.text):
+        _open(talk, DialogKind.REST, lasts=_REST)
     talk.say(told, buttons=secret_lists.project_buttons(talk))
 
 
@@ -225,6 +264,7 @@ def _open(
     project: Project | None = None,
     key: str = "",
     question_id: UUID | None = None,
+    lasts: timedelta = TTL,
 ) -> Dialog:
     expected = {
         "kind": kind,
@@ -232,7 +272,7 @@ def _open(
         "project": project,
         "key": key,
         "question_id": question_id,
-        "expires_at": timezone.now() + TTL,
+        "expires_at": timezone.now() + lasts,
     }
     return Dialog.objects.update_or_create(chat=talk.chat, defaults=expected)[0]
 

@@ -16,7 +16,7 @@ from django.utils.translation import gettext as _
 from apps.bot import access, alarms, dialogs, outbox, routing, troubles
 from apps.bot import presenters as words
 from apps.bot.incoming import Incoming, Kind, parse
-from apps.bot.models import Chat, DialogKind, ProcessedUpdate
+from apps.bot.models import Chat, ProcessedUpdate
 from apps.bot.talk import Talk
 from apps.errors import OrchestratorError
 from apps.telegram import BotResult
@@ -130,4 +130,4 @@ def _may_hold_secret(chat: Chat, incoming: Incoming) -> bool:
     if incoming.kind not in (Kind.MESSAGE, Kind.EDIT):
         return False
     dialog = dialogs.find_open(chat)
-    return dialogs.looks_secret(incoming.text) or (dialog is not None and dialog.kind == DialogKind.SECRET)
+    return dialogs.looks_secret(incoming.text) or (dialog is not None and dialog.is_secret)

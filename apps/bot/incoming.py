@@ -9,7 +9,7 @@ from typing import Any, Final
 #: More than Telegram lets anybody write.
 MAX_TEXT_CHARACTERS: Final = 20_000
 MAX_NAME_CHARACTERS: Final = 200
-#: Programs cut what is longer, in UTF-16 units, and send the parts at once; most look for a good place before.
+#: Programs cut what is longer, in UTF-16 units, and send the parts at once; most look for a good place.
 CUT_UNITS: Final = 4_096
 _CUT_FROM_UNITS: Final = 3_500
 #: What a bot may download.

@@ -75,11 +75,14 @@ def route(talk: Talk) -> None:
 
 def _receive(talk: Talk) -> None:
     incoming = talk.incoming
-    if incoming.command and not dialogs.looks_secret(incoming.text):
+    dialog = dialogs.find_open(talk.chat)
+    # A value may begin with a slash, so while one is expected only commands that there are count.
+    may_be_value = dialog is not None and dialog.is_secret and incoming.command not in commands.COMMANDS
+    if incoming.command and not may_be_value and not dialogs.looks_secret(incoming.text):
         dialogs.close(talk.chat)
         commands.run(talk)
         return
-    dialog = dialogs.find_open(talk.chat) or dialogs.find_replied(talk)
+    dialog = dialog or dialogs.find_replied(talk)
     if dialog is not None:
         dialogs.take(talk, dialog)
     elif dialogs.looks_secret(incoming.text):

@@ -16,6 +16,7 @@ class DialogKind(models.TextChoices):
 
     SECRET = "secret", _("A secret")
     ANSWER = "answer", _("An answer")
+    REST = "rest", _("The rest of what was too long")  # deleted unread
 
 
 class Dialog(models.Model):
@@ -43,3 +44,8 @@ class Dialog(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.key or self.question_id}"
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the next message is nobody's to read."""
+        return self.kind != DialogKind.ANSWER

@@ -219,6 +219,63 @@ def test_value_that_nobody_could_take_is_deleted(stage: Stage, monkeypatch: pyte
     assert "hunter-2" not in dump_of_the_bot()
 
 
+def test_value_that_telegram_cuts_is_refused_and_its_rest_is_read_by_nobody(stage: Stage):
+    stage.ask("API_KEY")
+    stage.phone.taps("Give the value")
+    value = "".join(f"part-{number:04}-" for number in range(500))[:4_996]
+
+    stage.phone.writes(value[:4_096])
+    stage.phone.writes(value[4_096:])
+    told = " ".join(stage.phone.texts())
+    Dialog.objects.update(expires_at=timezone.now())
+    stage.phone.writes("good morning")
+
+    assert "too long" in told
+    assert "orchestrator project secret" in told
+    assert stage.values() == {}
+    assert len(stage.deleted()) == 2
+    assert ChatMessage.objects.get().text == "good morning"
+    assert "part-" not in dump_of_the_bot()
+
+
+@pytest.mark.parametrize("head", ["/secret {slug} API_KEY ", f"{TOKEN} and "])
+def test_rest_of_what_nobody_asked_for_is_read_by_nobody(stage: Stage, head: str):
+    first = head.format(slug=stage.project.slug).ljust(4_096, "z")
+
+    stage.phone.writes(first)
+    stage.phone.writes("z" * 4_096)
+    stage.phone.writes("zz the end")
+
+    assert stage.values() == {}
+    assert len(stage.deleted()) == 3
+    assert not ChatMessage.objects.exists()
+
+
+def test_value_that_begins_with_a_slash_is_no_command(stage: Stage):
+    stage.ask("API_KEY")
+    stage.phone.taps("Give the value")
+
+    stage.phone.writes("/Zk3Jd82hsKq0")
+
+    assert stage.values() == {"API_KEY": "/Zk3Jd82hsKq0"}
+    assert len(stage.deleted()) == 1
+
+
+@pytest.mark.parametrize("caption", ["", "hunter-2"])
+def test_file_is_no_value_and_does_not_stay_in_the_chat(stage: Stage, caption: str):
+    stage.ask("API_KEY")
+    stage.phone.taps("Give the value")
+
+    stage.phone.writes(document={"file_id": "f", "file_name": "key.txt"}, caption=caption)
+    told = stage.phone.last()
+    stage.phone.writes("hunter-3")
+
+    assert "as text" in told
+    assert stage.values() == {"API_KEY": "hunter-3"}
+    assert len(stage.deleted()) == 2
+    assert not ChatMessage.objects.exists()
+
+
 def test_token_in_an_edited_message_is_deleted(stage: Stage):
     update = stage.phone.message(TOKEN)
     update["edited_message"] = update.pop("message")

@@ -179,7 +179,7 @@ def test_words_of_telegram_that_quote_what_was_written_are_in_no_log(
 ):
     row = outbox.send_text(chat, "<hunter2>", key="broken")
     parcel = Parcel(delivery=row, chat=chat, may_be_there=False)
-    error = MarkupRefused("can't parse entities: Unsupported start tag \"hunter2\" at byte offset 0")
+    error = MarkupRefused('can\'t parse entities: Unsupported start tag "hunter2" at byte offset 0')
     Delivery.transition(row.pk, to=DeliveryStatus.SENDING)
 
     settling.settle_failure(parcel, error, now=time.now_is)
