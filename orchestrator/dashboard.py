@@ -177,6 +177,25 @@ def _figures(request: HttpRequest) -> Iterator[Figure]:
             _("Live deployments"), rows, "infra_servicedeployment", "rocket_launch", status__in=live
         )
     yield from _broken_figures(request)
+
+
+def _broken_figures(request: HttpRequest) -> Iterator[Figure]:
+    """What somebody should look at."""
+    if may_view(request, "infra.incident"):
+        is_open = [IncidentStatus.OPEN]
+        yield _figure(
+            _("Open incidents"),
+            Incident.objects,
+            "infra_incident",
+            "warning",
+            tone="danger",
+            status__in=is_open,
+        )
+    if may_view(request, "bot.trouble"):
+        rows = Trouble.objects
+        yield _figure(
+            _("Open troubles"), rows, "bot_trouble", "report", tone="danger", resolved_at__isnull=True
+        )
     if may_view(request, "workers.deadletter"):
         pending = [DeadLetterStatus.PENDING]
         yield _figure(
@@ -196,24 +215,6 @@ def _figures(request: HttpRequest) -> Iterator[Figure]:
             tone="danger",
             status__in=FAILED,
             finished_at__gte=_recently(),
-        )
-
-
-def _broken_figures(request: HttpRequest) -> Iterator[Figure]:
-    if may_view(request, "infra.incident"):
-        is_open = [IncidentStatus.OPEN]
-        yield _figure(
-            _("Open incidents"),
-            Incident.objects,
-            "infra_incident",
-            "warning",
-            tone="danger",
-            status__in=is_open,
-        )
-    if may_view(request, "bot.trouble"):
-        rows = Trouble.objects
-        yield _figure(
-            _("Open troubles"), rows, "bot_trouble", "report", tone="danger", resolved_at__isnull=True
         )
 
 
