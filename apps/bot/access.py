@@ -85,7 +85,8 @@ def receive_stranger(talk: Talk) -> None:
         case _:
             text = _(
                 "Hello! I build software for the people of this installation, and I do not know you yet."
-                " If you have an invitation, open its link. Otherwise you may ask for access."
+                " If you have an invitation, open its link, or send me /start and its code."
+                " Otherwise you may ask for access."
             )
             ask = callbacks.button(
                 _("Ask for access"),

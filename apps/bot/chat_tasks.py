@@ -1,12 +1,17 @@
 """The Celery tasks of conversations, cards and questions: thin, by id, repeatable."""
 
+import logging
 from uuid import UUID
 
 from celery import shared_task
 
 from apps.bot import alarms, cards, composition, conversation, conversing, giving, questions, tidying
+from apps.bot.telegram import TelegramError
 from apps.enqueue import enqueue
 from apps.periodic.recording import Run, recorded
+from apps.projects.services import people
+
+logger = logging.getLogger(__name__)
 
 
 class _Telegram:
@@ -37,6 +42,20 @@ def show_question(*, question_id: str) -> None:
     conversation.hear_answer(UUID(question_id), wake=converse)
 
 
+@shared_task(name="bot.note_name")
+def note_name() -> None:
+    """Ask Telegram what our bot is called, so that invitations lead to it; silence leaves the known name."""
+    if not composition.has_bot():
+        return
+    try:
+        identity = composition.get_client().get_me()
+    except TelegramError as error:
+        logger.warning("Telegram does not tell what the bot is called: %s", error.error_code)
+        return
+    if identity.username:
+        people.note_bot(identity.username)
+
+
 @shared_task(name="periodic.sweep_chats")
 @recorded("sweep_chats")
 def sweep_chats(run: Run) -> None:
@@ -54,6 +73,8 @@ def sweep_chats(run: Run) -> None:
 @shared_task(name="periodic.tidy_chats")
 @recorded("tidy_chats", pause_seconds=60)
 def tidy_chats(run: Run) -> None:
-    """Delete what cannot be used any more."""
+    """Delete what cannot be used any more; learn the bot's name if it has changed."""
     with run.item("old rows"):
         tidying.forget_old()
+    with run.item("name"):
+        note_name()

@@ -203,7 +203,7 @@ def show_users(talk: Talk) -> None:
 
 
 def invite(talk: Talk) -> None:
-    """Make an invitation for a role; whoever sends its code to the bot first comes in by it.
+    """Make an invitation for a role; whoever opens its link first, or sends its code, comes in by it.
 
     Raises:
         Invalid: there is no such role.
@@ -211,7 +211,10 @@ def invite(talk: Talk) -> None:
     """
     role = talk.incoming.argument.lower() or Role.MEMBER
     invitation, code = people.invite(created_by_id=talk.person.pk, role=role, ttl=_INVITED_FOR)
-    text = _("This lets one person in, as: %(role)s. It is good for 7 days. They send me:") % {
+    text = _("This lets one person in, as: %(role)s. It is good for 7 days.") % {
         "role": words.text(Role(invitation.role).label)
     }
-    talk.say(words.lines(text, words.code(f"/start {code}")))
+    link = people.link_of(code)
+    opened = [_("They open: %(link)s") % {"link": words.link(link)}] if link else []
+    sent = _("Or they send me: %(command)s") if link else _("They send me: %(command)s")
+    talk.say(words.lines(text, opened, sent % {"command": words.code(f"/start {code}")}))

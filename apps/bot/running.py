@@ -9,10 +9,11 @@ import psycopg
 from django.conf import settings
 
 from apps import alive
-from apps.bot import composition
+from apps.bot import chat_tasks, composition
 from apps.bot.polling import Handle, Poller
 from apps.bot.telegram import TelegramError
 from apps.bot.ticking import Ticker
+from apps.enqueue import enqueue
 from apps.lease import Lease
 
 logger = logging.getLogger(__name__)
@@ -108,6 +109,7 @@ class BotProcess:
                 self.stop()
 
     def _serve(self) -> None:
+        enqueue(chat_tasks.note_name)
         if settings.TELEGRAM_MODE == WEBHOOK:
             self._keep_webhook()
             return

@@ -84,13 +84,17 @@ class InvitationAdmin(RowAdmin):
 
     @override
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """Invite, and show the code this once."""
+        """Invite, and show the link this once, or the code while no bot has run."""
         made, code = services.invite(
             created_by_id=request.user.pk, role=obj.role, person_id=getattr(obj.person, "pk", None)
         )
         obj.pk = made.pk
         obj.refresh_from_db()
-        messages.warning(request, _("The code, shown this once: %(code)s") % {"code": code})
+        link = services.link_of(code)
+        if link:
+            messages.warning(request, _("The link, shown this once: %(link)s") % {"link": link})
+        else:
+            messages.warning(request, _("The code, shown this once: %(code)s") % {"code": code})
 
 
 @admin.register(PersonalToken)

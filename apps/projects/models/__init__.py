@@ -1,6 +1,6 @@
 """Rows of the projects app."""
 
-from apps.projects.models.accounts import IdempotencyRecord, Invitation, User
+from apps.projects.models.accounts import IdempotencyRecord, Invitation, InvitingBot, User
 from apps.projects.models.dispatch import Dispatch, DispatchStatus
 from apps.projects.models.merge_request import MergeRequest, MergeRequestStatus
 from apps.projects.models.project import (
@@ -20,6 +20,7 @@ __all__ = [
     "ForgeName",
     "IdempotencyRecord",
     "Invitation",
+    "InvitingBot",
     "MergeRequest",
     "MergeRequestStatus",
     "Module",

@@ -129,6 +129,17 @@ class Invitation(models.Model):
         return self
 
 
+class InvitingBot(models.Model):
+    """One row: the bot that invitations lead to, as Telegram last named it to a process with its token."""
+
+    name = models.CharField(max_length=20, primary_key=True, default="telegram")
+    username = models.CharField(max_length=64)
+    named_at = models.DateTimeField()
+
+    def __str__(self) -> str:
+        return f"@{self.username}"
+
+
 class IdempotencyRecord(models.Model):
     """The first answer to a request that carried an ``Idempotency-Key``."""
 

@@ -10,7 +10,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from apps.errors import Conflict, Invalid, NotFound
-from apps.projects.models import Invitation, User
+from apps.projects.models import Invitation, InvitingBot, User
 from apps.roles import Role, higher
 
 DEFAULT_TTL = timedelta(days=7)
@@ -88,6 +88,27 @@ def invite(
         expires_at=timezone.now() + ttl,
     )
     return invitation, code
+
+
+def link_of(code: str) -> str:
+    """Return the address that opens the bot with a code; empty while no bot was heard of."""
+    bot = InvitingBot.objects.first()
+    return f"https://t.me/{bot.username}?start={code}" if bot is not None else ""
+
+
+def note_bot(username: str) -> None:
+    """Remember what the bot is called, so that invitations lead to it."""
+    known = {"username": username, "named_at": timezone.now()}
+    InvitingBot.objects.update_or_create(name="telegram", defaults=known)
+
+
+def role_of_next() -> Role:
+    """Return what a person invited at a terminal becomes: the owner, while no owner can talk to the bot.
+
+    The account that set-up made does not count: it has no chat.
+    """
+    owners = User.objects.filter(role=Role.OWNER, is_active=True, telegram_id__isnull=False)
+    return Role.MEMBER if owners.exists() else Role.OWNER
 
 
 @transaction.atomic

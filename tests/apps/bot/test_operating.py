@@ -1,11 +1,16 @@
 """What those who run the installation do from a chat."""
 
+from typing import Any
+
 import pytest
 
+from apps.bot import chat_tasks, composition
 from apps.infra import incidents
 from apps.infra.models import Provisioning, Server, ServerKind
+from apps.projects.services import people
 from tests.apps.bot.updates import somebody
 from tests.factories import make_server
+from tests.telegram_server import TelegramServer
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
@@ -93,6 +98,31 @@ def test_former_operator_sets_up_nothing_by_an_old_button():
     phone.taps("Set up north")
 
     assert not Provisioning.objects.exists()
+
+
+@pytest.mark.parametrize("is_named", [True, False])
+def test_invitation_is_a_link_and_a_code(is_named: bool):
+    if is_named:
+        people.note_bot("our_bot")
+    phone, _ = somebody("owner")
+
+    phone.writes("/invite operator")
+
+    assert ("https://t.me/our_bot?start=" in phone.last()) is is_named
+    assert "<code>/start " in phone.last()
+
+
+def test_bot_learns_its_name_from_telegram_and_keeps_it_in_silence(telegram: TelegramServer, settings: Any):
+    settings.TELEGRAM_BOT_TOKEN, settings.TELEGRAM_API_BASE_URL = telegram.token, telegram.url
+    chat_tasks.note_name()
+    link = people.link_of("x")
+    settings.TELEGRAM_API_BASE_URL = "http://127.0.0.1:1"
+
+    chat_tasks.note_name()
+
+    composition.close_client()
+    assert link.startswith("https://t.me/")
+    assert people.link_of("x") == link
 
 
 def test_open_incidents_are_listed_the_worst_first():

@@ -175,9 +175,64 @@ def test_operator_may_everything_in_the_admin_but_people():
 def test_command_prints_a_code_that_works():
     printed = StringIO()
 
-    call_command("invite", "--role", "owner", stdout=printed)
+    call_command("invite", "--role", "owner", stdout=printed, stderr=StringIO())
 
     assert services.redeem(code=printed.getvalue().strip(), telegram_id=77).role == Role.OWNER
+
+
+def invited_by_default(*words: str) -> tuple[str, str]:
+    """What the command prints: to be handed on, and about it."""
+    printed, told = StringIO(), StringIO()
+    call_command("invite", *words, stdout=printed, stderr=told)
+    return printed.getvalue().strip(), told.getvalue()
+
+
+def test_first_person_invited_at_a_terminal_becomes_owner_and_later_ones_members():
+    make_user(role=Role.OWNER, username="admin")  # as set-up makes it: without a chat
+    first, told = invited_by_default()
+    person = services.redeem(code=first, telegram_id=77)
+
+    second, _ = invited_by_default()
+    later = services.redeem(code=second, telegram_id=78)
+
+    assert (person.role, later.role) == (Role.OWNER, Role.MEMBER)
+    assert "as owner" in told
+
+
+def test_owner_who_was_let_out_leaves_the_next_one_to_be_owner():
+    make_user(role=Role.OWNER, telegram_id=77, is_active=False)
+
+    assert services.role_of_next() == Role.OWNER
+
+
+def test_account_that_is_connected_to_a_chat_keeps_its_role():
+    viewer = make_user(role=Role.VIEWER, username="vera")
+
+    code, _ = invited_by_default("--username", "vera")
+    services.redeem(code=code, telegram_id=77)
+
+    viewer.refresh_from_db()
+    assert (viewer.role, viewer.telegram_id) == (Role.VIEWER, 77)
+
+
+def test_invitation_is_a_link_as_soon_as_the_bot_has_a_name():
+    services.note_bot("old_bot")
+    services.note_bot("our_bot")
+
+    link, _ = invited_by_default()
+
+    start, _, code = link.partition("=")
+    assert start == "https://t.me/our_bot?start"
+    assert services.redeem(code=code, telegram_id=77).role == Role.OWNER
+
+
+def test_link_is_shown_in_the_admin(client):
+    services.note_bot("our_bot")
+    client.force_login(make_user(role=Role.OWNER))
+
+    answer = client.post("/admin/projects/invitation/add/", {"role": "member", "person": ""})
+
+    assert shown_once(answer).startswith("https://t.me/our_bot?start=")
 
 
 def test_command_refuses_an_account_that_is_not_here():
