@@ -7,12 +7,10 @@ takes the person's own token then, and its second button asks the pool again.
 from typing import Final
 from uuid import UUID
 
-from django.conf import settings
 from django.db import transaction
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from apps import telegram
 from apps.bot import outbox, pool, questions
 from apps.bot import presenters as words
 from apps.graph import services as graph
@@ -21,8 +19,8 @@ from apps.projects import services as projects
 from apps.projects.models import Project
 from apps.telegram import BotResult
 
-_MOST_ASKED: Final = 3
-_ASK_SECONDS: Final = 5.0
+#: Others may be faster.
+_MOST_TRIED: Final = 3
 
 
 def give(question_id: UUID) -> bool:
@@ -37,13 +35,11 @@ def give(question_id: UUID) -> bool:
         return False
     if questions.format_of(project, question.secret_key) != pool.BOT_TOKEN:
         return False
-    return any(_try(question, project, token) for token in pool.free_tokens()[:_MOST_ASKED])
+    asked = pool.ask(healthy=_MOST_TRIED)
+    return any(bot.is_healthy and _try(question, project, token, bot) for token, bot in asked)
 
 
-def _try(question: Question, project: Project, token: str) -> bool:
-    bot = telegram.get_me(settings.TELEGRAM_API_BASE_URL, token, timeout_seconds=_ASK_SECONDS)
-    if not bot.is_healthy:
-        return False
+def _try(question: Question, project: Project, token: str, bot: BotResult) -> bool:
     try:
         with transaction.atomic():
             pool.release(token)

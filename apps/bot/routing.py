@@ -35,11 +35,12 @@ def needs_telegram(incoming: Incoming) -> bool:
 
 
 def ask_telegram(incoming: Incoming) -> Mapping[str, BotResult]:
-    """Ask Telegram about the bots that an update may be about; nothing is written yet."""
-    tokens = pool.free_tokens() if _is_for_pool(incoming) else _told_tokens(incoming)
+    """Ask Telegram about the bots that an update may be about, before the transaction of its effects."""
+    if _is_for_pool(incoming):
+        return dict(pool.ask(healthy=_MOST_ASKED))
     return {
         token: telegram.get_me(settings.TELEGRAM_API_BASE_URL, token, timeout_seconds=_ASK_SECONDS)
-        for token in tokens[:_MOST_ASKED]
+        for token in _told_tokens(incoming)[:_MOST_ASKED]
     }
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from apps.bot import chat_tasks, pool
-from apps.bot.models import Delivery
+from apps.bot.models import Delivery, Trouble
 from apps.graph.models import Question, QuestionStatus
 from apps.infra.models import ServiceDeployment
 from apps.projects.models import Project, ProjectSecret, Task
@@ -96,6 +96,40 @@ def test_bot_that_telegram_does_not_know_is_passed_over(stage: Stage, telegram: 
     stage.ask(project)
 
     assert token_of(project) == stage.bots[1].token
+
+
+def test_dead_bots_at_the_head_of_the_pool_do_not_block_it(
+    stage: Stage, telegram: TelegramServer, settings: Any
+):
+    dead = [f"1234567{number}:" + "A" * 35 for number in range(3)]
+    settings.TELEGRAM_BOT_TOKENS_POOL = [*dead, stage.bots[0].token, stage.bots[1].token]
+    projects = [stage.project(), stage.project()]
+
+    for project in projects:
+        stage.ask(project)
+
+    troubles = list(Trouble.objects.order_by("pk"))
+    assert [token_of(project) for project in projects] == [bot.token for bot in stage.bots]
+    assert [(one.code, one.times) for one in troubles] == [("pool_token_refused", 1)] * 3
+    assert "no. 2 of TELEGRAM_BOT_TOKENS_POOL" in troubles[1].message
+    assert not any(token in f"{one.key} {one.message}" for token in dead for one in troubles)
+
+
+def test_refused_bot_is_asked_about_again_after_an_hour_and_its_trouble_ends(
+    stage: Stage, telegram: TelegramServer
+):
+    bot = telegram.bots.pop(stage.bots[0].token)
+    stage.ask(stage.project())
+    at_once = pool.free_tokens()
+    telegram.bots[bot.token] = bot
+    Trouble.objects.update(last_at=timezone.now() - timedelta(hours=1))
+    project = stage.project()
+
+    stage.ask(project)
+
+    assert at_once == []
+    assert token_of(project) == bot.token
+    assert not Trouble.objects.filter(resolved_at=None).exists()
 
 
 def test_silence_of_telegram_leaves_the_question_with_both_buttons(stage: Stage, settings: Any):
