@@ -2,6 +2,7 @@
 
 import gc
 import os
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ QUEUES = (
     *("scaffold", "build", "workers", "graph", "provision"),
     *("servers", "bot", "hooks", "periodic", "ingest"),
 )
+
+_consumes = threading.Event()
 
 app = Celery("orchestrator")
 app.config_from_object("django.conf:settings", namespace="CELERY")
@@ -82,7 +85,15 @@ def touch_ready_file(**_: Any) -> None:
 @worker_ready.connect
 def live_while_the_broker_is_told(**_: Any) -> None:
     """From now on every heartbeat is a sign of life: the loop turns, and the broker takes what it says."""
-    heartbeat_sent.connect(renew)
+    _consumes.set()
+
+
+# Celery looks for receivers when it makes its heart, which is before it is ready.
+@heartbeat_sent.connect
+def renew_by_a_heartbeat(**_: Any) -> None:
+    """Give a sign of life, once this process consumes its queues."""
+    if _consumes.is_set():
+        alive.renew()
 
 
 @beat_init.connect
