@@ -3,18 +3,17 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
-from django.contrib.admin.models import ADDITION, CHANGE, DELETION, LogEntry
-from django.contrib.contenttypes.models import ContentType
+from django.contrib.admin.models import ADDITION, CHANGE, DELETION
 from django.db import transaction
 from django.db.models import Model
 from django.http import HttpRequest, HttpResponseBase
 from django.utils.deprecation import MiddlewareMixin
 
+from apps.audit import note
 from apps.idempotency import REPLAYED_HEADER
 from apps.rest import Restricted
 
 _FLAGS: Final = {"POST": ADDITION, "PUT": CHANGE, "PATCH": CHANGE, "DELETE": DELETION}
-_MAX_CHARACTERS: Final = 200
 _PREFIX: Final = "/api/"
 
 View = Callable[..., HttpResponseBase]
@@ -50,14 +49,12 @@ def _write(request: HttpRequest, response: HttpResponseBase) -> None:
         return
     model, named, made = _subject(request, response)
     row_id = named or made
-    title = f"{model._meta.verbose_name} {row_id}" if model else request.path
-    LogEntry.objects.create(
-        user_id=person.pk,
-        content_type=ContentType.objects.get_for_model(model) if model else None,
-        object_id=row_id or None,
-        object_repr=title[:_MAX_CHARACTERS],
-        action_flag=CHANGE if named and request.method == "POST" else _FLAGS[str(request.method)],
-        change_message=f"API: {request.method} {request.path}"[:_MAX_CHARACTERS],
+    note(
+        person_id=person.pk,
+        said=f"API: {request.method} {request.path}",
+        model=model,
+        row_id=row_id,
+        flag=CHANGE if named and request.method == "POST" else _FLAGS[str(request.method)],
     )
 
 

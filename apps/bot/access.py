@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from apps.bot import callbacks, outbox
+from apps.bot import auditing, callbacks, outbox
 from apps.bot import presenters as words
 from apps.bot.incoming import Incoming
 from apps.bot.models import Action, Chat, ChatStatus
@@ -105,6 +105,7 @@ def _redeem(talk: Talk, code: str) -> None:
         username=talk.incoming.username,
         first_name=talk.incoming.name,
     )
+    auditing.note_arrival(person)
     _let_in(talk.chat, person, key=talk.key("welcome"))
 
 

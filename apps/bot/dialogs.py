@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.bot import callbacks, outbox, pool, questions, reach, secret_lists
+from apps.bot import auditing, callbacks, outbox, pool, questions, reach, secret_lists
 from apps.bot import presenters as words
 from apps.bot.incoming import may_go_on
 from apps.bot.models import Action, Chat, Dialog, DialogKind
@@ -192,6 +192,7 @@ def _checked(talk: Talk, value: str) -> BotResult | None:
 
 
 def _store(talk: Talk, project: Project, key: str, value: str, *, question_id: UUID | None) -> None:
+    auditing.note_secret(talk, project=project, key=key)
     if question_id is not None:
         questions.answer(talk, question_id=question_id, text=value)
         return

@@ -8,7 +8,7 @@ from django.conf import settings
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from apps.bot import callbacks, outbox, reach
+from apps.bot import auditing, callbacks, outbox, reach
 from apps.bot import presenters as words
 from apps.bot.models import Action, ChatMessage, ChatMessageStatus, Delivery, DeliveryStatus, Trouble
 from apps.bot.talk import Talk
@@ -211,6 +211,7 @@ def invite(talk: Talk) -> None:
     """
     role = talk.incoming.argument.lower() or Role.MEMBER
     invitation, code = people.invite(created_by_id=talk.person.pk, role=role, ttl=_INVITED_FOR)
+    auditing.note_invitation(talk, invitation)
     text = _("This lets one person in, as: %(role)s. It is good for 7 days.") % {
         "role": words.text(Role(invitation.role).label)
     }

@@ -9,6 +9,7 @@ from django.utils.translation import gettext as _
 
 from apps.bot import (
     access,
+    auditing,
     callbacks,
     chat_tasks,
     conversation,
@@ -39,6 +40,7 @@ def act(talk: Talk) -> None:
         raise callbacks.TapForeign()
     said = _DEEDS[Action(row.action)](talk, row)
     callbacks.use(row)
+    auditing.note_tap(talk, row)
     talk.answer_tap(said)
 
 
