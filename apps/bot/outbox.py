@@ -23,7 +23,6 @@ from apps.errors import Invalid, NotFound
 
 #: Telegram's own bound.
 CALLBACK_DATA_BYTES = 64
-MAX_DOCUMENT_CHARACTERS = 500_000
 
 
 class EmptyText(Invalid):
@@ -67,27 +66,6 @@ def send_text(chat: Chat, text: str, *, key: str, buttons: Buttons = (), is_quie
     return _owe(chat, DeliveryKind.TEXT, key, payload, settings.BOT_DELIVERY_DEADLINE_SECONDS)
 
 
-def send_document(chat: Chat, *, key: str, name: str, content: str, caption: str = "") -> Delivery:
-    """Owe a chat a text as a file.
-
-    Args:
-        chat: where to.
-        key: names this message for good.
-        name: of the file, as the person sees it.
-        content: what is in it.
-        caption: Telegram's HTML; what is too long for a caption is cut.
-
-    Raises:
-        EmptyText: there is nothing in it.
-        Invalid: it has more than MAX_DOCUMENT_CHARACTERS.
-
-    """
-    if len(content) > MAX_DOCUMENT_CHARACTERS:
-        raise Invalid(f"A file may have {MAX_DOCUMENT_CHARACTERS} characters.", code="document_too_large")
-    payload = {"name": _clean(name)[:200], "content": _readable(content), "caption": _clean(caption)}
-    return _owe(chat, DeliveryKind.DOCUMENT, key, payload, settings.BOT_DELIVERY_DEADLINE_SECONDS)
-
-
 def show_card(chat: Chat, text: str, *, key: str, buttons: Buttons = (), is_quiet: bool = False) -> Delivery:
     """Want one message to look like this from now on; sent the first time, edited in place afterwards.
 
@@ -124,7 +102,7 @@ def owe_again(chat: Chat) -> int:
     lost = Delivery.objects.filter(
         chat=chat,
         status=DeliveryStatus.DROPPED,
-        kind__in=[DeliveryKind.TEXT, DeliveryKind.DOCUMENT, DeliveryKind.CARD],
+        kind__in=[DeliveryKind.TEXT, DeliveryKind.CARD],
         failure__code__in=_UNREACHED,
         created_at__gt=timezone.now() - _NEWS_FOR,
     )

@@ -80,16 +80,6 @@ def _card(parcel: Parcel, client: TelegramClient) -> Sent:
     return Sent(message_id=sent)
 
 
-def _document(parcel: Parcel, client: TelegramClient) -> Sent:
-    payload = parcel.delivery.payload
-    caption, _rows = _shaped(parcel, payload.get("caption", ""), [])
-    if parcel.delivery.is_plain:
-        caption = ""  # the file itself needs no words
-    name, content = payload["name"], payload["content"].encode()
-    shortened = splitting.shorten(caption, units=splitting.CAPTION_UNITS) if caption else ""
-    return Sent(message_id=client.send_document(parcel.chat.telegram_id, name, content, caption=shortened))
-
-
 def _delete(parcel: Parcel, client: TelegramClient) -> Sent:
     payload = parcel.delivery.payload
     ids = [payload["message_id"]] if payload.get("message_id") else []
@@ -127,7 +117,6 @@ def _action(parcel: Parcel, client: TelegramClient) -> Sent:
 _SENDERS: Final = {
     DeliveryKind.TEXT: _text,
     DeliveryKind.CARD: _card,
-    DeliveryKind.DOCUMENT: _document,
     DeliveryKind.DELETE: _delete,
     DeliveryKind.CALLBACK_ANSWER: _callback_answer,
     DeliveryKind.ACTION: _action,

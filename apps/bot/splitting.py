@@ -9,7 +9,6 @@ from typing import Final
 
 #: Telegram counts UTF-16 units of what is visible, up to 4,096; the rest is for marks of our own.
 MESSAGE_UNITS: Final = 4_000
-CAPTION_UNITS: Final = 1_000
 #: Nobody reads more messages in a row.
 MAX_PARTS: Final = 25
 ELLIPSIS: Final = "…"

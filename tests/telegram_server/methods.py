@@ -10,7 +10,7 @@ from tests.telegram_server import markup
 from tests.telegram_server.state import Bot, Chat, Shown
 from tests.telegram_server.wire import Call, Refused, bad_request
 
-MESSAGE_UNITS, CAPTION_UNITS, DATA_BYTES = 4_096, 1_024, 64
+MESSAGE_UNITS, DATA_BYTES = 4_096, 64
 DOWNLOAD_BYTES = 20 * 1024 * 1024
 
 Method = Callable[[Bot, Call], Any]
@@ -35,19 +35,6 @@ def send_message(bot: Bot, call: Call) -> Any:
         chat = bot.chat(call.number("chat_id"))
         text = _text(call, "text", MESSAGE_UNITS)
         return bot.message_json(chat, _show(bot, chat, call, text))
-
-
-@method
-def send_document(bot: Bot, call: Call) -> Any:
-    with bot.lock:
-        chat = bot.chat(call.number("chat_id"))
-        caption = _text(call, "caption", CAPTION_UNITS) if call.values.get("caption") else ""
-        shown = _show(bot, chat, call, caption)
-        shown.document = next(iter(call.files.values()), ("", b""))
-        if not shown.document[1]:
-            del chat.messages[shown.message_id]
-            raise bad_request("file must be non-empty")
-        return bot.message_json(chat, shown) | {"document": {"file_name": shown.document[0]}}
 
 
 @method

@@ -22,7 +22,7 @@ from tests.telegram_server.state import Bot
 from tests.telegram_server.wire import Call, Refused, read_call
 
 #: What Telegram limits; callers may do the rest as they like.
-LIMITED = ("sendMessage", "sendDocument")
+LIMITED = ("sendMessage",)
 
 
 @dataclass

@@ -22,7 +22,6 @@ class Shown:
     is_from_bot: bool
     buttons: list[list[Json]] = field(default_factory=list)
     edits: int = 0
-    document: tuple[str, bytes] | None = None
     sent_at: float = field(default_factory=time.monotonic)
     is_deleted: bool = False
     had_markup: bool = False

@@ -15,7 +15,6 @@ class DeliveryKind(models.TextChoices):
 
     TEXT = "text", _("Text")
     CARD = "card", _("Card")  # one message that is edited in place
-    DOCUMENT = "document", _("Document")
     DELETE = "delete", _("Deletion")
     CALLBACK_ANSWER = "callback_answer", _("Answer to a tap")
     ACTION = "action", _("Typing")

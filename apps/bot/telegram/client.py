@@ -204,12 +204,6 @@ class TelegramClient:
         """Show "typing" for five seconds, or until the next message."""
         self._ask("sendChatAction", chat_id=chat_id, action="typing")
 
-    def send_document(self, chat_id: int, name: str, content: bytes, *, caption: str = "") -> int:
-        """Send a file, and return the message's id."""
-        document = telegram.InputFile(content, filename=name)
-        said = {"caption": caption, "parse_mode": "HTML"} if caption else {}
-        return _message_id(self._ask("sendDocument", chat_id=chat_id, document=document, **said))
-
     def fetch_file(self, file_id: str, *, max_bytes: int = MAX_DOWNLOAD_BYTES) -> bytes:
         """Return a file that a person sent.
 

@@ -372,11 +372,3 @@ def test_message_that_a_dead_process_left_is_not_sent_once_it_is_deleted(
 
     assert ada.texts() == []
     assert row.reload().status == DeliveryStatus.DROPPED
-
-
-def test_document_arrives(chat: Chat, adapter: TelegramClient, ada: Person, time: VirtualClock):
-    outbox.send_document(chat, key="log", name="log.txt", content="all of it", caption="<i>Log</i>")
-
-    deliver_all(chat, adapter, time)
-
-    assert ada.sees()[-1].document == ("log.txt", b"all of it")

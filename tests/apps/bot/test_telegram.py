@@ -46,13 +46,6 @@ def test_message_is_deleted_and_deleted_again(adapter: TelegramClient, ada: Pers
     assert ada.texts() == []
 
 
-def test_document_is_sent_with_its_name_and_caption(adapter: TelegramClient, ada: Person):
-    adapter.send_document(ada.id, "лог.txt", b"all of it", caption="<i>Log</i>")
-
-    shown = ada.sees()[-1]
-    assert (shown.document, shown.text) == (("лог.txt", b"all of it"), "Log")
-
-
 def test_file_is_fetched(telegram: TelegramServer, adapter: TelegramClient, ada: Person):
     ada.sends_document("notes.txt", b"remember")
     update = adapter.get_updates(offset=None, wait_seconds=0)[-1]
