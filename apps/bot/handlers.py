@@ -24,6 +24,8 @@ from apps.telegram import BotResult
 logger = logging.getLogger(__name__)
 
 MAX_ATTEMPTS: Final = 3
+#: Words of /secret; what follows them is a value.
+_PROJECT_AND_NAME: Final = 2
 
 
 def handle(update: Mapping[str, Any]) -> None:
@@ -85,8 +87,10 @@ def _refuse(talk: Talk, error: OrchestratorError) -> None:
     told = words.refusal(error)
     if talk.incoming.kind == Kind.TAP:
         talk.answer_tap(words.plain(told), is_alert=True)
-    else:
-        talk.say(told, part="refusal")
+        return
+    if _may_hold_secret(talk.chat, talk.incoming):
+        talk.forget_message()  # what did so was undone with the rest
+    talk.say(told, part="refusal")
 
 
 def _note_failure(incoming: Incoming, error: Exception) -> None:
@@ -129,5 +133,7 @@ def _may_hold_secret(chat: Chat, incoming: Incoming) -> bool:
     """Whether a message that nobody could take must not stay in its chat."""
     if incoming.kind not in (Kind.MESSAGE, Kind.EDIT):
         return False
+    if incoming.command == "secret" and len(incoming.argument.split()) > _PROJECT_AND_NAME:
+        return True
     dialog = dialogs.find_open(chat)
     return dialogs.looks_secret(incoming.text) or (dialog is not None and dialog.is_secret)

@@ -205,6 +205,15 @@ def test_value_that_comes_along_with_the_command_is_deleted_and_asked_for(stage:
     assert len(stage.deleted()) == 2
 
 
+@pytest.mark.parametrize("words", ["nowhere API_KEY", "{slug} bad-name"])
+def test_value_in_a_command_that_is_refused_is_deleted(stage: Stage, words: str):
+    stage.phone.writes(f"/secret {words.format(slug=stage.project.slug)} hunter-2")
+
+    assert stage.values() == {}
+    assert len(stage.deleted()) == 1
+    assert not Dialog.objects.exists()
+
+
 def test_value_that_nobody_could_take_is_deleted(stage: Stage, monkeypatch: pytest.MonkeyPatch):
     stage.phone.writes(f"/secret {stage.project.slug} API_KEY")
 
