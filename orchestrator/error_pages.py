@@ -1,5 +1,6 @@
 """What an error page may show with DEBUG: where it broke, never what was sent or stored."""
 
+from collections.abc import ItemsView
 from types import FrameType
 from typing import Any, Final
 
@@ -16,9 +17,9 @@ class NoValues(SafeExceptionReporterFilter):
     @override
     def get_traceback_frame_variables(
         self, request: HttpRequest | None, tb_frame: FrameType
-    ) -> list[tuple[str, Any]]:
+    ) -> ItemsView[str, Any]:
         """Return the names of the variables."""
-        return [(name, _HIDDEN) for name in tb_frame.f_locals]
+        return dict.fromkeys(tb_frame.f_locals, _HIDDEN).items()
 
     @override
     def get_post_parameters(self, request: HttpRequest | None) -> dict[str, Any]:
