@@ -17,11 +17,11 @@ from apps.bot import auditing, callbacks, outbox, pool, questions, reach, secret
 from apps.bot import presenters as words
 from apps.bot.incoming import may_go_on
 from apps.bot.models import Action, Chat, Dialog, DialogKind
+from apps.bot.secret_shapes import looks_secret
 from apps.bot.talk import Talk
 from apps.errors import Conflict, Invalid, OrchestratorError
 from apps.graph import services as graph
 from apps.projects import services as projects
-from apps.projects.bundle_secrets import find_secrets
 from apps.projects.models import Project
 from apps.telegram import BotResult
 
@@ -30,7 +30,6 @@ TTL: Final = timedelta(minutes=10)
 _LATE: Final = timedelta(hours=1)
 #: The parts of a text that Telegram cut come at once, and may be handled late.
 _REST: Final = timedelta(seconds=30)
-_TOKEN = re.compile(r"(?<![0-9A-Za-z])[0-9]{5,20}:[A-Za-z0-9_-]{30,100}(?![A-Za-z0-9_-])")
 _KEY = re.compile(r"[A-Z][A-Z0-9_]{0,99}")
 
 
@@ -44,16 +43,6 @@ class PoolEmpty(Conflict):
     """No bot of the pool is free."""
 
     code = "pool_empty"
-
-
-def find_tokens(text: str) -> list[str]:
-    """Return what looks like the token of a Telegram bot."""
-    return _TOKEN.findall(text)
-
-
-def looks_secret(text: str) -> bool:
-    """Tell whether a text holds something that only a secret looks like."""
-    return bool(find_tokens(text)) or next(find_secrets(text.encode()), None) is not None
 
 
 def find_open(chat: Chat) -> Dialog | None:
@@ -80,6 +69,21 @@ def close(chat: Chat) -> bool:
     return bool(Dialog.objects.filter(chat=chat).delete()[0])
 
 
+def leave(chat: Chat) -> None:
+    """Expect no answer any more; a value is expected until it comes, or the person says that it will not."""
+    Dialog.objects.filter(chat=chat).exclude(kind=DialogKind.SECRET).delete()
+
+
+def remind(talk: Talk, dialog: Dialog) -> None:
+    """Say after a command that the next message is still taken for the value, if it is."""
+    same = Dialog.objects.filter(pk=dialog.pk, expires_at=dialog.expires_at, expires_at__gt=timezone.now())
+    if dialog.project is None or not same.exists():
+        return
+    names = {"key": words.code(dialog.key), "project": words.bold(dialog.project.name)}
+    text = _("I still expect the value of %(key)s for %(project)s as your next message.") % names
+    talk.say(text, part="reminder", buttons=[[_cancel_button(talk)]])
+
+
 def ask_secret(talk: Talk, *, project: Project, key: str, question_id: UUID | None = None) -> None:
     """Take the next message for the value of a secret.
 
@@ -93,11 +97,12 @@ def ask_secret(talk: Talk, *, project: Project, key: str, question_id: UUID | No
     if not _KEY.fullmatch(key):
         raise Invalid(_("A secret's name is written like API_KEY."), details={"name": key})
     _open(talk, DialogKind.SECRET, project=project, key=key, question_id=question_id)
+    names = {"key": words.code(key), "project": words.bold(project.name)}
     text = _(
         "Send me the value of %(key)s for %(project)s as your next message, within 10 minutes."
         " I take it out of this chat at once; neither an agent nor a log sees it."
-    ) % {"key": words.code(key), "project": words.bold(project.name)}
-    talk.say(text, part="dialog", buttons=[[_cancel_button(talk)]])
+    )
+    talk.say(text % names, part="dialog", buttons=[[_cancel_button(talk)]])
 
 
 def ask_answer(talk: Talk, *, question_id: UUID) -> None:

@@ -17,6 +17,7 @@ from apps.bot import access, alarms, dialogs, outbox, routing, troubles
 from apps.bot import presenters as words
 from apps.bot.incoming import Incoming, Kind, parse
 from apps.bot.models import Chat, ProcessedUpdate
+from apps.bot.secret_shapes import looks_secret
 from apps.bot.talk import Talk
 from apps.errors import OrchestratorError
 from apps.telegram import BotResult
@@ -136,4 +137,4 @@ def _may_hold_secret(chat: Chat, incoming: Incoming) -> bool:
     if incoming.command == "secret" and len(incoming.argument.split()) > _PROJECT_AND_NAME:
         return True
     dialog = dialogs.find_open(chat)
-    return dialogs.looks_secret(incoming.text) or (dialog is not None and dialog.is_secret)
+    return looks_secret(incoming.text) or (dialog is not None and dialog.is_secret)

@@ -22,6 +22,7 @@ from apps.bot import (
 )
 from apps.bot.incoming import Incoming, Kind
 from apps.bot.models import Action
+from apps.bot.secret_shapes import find_tokens, looks_secret
 from apps.bot.talk import Talk
 from apps.telegram import BotResult
 
@@ -47,7 +48,7 @@ def ask_telegram(incoming: Incoming) -> Mapping[str, BotResult]:
 def _told_tokens(incoming: Incoming) -> Sequence[str]:
     if incoming.kind != Kind.MESSAGE or incoming.command:
         return ()
-    return dialogs.find_tokens(incoming.text)
+    return find_tokens(incoming.text)
 
 
 def _is_for_pool(incoming: Incoming) -> bool:
@@ -79,14 +80,16 @@ def _receive(talk: Talk) -> None:
     dialog = dialogs.find_open(talk.chat)
     # A value may begin with a slash, so while one is expected only commands that there are count.
     may_be_value = dialog is not None and dialog.is_secret and incoming.command not in commands.COMMANDS
-    if incoming.command and not may_be_value and not dialogs.looks_secret(incoming.text):
-        dialogs.close(talk.chat)
+    if incoming.command and not may_be_value and not looks_secret(incoming.text):
+        dialogs.leave(talk.chat)
         commands.run(talk)
+        if dialog is not None and dialog.is_secret:
+            dialogs.remind(talk, dialog)
         return
     dialog = dialog or dialogs.find_replied(talk)
     if dialog is not None:
         dialogs.take(talk, dialog)
-    elif dialogs.looks_secret(incoming.text):
+    elif looks_secret(incoming.text):
         dialogs.catch_stray(talk)
     elif not _answer_question(talk):
         _talk(talk)
@@ -114,7 +117,7 @@ def _talk(talk: Talk) -> None:
 
 
 def _look_at_edit(talk: Talk) -> None:
-    if dialogs.looks_secret(talk.incoming.text):
+    if looks_secret(talk.incoming.text):
         talk.forget_message()
 
 

@@ -306,17 +306,38 @@ def test_value_that_comes_too_late_is_not_kept_and_not_read(stage: Stage):
     assert not ChatMessage.objects.exists()
 
 
-def test_dialog_ends_by_its_button_and_by_a_command(stage: Stage):
+def test_dialog_ends_by_its_button(stage: Stage):
     stage.ask()
     stage.phone.taps("Give the value")
     stage.phone.taps("Not now")
     stage.phone.writes("hello")
-    heard = ChatMessage.objects.count()
-    stage.phone.taps("Give the value")
-    stage.phone.writes("/help")
 
-    assert heard == 1
+    assert ChatMessage.objects.count() == 1
     assert not Dialog.objects.exists()
+
+
+def test_value_that_follows_a_command_is_still_taken_and_that_is_said(stage: Stage):
+    stage.ask(key="API_KEY")
+    stage.phone.taps("Give the value")
+
+    stage.phone.writes("/status")
+    reminder = stage.phone.last()
+    stage.phone.writes("hunter2-correct-horse")
+
+    assert "I still expect the value of" in reminder
+    assert stage.values() == {"API_KEY": "hunter2-correct-horse"}
+    assert len(stage.deleted()) == 1
+    assert not ChatMessage.objects.exists()
+
+
+def test_another_secret_asked_for_takes_the_place_of_the_first(stage: Stage):
+    stage.ask(key="API_KEY")
+    stage.phone.taps("Give the value")
+
+    stage.phone.writes(f"/secret {stage.project.slug} MAIL_KEY")
+
+    assert "I still expect" not in stage.phone.last()
+    assert Dialog.objects.get().key == "MAIL_KEY"
 
 
 def test_bot_of_the_pool_is_taken_by_one_tap(stage: Stage, settings: Any):

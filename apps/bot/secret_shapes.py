@@ -1,0 +1,17 @@
+"""What only a secret looks like."""
+
+import re
+
+from apps.projects.bundle_secrets import find_secrets
+
+_TOKEN = re.compile(r"(?<![0-9A-Za-z])[0-9]{5,20}:[A-Za-z0-9_-]{30,100}(?![A-Za-z0-9_-])")
+
+
+def find_tokens(text: str) -> list[str]:
+    """Return what looks like the token of a Telegram bot."""
+    return _TOKEN.findall(text)
+
+
+def looks_secret(text: str) -> bool:
+    """Tell whether a text holds something that only a secret looks like."""
+    return bool(find_tokens(text)) or next(find_secrets(text.encode()), None) is not None
