@@ -14,6 +14,7 @@ from worker_image.cli.credentials import Credentials
 _TRIES = 3
 _PAUSE_SECONDS = 0.5
 _TIMEOUT_SECONDS = 30.0
+_NOT_SIGNED_IN = ("not_authenticated", "authentication_failed")
 
 
 @dataclass(slots=True)
@@ -139,10 +140,16 @@ class Api:
                 continue
             if response.status_code < httpx.codes.INTERNAL_SERVER_ERROR:
                 if not response.is_success:
-                    raise _error_of(response)
+                    raise self._advised(_error_of(response))
                 return response
             error = _error_of(response)
         raise error
+
+    def _advised(self, error: ApiError) -> ApiError:
+        # A worker can do nothing about its token.
+        if error.kind in _NOT_SIGNED_IN and not self.credentials.is_worker:
+            error.message += " Run `orchestrator login`."
+        return error
 
 
 def _error_of(response: httpx.Response) -> ApiError:

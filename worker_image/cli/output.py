@@ -101,7 +101,10 @@ def table(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> Callable
         if not listed:
             console.print("Nothing yet.")
             return
-        drawn = Table(*names, box=None, pad_edge=False, header_style="bold")
+        drawn = Table(box=None, pad_edge=False, header_style="bold")
+        for name in names:
+            # An id that is cut cannot be copied.
+            drawn.add_column(name, no_wrap=name == "id" or name.endswith("_id"), overflow="fold")
         for row in listed:
             cells = (row.get(name) for name in names)
             # As Text: what people wrote is no markup.
