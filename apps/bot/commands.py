@@ -48,6 +48,7 @@ class Command:
     told: Promise  # what it does, for the help and the menu
     whom: For = For.EVERYBODY
 
+_LANGUAGES: Final = {"en": "English", "ru": "Русский"}
 
 def run(talk: Talk) -> None:
     """Do what a command says.
@@ -149,10 +150,9 @@ def _language(talk: Talk) -> None:
 
 
 def _language_buttons(talk: Talk) -> list[outbox.Button]:
-    names = {"en": "English", "ru": "Русский"}
     return [
         callbacks.button(
-            names[language],
+            _LANGUAGES[language],
             chat=talk.chat,
             user=talk.user,
             action=Action.LANGUAGE,
@@ -160,7 +160,7 @@ def _language_buttons(talk: Talk) -> list[outbox.Button]:
             key=talk.key(f"language:{language}"),
             is_reusable=True,
         )
-        for language in names
+        for language in _LANGUAGES
     ]
 
 
@@ -173,7 +173,7 @@ def _settings(talk: Talk) -> None:
         _("Your Telegram id: %(id)s") % {"id": words.code(person.telegram_id)},
         _("Sound: %(sound)s")
         % {"sound": _("results, answers and questions only") if talk.chat.is_quiet else _("everything")},
-        _("Language:"),
+        _("Language: %(name)s") % {"name": _LANGUAGES.get(talk.chat.language, _LANGUAGES["en"])},
     )
     talk.say(text, buttons=[_language_buttons(talk), [_sound_button(talk)]])
 
