@@ -98,7 +98,7 @@ def _buttons(task: Task, shown: Card, chat: Chat) -> outbox.Buttons:
     may_stop = chat.user is not None and reach.may_change(chat.user)
     if shown.status not in _STOPPABLE or not may_stop:
         return ()
-    working = _working(task)
+    working = at_work(task)
     return [
         [
             callbacks.button(
@@ -113,7 +113,7 @@ def _buttons(task: Task, shown: Card, chat: Chat) -> outbox.Buttons:
     ]
 
 
-def _working(task: Task) -> Task:
+def at_work(task: Task) -> Task:
     """Return which of a task and the deployment behind it is at work, or was the last to be."""
     follower = projects.find_follower(task_id=task.pk)
     return follower if follower is not None and task.status == TaskStatus.SUCCEEDED else task
@@ -121,7 +121,7 @@ def _working(task: Task) -> Task:
 
 def _say_the_last_word(task: Task, shown: Card, chat: Chat) -> None:
     """Tell how it ended in a message of its own: an edited card makes no sound."""
-    last = _working(task)
+    last = at_work(task)
     is_mended = Task.objects.filter(follows_id=last.pk, type=TaskType.ENGINEERING).exists()
     text = presenters_card.final_text(shown, project=task.project.name, is_mended=is_mended)
     may_retry = chat.user is not None and reach.may_change(chat.user)

@@ -86,7 +86,7 @@ def stop_buttons(talk: Talk, tasks: Iterable[Task]) -> outbox.Buttons:
     found = [
         [
             callbacks.button(
-                _("Stop: %(title)s") % {"title": words.shortened(card_text.title(task.type, task.spec), 40)},
+                _("Stop: %(title)s") % {"title": _in_short(task)},
                 chat=talk.chat,
                 user=talk.user,
                 action=Action.STOP,
@@ -98,6 +98,11 @@ def stop_buttons(talk: Talk, tasks: Iterable[Task]) -> outbox.Buttons:
         if task.status != TaskStatus.CANCELING
     ]
     return [*found, *_assistant_button(talk)]
+
+
+def _in_short(task: Task) -> str:
+    title = words.shortened(card_text.title(task.type, task.spec), 40)
+    return title if task.spec else f"{title} · {words.shortened(task.project.name, 30)}"
 
 
 def show_status(talk: Talk) -> None:

@@ -113,7 +113,9 @@ def refusal(error: OrchestratorError) -> str:
     known = _REFUSALS.get(error.error_code)
     if known:
         return _(known)
-    details = "; ".join(f"{name(key, 40)}: {name(value, 200)}" for key, value in error.details.items())
+    # A refusal of fields has said it already.
+    told = {key: value for key, value in error.details.items() if f"{key}: {value}" not in error.message}
+    details = "; ".join(f"{name(key, 40)}: {name(value, 200)}" for key, value in told.items())
     reason = name(error.message, 300) + (f" ({details})" if details else "")
     return f"{_whose_move(error)} {reason}"
 

@@ -11,6 +11,7 @@ from apps.bot import (
     access,
     auditing,
     callbacks,
+    cards,
     chat_tasks,
     conversation,
     dialogs,
@@ -80,7 +81,8 @@ def _cancel_dialog(talk: Talk, _row: Callback) -> str:
 
 def _stop(talk: Talk, row: Callback) -> str:
     task = reach.task_to_change(talk.person, row.subject)
-    graph.cancel_task(task_id=task.pk)
+    # The list may be older than the end of the engineering: what goes on now is what is meant.
+    graph.cancel_task(task_id=cards.at_work(task).pk)
     return _("Stopping.")
 
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from apps.bot.models import Trouble
 from apps.infra.models import DeploymentStatus
-from apps.projects.models import TaskStatus
+from apps.projects.models import Task, TaskStatus
 from apps.workers.models import WorkerStatus
 from tests.apps.bot.updates import somebody
 from tests.factories import make_deployment, make_project, make_run, make_task, make_worker
@@ -71,6 +71,33 @@ def test_tasks_under_way_are_listed_with_buttons_to_stop_them():
     phone.taps("Stop: add prices")
 
     assert task.reload().status == TaskStatus.CANCELING
+
+
+def test_button_that_is_older_than_the_engineering_stops_the_deployment_behind_it():
+    phone, user = somebody()
+    task = make_task(project=make_project(owner=user), status=TaskStatus.RUNNING, spec="add prices")
+    phone.writes("/tasks")
+    data = phone.button("Stop: add prices")
+    Task.objects.filter(pk=task.pk).update(status=TaskStatus.SUCCEEDED)
+    follower = make_task(
+        project=task.project, type="deploy", spec="", follows=task, status=TaskStatus.RUNNING
+    )
+    make_run(task=follower)
+
+    phone.does(phone.tap(data))
+
+    assert follower.reload().status == TaskStatus.CANCELING
+    assert task.reload().status == TaskStatus.SUCCEEDED
+
+
+def test_deployment_in_the_list_is_told_by_its_project():
+    phone, user = somebody()
+    project = make_project(owner=user, name="Shop")
+    make_task(project=project, type="deploy", spec="", status=TaskStatus.RUNNING)
+
+    phone.writes("/tasks")
+
+    assert phone.button("Stop: Deployment · Shop")
 
 
 def test_servers_tell_how_many_own_projects_run_there():
