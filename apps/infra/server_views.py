@@ -61,7 +61,7 @@ class ServerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
         provisioning.begin_maintenance(server_id=server.pk)
         return Response(ServerSerializer(server.reload()).data)
 
-    @extend_schema(request=None, responses=ServerSerializer)
+    @extend_schema(request=None, responses={200: ServerSerializer})
     @maintenance.mapping.delete
     def end_maintenance(self, _request: Request, **_: str) -> Response:
         """Bring a server back."""

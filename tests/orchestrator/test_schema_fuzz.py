@@ -6,6 +6,7 @@
 import os
 import traceback
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import schemathesis
 from django.core.signals import request_finished, request_started
 from django.core.wsgi import get_wsgi_application
 from django.db import close_old_connections
+from django.utils import timezone
 from hypothesis import HealthCheck, Phase, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis.errors import Unsatisfiable
@@ -136,7 +138,23 @@ def test_worker_with_all_commands(operations):
 def test_token_that_is_none(operations, header):
     wrong = []
 
-    for operation in operations[::3]:
+    for operation in operations:
         wrong += try_hard(operation, {"Authorization": header}, rows={}, mode=GenerationMode.POSITIVE)
+
+    assert not wrong, "\n".join(wrong)
+
+
+@pytest.mark.parametrize("why", ["revoked", "expired"])
+def test_token_that_was_one(operations, why):
+    person = make_user()
+    token, words = issue_token(person_id=person.pk, name="fuzz")
+    rows = PersonalToken.objects.filter(pk=token.pk)
+    rows.delete() if why == "revoked" else rows.update(expiry=timezone.now() - timedelta(seconds=1))
+    wrong = []
+
+    for operation in operations[:: 1 if EXAMPLES > 4 else 5]:
+        wrong += try_hard(
+            operation, {"Authorization": f"Token {words}"}, rows={}, mode=GenerationMode.POSITIVE
+        )
 
     assert not wrong, "\n".join(wrong)

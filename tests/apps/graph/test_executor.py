@@ -13,7 +13,7 @@ from django.utils import timezone
 from apps.enqueue import advisory_lock
 from apps.graph import checkpoints, executor, services, tasks
 from apps.graph.models import Question, QuestionStatus, Run, RunStatus
-from apps.infra.models import Server, ServiceDeployment
+from apps.infra.models import Server, ServerStatus, ServiceDeployment
 from apps.projects.models import MergeRequest, Project, ProjectStatus, Task, TaskEvent, TaskStatus
 from apps.workers.models import Turn, Verification, Worker, WorkerEvent, WorkerStatus
 from tests.apps.graph.world import World, make_deploy_world
@@ -488,9 +488,20 @@ def test_a_question_nobody_answers_ends_the_run() -> None:
     assert Question.objects.get().status == QuestionStatus.EXPIRED
 
 
-def test_no_room_is_waited_for_until_the_deadline() -> None:
+def test_no_server_at_all_is_the_operators_move_at_once() -> None:
     world = World(type="deploy", spec="")
     Server.objects.all().delete()
+    world.start()
+
+    world.advance()
+
+    assert world.task.reload().status == TaskStatus.CRASHED
+    assert failure_code(world) == "no_server"
+
+
+def test_no_room_is_waited_for_until_the_deadline() -> None:
+    world = World(type="deploy", spec="")
+    Server.objects.update(status=ServerStatus.MAINTENANCE)
     world.start()
     world.advance()
     assert world.run.waiting_for == "unavailable:no_capacity"
@@ -505,7 +516,7 @@ def test_no_room_is_waited_for_until_the_deadline() -> None:
 
 def test_room_that_appears_is_used() -> None:
     world = World(type="deploy", spec="")
-    Server.objects.all().delete()
+    Server.objects.update(status=ServerStatus.MAINTENANCE)
     world.start()
     world.advance()
     make_server()
