@@ -1,4 +1,4 @@
-"""A project whose head has moved has its documents read; a hint only."""
+"""A project in which something was merged has its documents read; a hint only."""
 
 from typing import Any
 from uuid import UUID
@@ -7,15 +7,18 @@ from django.utils import timezone
 
 from apps.documents import indexing, tasks
 from apps.enqueue import enqueue
-from apps.projects.signals import project_changed
+from apps.projects.models import MergeRequestStatus
+from apps.projects.signals import merge_request_changed
 
 
 def connect() -> None:
     """Connect the receiver."""
-    project_changed.connect(on_project, dispatch_uid="documents.project")
+    merge_request_changed.connect(on_change, dispatch_uid="documents.change")
 
 
-def on_project(*, project_id: UUID, **_: Any) -> None:
-    """Have the documents read, if the project has a head that was not read yet."""
-    if indexing.projects_to_read(now=timezone.now()).filter(pk=project_id).exists():
+def on_change(*, merge_request_id: UUID, **_: Any) -> None:
+    """Have the documents read, if the change was merged and its project's head was not read yet."""
+    merged = {"merge_requests": merge_request_id, "merge_requests__status": MergeRequestStatus.MERGED}
+    unread = indexing.projects_to_read(now=timezone.now()).filter(**merged)
+    for project_id in unread.values_list("pk", flat=True):
         enqueue(tasks.read_project, project_id=str(project_id))

@@ -224,6 +224,7 @@ def test_telegram_that_is_away_for_a_while_is_borne(telegram: TelegramServer):
     assert ear.heard == ["hello"]
 
 
+@committed
 def test_token_that_is_revoked_is_told_to_the_operator_with_what_to_do(telegram: TelegramServer):
     with bot(Ear()):
         until(lambda: telegram.bot.polls_at_once)

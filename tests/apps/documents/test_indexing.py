@@ -20,7 +20,7 @@ from apps.projects.forge.local import LocalForge
 from apps.projects.models import Project, ProjectStatus
 from apps.projects.tools import Tools
 from tests.apps.projects.rig import DownForge
-from tests.factories import make_project, make_secret, make_user
+from tests.factories import make_merge_request, make_project, make_secret, make_task, make_user
 from tests.fakes_forge import GitSource
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
@@ -177,9 +177,14 @@ def test_head_that_moved_is_read_by_signal_and_by_sweep(
     shelf: Shelf, enqueued: list[Any], django_capture_on_commit_callbacks: Any
 ) -> None:
     shelf.push({"README.md": b"# Books"})
+    merged, refused = (
+        make_merge_request(task=make_task(project=shelf.project), status=status)
+        for status in ("merged", "refused")
+    )
 
     with django_capture_on_commit_callbacks(execute=True):
-        receivers.on_project(project_id=shelf.project.pk)
+        receivers.on_change(merge_request_id=merged.pk)
+        receivers.on_change(merge_request_id=refused.pk)
         summarize_documents()
 
     assert enqueued == [("documents.read_project", {"project_id": str(shelf.project.pk)})] * 2
