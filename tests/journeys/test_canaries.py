@@ -46,6 +46,13 @@ PLACES: Final = frozenset(
 
 
 @pytest.fixture(scope="module")
+def telegram() -> Iterator[TelegramServer]:
+    """A double of its own: the bot of the journeys' shared system would take what is said to this one."""
+    with TelegramServer() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
 def quiet_world(telegram: TelegramServer) -> Iterator[World]:
     """A system of its own: what is said in it is all that there is to be found."""
     settings = {"TELEGRAM_BOT_TOKEN": telegram.token, "TELEGRAM_API_BASE_URL": telegram.url}
