@@ -1,4 +1,4 @@
-"""Twenty secrets of the shapes that people really have; drawn anew for every run."""
+"""Twenty-three secrets of the shapes that people really have; drawn anew for every run."""
 
 import base64
 import secrets
@@ -42,6 +42,9 @@ def draw_canaries(*, bot_token: str) -> dict[str, Canary]:
         "QUERY": f"a={_word(8)}&b={_word(8)}+/?#",
         "SPACES": f"{_word(5)} {_word(5)}\t{_word(5)}  {_word(5)}",
         "JSON": f'{{"password": "{_word(14)}"}}',
+        "SLASH": f"/{_word(13)}",
+        "FILE": _word(30),
+        "TOO_LONG": "\n".join(_word(48) for _ in range(102)),
         "URL": f"https://user:{_word(16)}@db.example.com:5432/app?sslmode=require",
     }
     return {name: Canary(name, value) for name, value in shapes.items()}

@@ -17,6 +17,7 @@ from tests.journeys.world import World
 from tests.telegram_server import Person
 
 ANSWER_SECONDS = 60.0
+_CUT = 4_096
 
 
 class Hands:
@@ -45,6 +46,18 @@ class Hands:
         self.person.says(f"/secret {self.slug} {canary.name}")
         self.person.awaits(f"Send me the value of {canary.name}", seconds=ANSWER_SECONDS)
         self.person.says(canary.value)
+
+    def misfit(self, file: Canary, too_long: Canary) -> None:
+        """Give in the dialog what it does not take: a file, and what Telegram's programs cut in two."""
+        self.person.says(f"/secret {self.slug} {file.name}")
+        self.person.awaits(f"Send me the value of {file.name}", seconds=ANSWER_SECONDS)
+        self.person.sends_document("key.txt", file.value.encode(), caption=file.value)
+        self.person.awaits("Send the value as text", seconds=ANSWER_SECONDS)
+        for begin in range(0, len(too_long.value), _CUT):
+            self.person.says(too_long.value[begin : begin + _CUT])
+        self.person.awaits("This is too long for a message", seconds=ANSWER_SECONDS)
+        self.person.awaits("it came right behind", seconds=ANSWER_SECONDS)
+        self.person.says("/help")  # what is said now is read again
 
     def post(self, path: str, body: Any, **headers: str) -> httpx.Response:
         """Ask the API for something."""

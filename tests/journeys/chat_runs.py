@@ -116,8 +116,10 @@ class Chatter:
         before = repeatable[-1].task
         self._repeated.add(before)
         self._tap(run, "Try again", f"end:{before}:")
-        query = "SELECT id::text FROM projects_task WHERE retry_of_id = %s"
-        run.task = self._await(lambda: self._one(query, before), f"the task after {before}")
+        query = """
+            SELECT id::text FROM projects_task
+            WHERE retry_of_id = %s OR retry_of_id IN (SELECT id FROM projects_task WHERE follows_id = %s)"""
+        run.task = self._await(lambda: self._one(query, before, before), f"the task after {before}")
         return self._perhaps_stop(run)
 
     def _choose(self, run: Run) -> None:
@@ -170,7 +172,11 @@ class Chatter:
     def _await_end(self, run: Run) -> None:
         """Wait until the card and the last word are where the person sees them."""
         query = """
-            SELECT t.status FROM bot_livecard l JOIN projects_task t ON t.id = l.task_id
+            SELECT coalesce(behind.status, t.status)
+            FROM bot_livecard l JOIN projects_task t ON t.id = l.task_id
+            -- A stop that came after the engineering has stopped the deployment.
+            LEFT JOIN projects_task behind
+              ON behind.follows_id = t.id AND behind.retry_of_id IS NULL AND t.status = 'succeeded'
             JOIN bot_chat c ON c.id = l.chat_id
             JOIN bot_delivery card ON card.idempotency_key = 'card:' || t.id || ':' || c.id
             JOIN bot_delivery said ON said.idempotency_key = 'end:' || t.id || ':' || c.id

@@ -1,4 +1,4 @@
-"""Twenty secrets go in by every way there is, are used by a running project, and are found nowhere else."""
+"""Twenty-three secrets go in by every way there is, are used by a running project, and are nowhere else."""
 
 import base64
 import os
@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 BUILD_SECONDS: Final = 240.0
 #: Given in the dialog; by the button of a question; to the API; by the command line; never kept.
-DIALOG: Final = ("PEM", "LINES", "QUOTES", "UNICODE", "SHORT", "SPACES")
+DIALOG: Final = ("PEM", "LINES", "QUOTES", "UNICODE", "SHORT", "SPACES", "SLASH")
 BUTTON, TYPED_ANSWER = "BOT_TOKEN", "STRIPE"
 REST: Final = ("OPENAI", "AWS", "HEX", "LONG", "MARKUP", "PERCENT")
 COMMAND: Final = ("QUERY", "JSON", "URL")
@@ -66,13 +66,14 @@ def test_secrets_are_used_and_found_nowhere(quiet_world: World, telegram: Telegr
     ada = let_in(world, telegram.person(name="Ada"))
     with _observed(world) as seen:
         hands, task_id = _begin(world, ada)
-        _hand_in(hands, canaries, task_id)
-        url = _answer_questions(world, hands, canaries, task_id)
-        with broken_store(world):
-            _break(hands, canaries)
-        _show_everything(world, hands, task_id)
-        used = _environment_of_service(world, url)
-        _plant(world, telegram, hands, control, seen.watch)
+        with closing(hands.http):
+            _hand_in(hands, canaries, task_id)
+            url = _answer_questions(world, hands, canaries, task_id)
+            with broken_store(world):
+                _break(hands, canaries)
+            _show_everything(world, hands, task_id)
+            used = _environment_of_service(world, url)
+            _plant(world, telegram, hands, control, seen.watch)
     with tempfile.TemporaryDirectory() as directory:
         haystack = Haystack(Path(directory) / "haystack", [*canaries.values(), control])
         seen.add_to(haystack)
@@ -92,9 +93,10 @@ def test_secrets_are_used_and_found_nowhere(quiet_world: World, telegram: Telegr
 
 
 def _shown(canaries: dict[str, Canary], person: Person) -> list[str]:
-    """Return the names of those that still stand in the chat."""
+    """Return the names of those of which a line still stands in the chat."""
     words = "\n".join(shown.text for shown in person.sees())
-    return [name for name, one in canaries.items() if one.value in words]
+    lines = {name: one.value.splitlines() for name, one in canaries.items()}
+    return [name for name, own in lines.items() if any(line in words for line in own)]
 
 
 def _begin(world: World, ada: Person) -> tuple[Hands, str]:
@@ -148,6 +150,7 @@ def _hand_in(hands: Hands, canaries: dict[str, Canary], task_id: str) -> None:
     for name in DIALOG:
         hands.chat(canaries[name])
         hands.person.awaits(f"{name} of Keeper of keys is stored", seconds=ANSWER_SECONDS)
+    hands.misfit(canaries["FILE"], canaries["TOO_LONG"])
     for name in REST:
         body = {"key": name, "value": canaries[name].value}
         told = [hands.post(path, body, **{"Idempotency-Key": f"key-{name}"}).status_code for _ in range(2)]
