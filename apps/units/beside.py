@@ -16,8 +16,6 @@ from apps.units import layout, processes
 from apps.units.spec import UnitNotFound, UnitPhase, UnitsUnavailable
 from apps.units.supervisor import Units
 
-#: Kernel states of a process that was stopped by a signal.
-_STOPPED: Final = frozenset({"T", "t"})
 _HOLD_SECONDS: Final = 2.0
 _COUNT_SECONDS: Final = 20.0
 _POLL_SECONDS: Final = 0.002
@@ -234,4 +232,4 @@ def _running(units: Units, name: str) -> Any:
 
 def _is_stopped(pid: int, *, missing: bool = True) -> bool:
     found = processes.stat(pid)
-    return missing if found is None or not found.is_alive else found.state in _STOPPED
+    return missing if found is None or not found.is_alive else processes.is_stopped(found)

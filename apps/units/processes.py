@@ -6,6 +6,9 @@ import signal
 
 #: Kernel states of a process that will never run again.
 _DEAD = frozenset({"Z", "X", "x"})
+#: Kernel states of a process that was stopped by a signal.
+_STOPPED = frozenset({"T", "t"})
+_UNINTERRUPTIBLE = "D"
 
 
 class Stat:
@@ -62,6 +65,27 @@ def descendants(root: int) -> list[int]:
             if found.is_alive:
                 result.append(found.pid)
     return result
+
+
+def is_stopped(found: Stat) -> bool:
+    """Say whether a process runs no further instruction of its own until it is continued.
+
+    One that waits in the kernel for a child that it made with vfork takes notice of a signal only when that
+    child has become another program (vfork(2)); a child that was stopped before never does. Such a parent
+    stays asleep with the stop before it, which is as good.
+    """
+    return found.state in _STOPPED or (found.state == _UNINTERRUPTIBLE and _has_stop_pending(found.pid))
+
+
+def _has_stop_pending(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            lines = file.read().splitlines()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    # Signals for the whole process, as a mask in which bit 0 is signal 1 (proc(5)).
+    pending = next((int(line.split()[1], 16) for line in lines if line.startswith(b"ShdPnd:")), 0)
+    return bool(pending >> (signal.SIGSTOP - 1) & 1)
 
 
 def owner(pid: int) -> int | None:

@@ -2,12 +2,14 @@
 
 import os
 import stat
+import sys
 import time
+from collections.abc import Callable
 
 import psutil
 import pytest
 
-from apps.units import beside
+from apps.units import beside, layout, processes
 from apps.units.beside import CommandResult
 from apps.units.spec import UnitSpec
 from apps.units.supervisor import Units
@@ -95,3 +97,32 @@ def test_home_can_be_reached_whatever_the_umask(units: Units) -> None:
 
     assert stat.S_IMODE(home.parent.stat().st_mode) == 0o711
     assert stat.S_IMODE(home.stat().st_mode) & 0o077 == 0
+
+
+def test_unit_is_held_while_it_waits_for_a_child_that_has_not_begun(
+    units: Units, wait_for: Callable[..., None]
+) -> None:
+    """A parent that used vfork takes no signal until its child is another program, and so cannot stop."""
+    script = (
+        "import os; os.mkfifo('gate'); os.posix_spawn('/bin/sh', ['sh', '-c', 'echo begun > done'], {},"
+        " file_actions=[(os.POSIX_SPAWN_OPEN, 0, 'gate', os.O_RDONLY, 0)]); open('after', 'w').close()"
+    )
+    units.start(UnitSpec(name=UNIT, argv=(sys.executable, "-c", script), env={}, timeout_seconds=60))
+    work = units.work_directory(UNIT)
+    wait_for(lambda: _states(units) == ["D", "S"])
+
+    beside.pause(units, UNIT)
+
+    assert beside.is_paused(units, UNIT)
+    assert _states(units) == ["D", "T"]
+    with open(work / "gate", "r+b", buffering=0):
+        assert not (work / "after").exists()
+        beside.unpause(units, UNIT)
+        wait_for(lambda: (work / "after").exists() and (work / "done").exists())
+
+
+def _states(units: Units) -> list[str]:
+    """Return the kernel's states of a unit's own processes, the first one's first."""
+    shim = layout.read_json(str(units.directory / UNIT), layout.PROCESS)["shim_pid"]
+    found = [processes.stat(pid) for pid in processes.descendants(shim)]
+    return [one.state for one in found if one is not None]
