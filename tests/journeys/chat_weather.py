@@ -47,6 +47,8 @@ _SILENT_SECONDS: Final = 12.0
 _LAND_SECONDS: Final = 20.0
 _FAULTS_PER_RUN: Final = 4
 _POLL_SECONDS: Final = 0.01
+#: How many other faults come before a death is tried again.
+_LATER: Final = 3
 
 
 def plan(runs: int, draw: random.Random) -> list[str]:
@@ -56,6 +58,10 @@ def plan(runs: int, draw: random.Random) -> list[str]:
     found += [name for name in DEATHS for _ in range(max(1, runs // 12))]
     found += [name for name in SILENCES for _ in range(max(1, runs // 25))]
     draw.shuffle(found)
+    # One death of each kind comes early: one whose moment did not come is tried again while people go on.
+    for name in DEATHS:
+        found.remove(name)
+        found.insert(draw.randrange(len(found) // 2), name)
     return found
 
 
@@ -114,6 +120,8 @@ class Weather:
         if name in DEATHS:
             landed = self._kill(name)
             (self.happened if landed else self.missed)[name] += 1
+            if not landed:
+                self.to_come.insert(min(_LATER, len(self.to_come)), name)
         elif name.startswith("updates"):
             is_doubled = name == "updates doubled"
             faults = self.telegram.faults

@@ -19,7 +19,7 @@ import pytest
 
 from tests.journeys import chat_judge as judge
 from tests.journeys.chat_runs import Chatter, kinds_of, owed_to
-from tests.journeys.chat_weather import Weather, plan
+from tests.journeys.chat_weather import DEATHS, Weather, plan
 from tests.journeys.test_chat import let_in
 from tests.journeys.world import World, eventually
 from tests.telegram_server import TelegramServer
@@ -30,6 +30,8 @@ SEED: Final = int(os.environ.get("CHAOS_SEED") or 20261123)
 #: For what is still owed when the last run has ended.
 _REST_SECONDS: Final = 180.0
 _WORDS_SECONDS: Final = 10.0
+#: From so many runs on, every kind of fault must have hit something.
+_ALL_FAULTS_RUNS: Final = 50
 #: Counts every use of a button where it happens.
 _WITNESS: Final = """
 CREATE TABLE chaos_taps (button uuid, is_reusable boolean, at timestamptz DEFAULT clock_timestamp());
@@ -72,6 +74,11 @@ def test_every_run_of_a_chat_ends_once_whatever_fails_meanwhile(
     assert is_quiet, _unsettled(world, people)
     assert found["problems"] == []
     assert len(found["runs"]) == RUNS
+    ends = {run["status"] for run in found["runs"]}
+    assert {"succeeded", "canceled"} <= ends, ends
+    # The plan has every kind of fault, but in few runs one may find nothing to hit.
+    owed = set(DEATHS) if RUNS < _ALL_FAULTS_RUNS else {fault["kind"] for fault in found["faults"]}
+    assert owed <= {fault["kind"] for fault in found["faults"] if fault["happened"]}, found["faults"]
 
 
 def _chatters(world: World, telegram: TelegramServer) -> list[Chatter]:
