@@ -40,7 +40,7 @@ class Faults:
     """The faults that are left to happen."""
 
     waiting: list[Fault] = field(default_factory=list)
-    #: The next updates come twice; or always the newest first.
+    #: The next updates come twice; or always the newest first. So do pushes.
     are_updates_doubled: bool = False
     are_updates_reversed: bool = False
     _lock: threading.Lock = field(default_factory=threading.Lock)

@@ -101,8 +101,7 @@ def set_my_commands(bot: Bot, call: Call) -> Any:
 @method
 def set_webhook(bot: Bot, call: Call) -> Any:
     url = call.text("url")
-    is_loopback = urlsplit(url).hostname == "127.0.0.1"
-    if url and not url.startswith("https://") and not is_loopback:
+    if url and not url.startswith("https://"):
         raise bad_request("bad webhook: An HTTPS URL must be provided for webhook")
     with bot.news:
         bot.webhook.url, bot.webhook.secret = url, call.text("secret_token")

@@ -46,6 +46,7 @@ class TelegramServer:
         self.received: list[tuple[str, bytes]] = []
         #: Messages per second to one chat, and to everybody, beyond which it answers 429; 0: no limit.
         self.chat_limit = self.total_limit = 0
+        self._names: dict[str, str] = {}
         self.is_stopping = threading.Event()
         self._ids = count(1_001)
         self._http = _Server(self)
@@ -81,13 +82,17 @@ class TelegramServer:
         number = telegram_id if telegram_id is not None else next(self._ids)
         return Person(bot or self.bot, telegram_id=number, name=name, language=language, username=username)
 
+    def leads(self, host: str, base_url: str) -> None:
+        """Have ``https://host/…`` answered by a server of the test, as if a proxy ended TLS before it."""
+        self._names[host] = base_url
+
     def calls(self, method: str, *, chat_id: int | None = None) -> list[Seen]:
         """Return the calls of a method, as they came."""
         return [call for call in list(self.seen) if call.method == method and chat_id in (None, call.chat_id)]
 
     def __enter__(self) -> Self:
         threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
-        self._pusher = Pusher(self.bots, self.is_stopping)
+        self._pusher = Pusher(self.bots, names=self._names, faults=self.faults, is_stopping=self.is_stopping)
         self._pusher.start()
         return self
 

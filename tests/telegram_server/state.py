@@ -66,6 +66,8 @@ class Webhook:
     url: str = ""
     secret: str = ""
     last_error: str = ""
+    #: The update of every push that was tried.
+    pushes: list[int] = field(default_factory=list)
 
 
 class Bot:

@@ -255,6 +255,7 @@ def test_webhook_is_set_with_the_secret(telegram: TelegramServer, settings: Any)
         ({"TELEGRAM_BOT_TOKEN": ""}, "TELEGRAM_BOT_TOKEN is not set"),
         ({"TELEGRAM_MODE": "pigeon"}, "TELEGRAM_MODE must be"),
         ({"TELEGRAM_MODE": "webhook", "TELEGRAM_WEBHOOK_URL": ""}, "needs TELEGRAM_WEBHOOK_URL"),
+        ({"TELEGRAM_MODE": "webhook", "TELEGRAM_WEBHOOK_URL": "http://bot.example.org"}, "https://HOST"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings: Any, more: dict[str, str], words: str):

@@ -15,7 +15,7 @@ from tests.telegram_server import TelegramServer
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
-URL = "/webhooks/telegram"
+URL, HOST = "/webhooks/telegram", "bot.example.org"
 
 
 @pytest.fixture(autouse=True)
@@ -98,7 +98,9 @@ def test_secret_belongs_to_the_bot_and_is_what_telegram_allows(settings: Any):
 def test_telegram_itself_brings_updates_until_they_are_taken(
     live_server: Any, telegram: TelegramServer, settings: Any
 ):
-    url = f"{live_server.url.replace('localhost', '127.0.0.1')}{URL}"
+    url = f"https://{HOST}{URL}"
+    telegram.leads(HOST, live_server.url.replace("localhost", "127.0.0.1"))
+    settings.ALLOWED_HOSTS = [HOST]
     ada = telegram.person(name="Ada")
     with composition.new_client() as client:
         client.set_webhook(url, secret="wrong")

@@ -35,7 +35,7 @@ class Command(BaseCommand):
             raise CommandError("TELEGRAM_BOT_TOKEN is not set. Get one from @BotFather and put it into .env.")
         if settings.TELEGRAM_MODE not in (POLLING, WEBHOOK):
             raise CommandError("TELEGRAM_MODE must be polling or webhook.")
-        if settings.TELEGRAM_MODE == WEBHOOK and not settings.TELEGRAM_WEBHOOK_URL:
+        if settings.TELEGRAM_MODE == WEBHOOK and not settings.TELEGRAM_WEBHOOK_URL.startswith("https://"):
             raise CommandError("TELEGRAM_MODE=webhook needs TELEGRAM_WEBHOOK_URL, such as https://HOST.")
         process = BotProcess(handle=intake.take, menu=commands.menu)
         for number in (signal.SIGTERM, signal.SIGINT):
