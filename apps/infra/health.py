@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
 
@@ -11,7 +11,15 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.infra import incidents
-from apps.infra.health_judging import REFUSALS, Finding, Thresholds, health_of, judge
+from apps.infra.health_judging import (
+    OWN_NETWORK,
+    REFUSALS,
+    Finding,
+    Thresholds,
+    health_of,
+    is_our_own,
+    judge,
+)
 from apps.infra.health_looking import Look, Measure, Outcome, Subject, look_at_all
 from apps.infra.models import (
     IdentityPurpose,
@@ -19,6 +27,7 @@ from apps.infra.models import (
     Incident,
     IncidentStatus,
     Server,
+    ServerHealth,
     ServerKind,
     ServerMetric,
     ServerStatus,
@@ -29,6 +38,8 @@ from apps.periodic.recording import Run
 _LOOKED_AT: Final = (ServerStatus.ACTIVE, ServerStatus.UNREACHABLE, ServerStatus.MAINTENANCE)
 #: So many are read, looked at and written down together, however many there are.
 _BATCH: Final = 250
+#: The subject of what is wrong with this installation itself.
+_PLATFORM: Final = "platform"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +48,15 @@ class _Known:
 
     servers: dict[int, Server]
     open_keys: frozenset[str]
+
+
+@dataclass(kw_only=True, slots=True)
+class _Round:
+    """What a whole round has to be judged by."""
+
+    answered: int = 0  # whoever it was, and whatever was said
+    looked_at: int = 0  # of those that are not known to be silent
+    silent: list[tuple[Server, Look]] = field(default_factory=list)  # of the same
 
 
 def check_servers(run: Run) -> None:
@@ -50,16 +70,19 @@ def check_servers(run: Run) -> None:
     with run.item("old measurements"):
         _forget_old()
     rows = Server.objects.filter(kind=ServerKind.SSH, status__in=_LOOKED_AT).exclude(host_key="")
+    found = _Round()
     for pks in _batches(list(rows.order_by("pk").values_list("pk", flat=True))):
         with run.item(f"servers {pks[0]} to {pks[-1]}"):
-            _check(pks, run)
+            _check(pks, found, run)
+    with run.item("silent servers"):
+        _judge_silence(found, run)
 
 
 def _batches(pks: Sequence[int]) -> Iterator[Sequence[int]]:
     return (pks[at : at + _BATCH] for at in range(0, len(pks), _BATCH))
 
 
-def _check(pks: Sequence[int], run: Run) -> None:
+def _check(pks: Sequence[int], found: _Round, run: Run) -> None:
     servers = {row.pk: row for row in Server.objects.filter(pk__in=pks).defer("admin_password")}
     subjects = _subjects(servers)
     run.count("without_key", len(servers) - len(subjects))
@@ -74,7 +97,7 @@ def _check(pks: Sequence[int], run: Run) -> None:
     known = _Known(servers=servers, open_keys=frozenset(keys.values_list("key", flat=True)))
     for look in looks:
         with run.item(f"server {look.server_id}"):
-            _write_down(look, known, run)
+            _write_down(look, known, found, run)
     ServerMetric.objects.bulk_create(
         [_metric(look.server_id, look.measure) for look in looks if look.measure is not None]
     )
@@ -101,20 +124,26 @@ def _subjects(servers: dict[int, Server]) -> list[Subject]:
     return found
 
 
-def _write_down(look: Look, known: _Known, run: Run) -> None:
+def _write_down(look: Look, known: _Known, found: _Round, run: Run) -> None:
     row = known.servers[look.server_id]
     run.count(look.outcome.value)
     run.count("checked")
     if look.outcome is Outcome.BROKEN:
         run.fail(row.name, look.error)
         return
+    is_known_silent = row.failed_checks >= settings.SERVERS_UNREACHABLE_AFTER
+    found.looked_at += not is_known_silent
+    if look.outcome is Outcome.UNREACHABLE and not is_known_silent:
+        # Whose silence it is can be told when everybody was looked at.
+        found.silent.append((row, look))
+        return
+    found.answered += look.outcome is not Outcome.UNREACHABLE
     findings = judge(look, _thresholds())
-    seen: dict[str, Any] = {"checked_at": timezone.now(), "health": health_of(look, findings)}
     if look.outcome is not Outcome.SEEN:
-        Server.objects.filter(pk=row.pk).update(**seen, failed_checks=F("failed_checks") + 1)
         _miss(row, look)
         return
-    Server.objects.filter(pk=row.pk).update(**seen, failed_checks=0)
+    seen = {"checked_at": timezone.now(), "health": health_of(look, findings), "failed_checks": 0}
+    Server.objects.filter(pk=row.pk).update(**seen)
     Server.try_transition(row.pk, to=ServerStatus.ACTIVE, expect=ServerStatus.UNREACHABLE)
     for refusal in REFUSALS.values():
         _settle(row, Finding(kind=refusal.kind, is_wrong=False), known)
@@ -122,8 +151,38 @@ def _write_down(look: Look, known: _Known, run: Run) -> None:
         _settle(row, finding, known)
 
 
+def _judge_silence(found: _Round, run: Run) -> None:
+    """Count the silence of servers against them, unless so many share it that it is rather our own."""
+    is_ours = is_our_own(
+        silent=len(found.silent),
+        looked_at=found.looked_at,
+        least=settings.SERVERS_SILENT_LEAST,
+        percent=settings.SERVERS_SILENT_PERCENT,
+    )
+    if is_ours:
+        run.count("silence_of_our_own", len(found.silent))
+        incidents.report(
+            kind=OWN_NETWORK.kind,
+            subject=_PLATFORM,
+            message=OWN_NETWORK.message,
+            severity=OWN_NETWORK.severity,
+            details={"silent": len(found.silent), "looked_at": found.looked_at},
+        )
+        # Nothing is known of them; what was known before is too old to be shown as their health.
+        pks = [row.pk for row, _ in found.silent]
+        Server.objects.filter(pk__in=pks).update(health=ServerHealth.UNKNOWN)
+        return
+    for row, look in found.silent:
+        with run.item(f"server {row.pk}"):
+            _miss(row, look)
+    if found.answered:
+        incidents.resolve(kind=OWN_NETWORK.kind, subject=_PLATFORM)
+
+
 def _miss(row: Server, look: Look) -> None:
     """Tell of a server that did not let us in: at once if it is another one, of a silent one after a few."""
+    seen: dict[str, Any] = {"checked_at": timezone.now(), "health": health_of(look, ())}
+    Server.objects.filter(pk=row.pk).update(**seen, failed_checks=F("failed_checks") + 1)
     is_over = row.failed_checks + 1 >= settings.SERVERS_UNREACHABLE_AFTER
     if is_over or look.outcome is not Outcome.UNREACHABLE:
         _report(row, REFUSALS[look.outcome])

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from apps.infra.health_looking import Look, Measure, Outcome
 from apps.infra.models import IncidentSeverity, ServerHealth
@@ -50,6 +50,29 @@ REFUSALS: Mapping[Outcome, Finding] = {
         severity=IncidentSeverity.CRITICAL,
     ),
 }
+
+
+#: What is told once, of nobody in particular, when servers fall silent together.
+OWN_NETWORK: Final = Finding(
+    kind="own_network",
+    is_wrong=True,
+    message="Most servers fell silent in the same round. Our own network is suspected, so none of them is "
+    "called unreachable: see whether this machine reaches them.",
+    severity=IncidentSeverity.CRITICAL,
+)
+
+
+def is_our_own(*, silent: int, looked_at: int, least: int, percent: int) -> bool:
+    """Tell whether servers that fell silent together say more about our own network than about theirs.
+
+    Args:
+        silent: how many do not answer, of those that were not known for it before.
+        looked_at: how many of those were looked at.
+        least: fewer silent ones say nothing.
+        percent: the share of them that must be silent.
+
+    """
+    return silent >= least and silent * 100 >= looked_at * percent
 
 
 def judge(look: Look, thresholds: Thresholds) -> Sequence[Finding]:

@@ -25,6 +25,9 @@ SERVERS_HEALTH_CONNECTIONS: int = env.int("SERVERS_HEALTH_CONNECTIONS", 50)
 SERVERS_HEALTH_SECONDS = 10.0
 # Looks in a row that must not reach a server before it counts as unreachable.
 SERVERS_UNREACHABLE_AFTER = 3
+# So many at least, and such a share of those looked at, falling silent in one round are our own network's.
+SERVERS_SILENT_LEAST = 3
+SERVERS_SILENT_PERCENT = 60
 # Percent of the disk in use that is a warning, and critical; percent of the memory that must be left.
 SERVERS_DISK_WARNING_PERCENT: int = env.int("SERVERS_DISK_WARNING_PERCENT", 80)
 SERVERS_DISK_CRITICAL_PERCENT: int = env.int("SERVERS_DISK_CRITICAL_PERCENT", 90)

@@ -127,6 +127,34 @@ def test_silent_server_is_unreachable_after_three_looks_and_active_when_it_answe
     assert ServerMetric.objects.filter(server=row).count() == 1
 
 
+def test_silence_of_most_servers_is_one_incident_of_ours_and_counts_against_none_of_them(machine):
+    rows = [make_row(machine, ssh_port=1) for _ in range(3)]
+    run = check(times=4)
+    suspected = [(row.reload().status, row.health, row.failed_checks, incidents_of(row)) for row in rows]
+    told = list(Incident.objects.values_list("key", "status", "count"))
+
+    Server.objects.filter(pk=rows[0].pk).update(ssh_port=machine.port)
+    Server.objects.filter(pk=rows[1].pk).update(ssh_port=machine.port)
+    check(times=3)
+
+    assert suspected == [("active", "unknown", 0, [])] * 3
+    assert told == [("own_network:platform", "open", 4)]
+    assert run.counts["silence_of_our_own"] == 3
+    assert Incident.objects.get(key="own_network:platform").status == "resolved"
+    assert [row.reload().status for row in rows] == ["active", "active", "unreachable"]
+
+
+def test_servers_that_are_known_to_be_silent_cast_no_doubt_on_us(machine):
+    for _ in range(5):
+        make_row(machine, ssh_port=1, failed_checks=3, status="unreachable")
+    well = make_row(machine)
+
+    check()
+
+    assert well.reload().health == "healthy"
+    assert not Incident.objects.filter(kind="own_network").exists()
+
+
 def test_server_with_another_host_key_is_told_nothing(row, machine):
     Server.objects.filter(pk=row.pk).update(host_key=public_part(make_key()))
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from apps.infra.health_judging import Thresholds, health_of, judge
+from apps.infra.health_judging import Thresholds, health_of, is_our_own, judge
 from apps.infra.health_looking import Look, Measure, Outcome, read_measure
 
 pytestmark = pytest.mark.unit
@@ -91,3 +91,11 @@ def test_figure_that_cannot_be_is_unknown(number):
 
     assert measure is not None
     assert (measure.cpus, measure.load_1m) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("silent", "looked_at", "is_ours"),
+    [(0, 0, False), (2, 2, False), (3, 3, True), (3, 5, True), (3, 6, False), (700, 1_000, True)],
+)
+def test_silence_of_most_is_rather_our_own(silent, looked_at, is_ours):
+    assert is_our_own(silent=silent, looked_at=looked_at, least=3, percent=60) is is_ours
