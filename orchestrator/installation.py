@@ -1,4 +1,4 @@
-"""Which installation this is, what its worker images begin with, and where its Flower listens.
+"""Which installation this is, what its worker images begin with, and where its sockets are.
 
 The id is the word on everything it owns on a Docker daemon that others use too.
 
@@ -41,8 +41,17 @@ def bridge_name(installation: str) -> str:
 
 def flower_socket(var_dir: Path) -> Path:
     """Return the socket at which Flower listens: below the state directory, unless that path is too long."""
-    path = var_dir / "run" / "flower.sock"
+    return _socket(var_dir, "flower.sock")
+
+
+def entrance_socket(var_dir: Path) -> Path:
+    """Return the socket at which one can ask where the projects' addresses lead at the moment."""
+    return _socket(var_dir, "entrance.sock")
+
+
+def _socket(var_dir: Path, name: str) -> Path:
+    path = var_dir / "run" / name
     if len(os.fsencode(path)) <= _SOCKET_PATH_LIMIT:
         return path
     digest = hashlib.sha256(os.fsencode(path)).hexdigest()[:_ID_LENGTH]
-    return Path(f"/tmp/codegen-{digest}/flower.sock")
+    return Path(f"/tmp/codegen-{digest}/{name}")

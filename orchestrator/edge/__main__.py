@@ -3,7 +3,6 @@
 import asyncio
 import logging.config
 import os
-import resource
 import signal
 import sys
 from collections.abc import Mapping
@@ -13,13 +12,13 @@ import structlog
 
 from orchestrator.edge.config import EdgeConfig, EdgeMisconfigured
 from orchestrator.edge.listeners import Edge
+from orchestrator.edge.privileges import allow_many_connections, become
 from orchestrator.envfile import find_var_dir, read_values
 from orchestrator.logging import configure_structlog, logging_config, remember_password_of
 
 logger = structlog.get_logger(__name__)
 
 ROOT = Path(__file__).resolve().parents[2]
-_OPEN_FILES = 8_192
 #: Nobody's: neither of the range of units nor one of those that run the embedded servers.
 _UID = 65_531
 #: Names the file that is renewed at every look, for whoever watches our container (`apps/alive.py`).
@@ -33,7 +32,7 @@ def main() -> int:
     except EdgeMisconfigured as error:
         print(error, file=sys.stderr)
         return 2
-    _allow_many_connections()
+    allow_many_connections()
     asyncio.run(_serve(config, ready=ready))
     return 0
 
@@ -56,7 +55,7 @@ async def _serve(config: EdgeConfig, *, ready: Path | None) -> None:
     def looked() -> None:
         if ready is not None:
             ready.touch()
-        _become_nobody()
+        become(_UID)
 
     def alive() -> None:
         if sign := os.environ.get(_ALIVE):
@@ -74,27 +73,6 @@ def _ready_file(values: Mapping[str, str]) -> Path | None:
     """Return the file by which the stack learns that we are ready; None if no stack started us."""
     name = values.get("STACK_NAME")
     return find_var_dir(os.environ, ROOT) / "run" / "ready" / name if name else None
-
-
-def _become_nobody() -> None:
-    """As root, give every privilege up: from now on only strangers are talked to."""
-    if os.geteuid() != 0:
-        return
-    # Looked up with the first name otherwise, in a place that may be closed to others.
-    "example".encode("idna")
-    try:
-        os.setgroups([])
-        os.setgid(_UID)
-        os.setuid(_UID)
-    except OSError as error:
-        logger.warning("edge_keeps_privileges", reason=error.strerror)
-
-
-def _allow_many_connections() -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = _OPEN_FILES if hard == resource.RLIM_INFINITY else min(_OPEN_FILES, hard)
-    if soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 if __name__ == "__main__":

@@ -51,9 +51,9 @@ class Gate:
             Full: there is none.
         """
         if self._open[source] >= self.limits.per_source:
-            raise Full(f"A worker may hold {self.limits.per_source} connections here at once.")
+            raise Full(f"One address may hold {self.limits.per_source} connections here at once.")
         if self._room_for(source) <= 0:
-            raise Full(f"All workers together hold {self._open.total()} connections here already.")
+            raise Full(f"All together hold {self._open.total()} connections here already.")
         self._open[source] += 1
         try:
             yield

@@ -27,7 +27,7 @@ LIMITS: Final = {
     "channel": Limits(total=512, per_source=16, assured=16),
     "proxy": Limits(total=2_048, per_source=128, assured=64),
 }
-_SPEAKS_HTTP: Final = {"api", "proxy", "front"}
+_SPEAKS_HTTP: Final = {"api", "proxy", "front", "entrance"}
 
 Serve = Callable[[Connection], Awaitable[None]]
 

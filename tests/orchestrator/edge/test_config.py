@@ -4,10 +4,10 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from orchestrator.edge.__main__ import _OPEN_FILES
 from orchestrator.edge.config import EdgeConfig, EdgeMisconfigured, Upstream
 from orchestrator.edge.gate import Full, Gate, Limits, LineBudget
 from orchestrator.edge.listeners import LIMITS
+from orchestrator.edge.privileges import OPEN_FILES
 from orchestrator.installation import bridge_name, installation_id
 
 pytestmark = pytest.mark.unit
@@ -61,9 +61,9 @@ def test_places_are_counted_by_source_and_given_back():
     gate = Gate(limits=Limits(total=3, per_source=2))
 
     with gate.passing("a"), gate.passing("a"):
-        with pytest.raises(Full, match="A worker may hold 2"), gate.passing("a"):
+        with pytest.raises(Full, match="One address may hold 2"), gate.passing("a"):
             pass
-        with gate.passing("b"), pytest.raises(Full, match="All workers together hold 3"), gate.passing("c"):
+        with gate.passing("b"), pytest.raises(Full, match="All together hold 3"), gate.passing("c"):
             pass
     with gate.passing("a"), gate.passing("b"), gate.passing("c"):
         assert gate.limits.total == 3
@@ -117,4 +117,4 @@ def test_a_source_beyond_the_expected_ones_gets_what_is_left():
 
 
 def test_what_the_limits_allow_fits_the_open_files():
-    assert 2 * sum(limits.total for limits in LIMITS.values()) < _OPEN_FILES
+    assert 2 * sum(limits.total for limits in LIMITS.values()) < OPEN_FILES

@@ -308,7 +308,7 @@ async def test_a_source_over_its_limit_is_told_and_gets_in_again_later(monkeypat
         later = await say(edge.address, edge.ports.proxy, b"GET / HTTP/1.1\r\n\r\n")
 
         assert refused.startswith(b"HTTP/1.1 429 ")
-        assert b"A worker may hold 2 connections" in refused
+        assert b"One address may hold 2 connections" in refused
         assert later.startswith(b"HTTP/1.1 400 ")
 
 
