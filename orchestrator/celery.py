@@ -10,6 +10,7 @@ from celery import Celery
 from celery.signals import (
     after_task_publish,
     beat_init,
+    celeryd_after_setup,
     heartbeat_sent,
     setup_logging,
     worker_process_init,
@@ -60,6 +61,15 @@ app.steps["worker"].add("django_structlog.celery.steps:DjangoStructLogInitStep")
 @setup_logging.connect
 def configure_logging(**_: Any) -> None:
     """Let the settings' LOGGING stand; Celery would replace it."""
+
+
+# Sent when it is known which queues a worker has, and before it takes anything from them.
+@celeryd_after_setup.connect
+def take_no_set_ups_with_a_foreign_configuration(instance: Any, **_: Any) -> None:
+    """Leave set-ups alone where Ansible would not obey our configuration; other queues are not affected."""
+    from apps.infra import starting
+
+    starting.refuse_foreign_configuration(instance.app.amqp.queues)
 
 
 @worker_process_init.connect

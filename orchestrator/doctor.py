@@ -51,6 +51,7 @@ def examine() -> Iterator[Finding]:
     yield _encryption(values.get("ENCRYPTION_KEYS", ""))
     yield from _agents(values)
     yield from _workers(values)
+    yield _ansible()
     yield from doctor_outside.examine(values, var_dir)
 
 
@@ -205,6 +206,15 @@ def _workers(values: Mapping[str, str]) -> Iterator[Finding]:
         text=f"plain processes, without isolation: {found.reason}",
         repair="install and start Docker, or name an image that it has or can pull in WORKERS_BASE_IMAGE",
     )
+
+
+def _ansible() -> Finding:
+    """Tell whether playbooks would be run by our configuration and no other."""
+    from apps.infra import ansible_configuration
+
+    found = ansible_configuration.problems()
+    text, _, repair = (found[0] if found else "reads our configuration and no other").partition("; ")
+    return Finding(name="ansible", is_ok=not found, text=text, repair=repair)
 
 
 def _chosen_by_the_stack() -> str:

@@ -139,7 +139,9 @@ def _run(files: Files, job: PlaybookJob, watcher: Watcher) -> PlaybookResult:
             event_handler=take,
             cancel_callback=lambda: not watcher.is_wanted(recap),
         )
-        runner.config.env = _environment(runner.config.env, files, job)
+        home = files.root / "home"
+        home.mkdir(mode=0o700)
+        runner.config.env = environment_of(runner.config.env, home=home, marker=job.marker)
         runner.config.command = [
             *(sys.executable, "-I", "-S", "-c", _LAUNCH, str(os.getpid())),
             *(sys.executable, str(_program()), *runner.config.command[1:]),
@@ -195,15 +197,19 @@ def _arguments(files: Files, job: PlaybookJob) -> dict[str, Any]:
     }
 
 
-def _environment(prepared: Mapping[str, str], files: Files, job: PlaybookJob) -> dict[str, str]:
-    """Return Ansible's whole environment: a few of our variables, ansible-runner's, and ours for it."""
+def environment_of(prepared: Mapping[str, str], *, home: Path, marker: str) -> dict[str, str]:
+    """Return Ansible's whole environment: a few of our variables, ansible-runner's, and ours for it.
+
+    Args:
+        prepared: ansible-runner's, which holds all of ours; what Ansible would obey of these is left out.
+        home: an empty directory.
+        marker: of the run.
+    """
     theirs = {
         name: value
         for name, value in prepared.items()
         if name.startswith(("ANSIBLE_", "AWX_")) and os.environ.get(name) != value
     }
-    home = files.root / "home"
-    home.mkdir(mode=0o700)
     return {
         **{name: os.environ[name] for name in _PASSED if name in os.environ},
         **theirs,
@@ -212,7 +218,7 @@ def _environment(prepared: Mapping[str, str], files: Files, job: PlaybookJob) ->
         "ANSIBLE_CONFIG": str(CONFIGURATION),
         "ANSIBLE_HOME": str(home),
         "ANSIBLE_LOCAL_TEMP": str(home / "tmp"),
-        MARKER: job.marker,
+        MARKER: marker,
     }
 
 
