@@ -1,6 +1,9 @@
 """Deploy targets for tests: the one in memory and the one of this machine, behind one face."""
 
+import contextlib
 import hashlib
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -12,12 +15,15 @@ from uuid import uuid4
 import httpx
 
 from apps import storage
-from apps.infra.targets import base
+from apps.infra.targets import base, on_server
 from apps.infra.targets.local import LocalTarget
+from apps.infra.targets.server import ServerTarget
+from apps.infra.targets.ssh import SshAccess
 from apps.units import layout, toolchain
 from apps.units.environment import base_environment
 from apps.units.supervisor import Units
 from tests.fakes_target import FakeTarget
+from tests.ssh_server import SshServer
 
 SERVE = """\
 import http.server, os, pathlib
@@ -75,6 +81,38 @@ class LocalStage:
         wait_for(lambda: (directory / layout.EXIT).exists())
         wait_for(lambda: not layout.is_locked(str(directory), layout.SHIM_LOCK))
         (directory / layout.EXIT).unlink()
+
+
+class ServerStage:
+    serve = "python3 serve.py"
+
+    def __init__(self, server: SshServer, home: Path) -> None:
+        self.server, self.home = server, home
+        self.target: base.DeployTarget = ServerTarget(access_to(server))
+
+    def lose(self, name: str) -> None:
+        directory = self.home / ".codegen" / "jobs" / name
+        wait_for(lambda: len(marked(directory)) > 1)
+        for pid in marked(directory):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not marked(directory))
+        (directory / "exit.json").unlink(missing_ok=True)
+
+
+def access_to(server: SshServer, **changes: str) -> SshAccess:
+    facts = {"host": "127.0.0.1", "user": server.user, "host_key": server.host_key}
+    return SshAccess(**{**facts, "private_key": server.identity, **changes}, port=server.port)
+
+
+def marked(directory: Path) -> list[int]:
+    """Return what runs of a job on the server that is this machine."""
+    mark, found = f"{on_server.MARK}={directory}".encode(), []
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and mark in (entry / "environ").read_bytes().split(b"\0"):
+                found.append(int(entry.name))
+    return found
 
 
 class Source:

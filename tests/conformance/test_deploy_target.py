@@ -1,4 +1,4 @@
-"""What every deploy target must do, checked on the one in memory and on processes of this machine."""
+"""What every deploy target must do: the one in memory, processes of this machine, a server over SSH."""
 
 import contextlib
 import os
@@ -16,8 +16,22 @@ import pytest
 
 from apps import storage
 from apps.infra.targets import base
+from apps.infra.targets.server import ServerTarget
 from tests.fakes_target import FakeTarget, ForbiddenCall
-from tests.target_stages import FakeStage, LocalStage, Source, Stage, answers, ask, free_port, wait_for
+from tests.ssh_server import SshServer, make_key, public_part, ssh_server
+from tests.target_stages import (
+    FakeStage,
+    LocalStage,
+    ServerStage,
+    Source,
+    Stage,
+    access_to,
+    answers,
+    ask,
+    free_port,
+    marked,
+    wait_for,
+)
 
 pytestmark = pytest.mark.service
 
@@ -35,9 +49,24 @@ def source(place: Path) -> Source:
     return Source(place)
 
 
-@pytest.fixture(params=["fake", "local"])
+@pytest.fixture
+def host(place: Path) -> Iterator[SshServer]:
+    home = place / "home"
+    home.mkdir()
+    with ssh_server({"PATH": "/usr/bin:/bin", "HOME": str(home)}) as server:
+        yield server
+
+
+@pytest.fixture(params=["fake", "local", "server"])
 def stage(request: pytest.FixtureRequest, place: Path) -> Iterator[Stage]:
-    result: Stage = FakeStage() if request.param == "fake" else LocalStage(place)
+    result: Stage
+    match request.param:
+        case "fake":
+            result = FakeStage()
+        case "local":
+            result = LocalStage(place)
+        case _:
+            result = ServerStage(request.getfixturevalue("host"), place / "home")
     yield result
     for name in result.target.list_jobs():
         result.target.end(name)
@@ -308,6 +337,100 @@ class TestLocal:
 
         assert "SECRET_KEY" not in log
         assert os.environ["SECRET_KEY"] not in log
+
+
+class TestServer:
+    """What only the target over SSH promises."""
+
+    @pytest.fixture
+    def far(self, host: SshServer, place: Path) -> Iterator[ServerStage]:
+        stage = ServerStage(host, place / "home")
+        yield stage
+        for name in stage.target.list_jobs():
+            stage.target.end(name)
+
+    def test_job_outlives_the_connection_and_whoever_began_it(self, far, install) -> None:
+        far.target.begin(install("sleep 60"))
+
+        for connection in list(far.server.connections):
+            connection.abort()
+        state = ServerTarget(access_to(far.server)).inspect("install-1")
+
+        assert state is not None
+        assert state.phase is base.JobPhase.RUNNING
+
+    def test_killed_keeper_leaves_the_job_running_and_then_nobody_knows(self, far, install) -> None:
+        far.target.begin(install("sleep 1"))
+        directory = far.home / ".codegen" / "jobs" / "install-1"
+        wait_for(lambda: len(marked(directory)) > 1)
+
+        os.kill(min(marked(directory)), 9)
+        during = far.target.inspect("install-1")
+
+        assert during is not None
+        assert during.phase is base.JobPhase.RUNNING
+        assert ended(far.target, "install-1").phase is base.JobPhase.LOST
+
+    def test_job_that_takes_too_long_is_ended_with_all_that_it_began(self, far, install) -> None:
+        far.target.begin(install("sleep 60 & sleep 60", timeout_seconds=0.5))
+
+        state = ended(far.target, "install-1")
+
+        assert state.exit_code is not None
+        assert state.exit_code < 0
+        assert not marked(far.home / ".codegen" / "jobs" / "install-1")
+
+    def test_secrets_are_on_no_command_line_and_in_no_file(self, far, install, service) -> None:
+        installed(far, install())
+
+        far.target.begin(service("sleep 60", port=1024, environment={"TOKEN": "sesame-open"}))
+
+        files = [path for path in (far.home / ".codegen").rglob("*") if path.is_file()]
+        assert not [path for path in files if b"sesame-open" in path.read_bytes()]
+        assert "sesame-open" not in " ".join(far.server.commands)
+
+    def test_files_that_arrived_otherwise_than_sent_begin_nothing(self, far, install) -> None:
+        with pytest.raises(base.TargetUnavailable):
+            far.target.begin(install(bundle_sha256="0" * 64))
+
+        assert far.target.inspect("install-1") is None
+
+    def test_another_host_key_is_told_nothing(self, far) -> None:
+        stranger = ServerTarget(access_to(far.server, host_key=public_part(make_key())))
+        before = len(far.server.commands)
+
+        with pytest.raises(base.TargetUnavailable) as refusal:
+            stranger.list_jobs()
+
+        assert refusal.value.error_code == "server_refuses"
+        assert len(far.server.commands) == before
+
+    def test_server_that_is_away_is_unavailable(self, far) -> None:
+        gone = replace(access_to(far.server), port=free_port())
+
+        with pytest.raises(base.TargetUnavailable) as refusal:
+            ServerTarget(gone).list_jobs()
+
+        assert refusal.value.error_code == "server_unreachable"
+
+    def test_words_of_a_strange_server_are_no_state(self, far, place) -> None:
+        far.target.list_jobs()
+        (program,) = (far.home / ".codegen").glob("on_server-*.py")
+        program.write_text('import sys; sys.stdout.write(\'{"phase": "dancing"}\')')
+
+        with pytest.raises(base.TargetUnavailable):
+            far.target.inspect("install-1")
+
+        program.unlink()
+
+    def test_log_keeps_its_end_within_bounds(self, far, install) -> None:
+        far.target.begin(install("yes | head -c 3000000; echo end"))
+        ended(far.target, "install-1")
+
+        log = far.home / ".codegen" / "jobs" / "install-1" / "log"
+
+        assert log.stat().st_size < 1_000_000
+        assert far.target.logs("install-1", tail_bytes=4) == "end\n"
 
 
 class TestFake:
