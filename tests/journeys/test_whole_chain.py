@@ -81,8 +81,8 @@ def _give_the_token(stage: World, lovelace: Person, jokes: Bot, told: Narration)
     lovelace.says(jokes.token)
     lovelace.awaits("is stored", seconds=30)
     told.note("The token was taken by the bot, and its message deleted")
-    assert eventually(lambda: len(_urls(lovelace)) == 1, seconds=BUILD_SECONDS), lovelace.texts()[-4:]
-    return _urls(lovelace)[-1]
+    assert eventually(lambda: len(urls(lovelace)) == 1, seconds=BUILD_SECONDS), lovelace.texts()[-4:]
+    return urls(lovelace)[-1]
 
 
 def _ask_for_a_change(stage: World, lovelace: Person, project: dict[str, Any], told: Narration) -> str:
@@ -95,11 +95,11 @@ def _ask_for_a_change(stage: World, lovelace: Person, project: dict[str, Any], t
     asked = "SELECT count(*) FROM projects_task WHERE project_id = %s AND type = 'engineering'"
     assert stage.rows(asked, project["id"]) == [(2,)]
     told.note("Of two projects the right one is being changed")
-    assert eventually(lambda: len(_urls(lovelace)) == 2, seconds=BUILD_SECONDS), lovelace.texts()[-4:]
-    return _urls(lovelace)[-1]
+    assert eventually(lambda: len(urls(lovelace)) == 2, seconds=BUILD_SECONDS), lovelace.texts()[-4:]
+    return urls(lovelace)[-1]
 
 
-def _urls(person: Person) -> list[str]:
+def urls(person: Person) -> list[str]:
     """Return the addresses in the messages of success, in their order."""
     done = [text for text in person.texts() if "✅ Done: " in text]
     return [found[0] for text in done if (found := re.search(r"http://127\.0\.0\.1:\d+/", text))]
