@@ -48,7 +48,8 @@ def packed(*, bundle_name: str, bundle_sha256: str, commit_sha: str) -> Iterator
         _git("clone", "--quiet", "--bare", "--template=", str(bundle), str(repository))
         (repository / "info").mkdir(exist_ok=True)
         (repository / "info" / "attributes").write_text(_ATTRIBUTES)
-        _git("--git-dir", str(repository), "archive", "--format=tar", f"--output={tree}", commit_sha)
+        words = ("-c", "tar.umask=0022", "archive", "--format=tar", f"--output={tree}", commit_sha)
+        _git("--git-dir", str(repository), *words)
         with tree.open("rb") as file:
             yield Tree(path=tree, sha256=hashlib.file_digest(file, "sha256").hexdigest())
 
