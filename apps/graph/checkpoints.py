@@ -2,21 +2,23 @@
 
 Each process has one small pool, made at its first use: a connection must not be
 shared with a forked child. The database is the one Django is connected to, so a
-test database keeps its own checkpoints.
+test database keeps its own checkpoints. LangGraph is loaded when it is first needed (see `executor`).
 """
 
 import atexit
 import os
 import time
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from django.db import connection
-from langgraph.checkpoint.postgres import PostgresSaver
 from psycopg import Connection, conninfo
 from psycopg.rows import DictRow, dict_row
 from psycopg_pool import ConnectionPool
+
+if TYPE_CHECKING:
+    from langgraph.checkpoint.postgres import PostgresSaver
 
 SCHEMA = "langgraph"
 POOL_TIMEOUT_SECONDS = 10.0
@@ -27,13 +29,15 @@ _CONNECTION: dict[str, Any] = {"autocommit": True, "prepare_threshold": 0, "row_
 Pool = ConnectionPool[Connection[DictRow]]
 
 
-def saver() -> PostgresSaver:
+def saver() -> "PostgresSaver":
     """Return this process's checkpointer."""
     return _saver(os.getpid(), _address())
 
 
 def setup() -> None:
     """Create or upgrade LangGraph's tables; harmless to repeat, and leaves no connection open."""
+    from langgraph.checkpoint.postgres import PostgresSaver
+
     with Connection.connect(_address(), **_CONNECTION) as raw:
         raw.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
         PostgresSaver(raw).setup()
@@ -106,7 +110,9 @@ def _pool(pid: int, address: str) -> Pool:
 
 
 @cache
-def _saver(pid: int, address: str) -> PostgresSaver:
+def _saver(pid: int, address: str) -> "PostgresSaver":
+    from langgraph.checkpoint.postgres import PostgresSaver
+
     return PostgresSaver(_pool(pid, address))
 
 

@@ -5,6 +5,9 @@ lock acts; every effect has a key made of the checkpointed state; a visit's
 number is part of that state, so its Step is written once; the outcome is on the
 row before the flow ends; run, task, timeline and follower become final in one
 transaction. Whoever holds the lock next repeats what was not saved.
+
+LangGraph is loaded by the first flow that is driven: it takes a second, and of all processes only those
+that take the queue `graph` drive any.
 """
 
 import logging
@@ -12,13 +15,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
-from langchain_core.runnables import RunnableConfig
-from langgraph.checkpoint.base import BaseCheckpointSaver
 from psycopg import Error as DriverError
 
 from apps.enqueue import advisory_lock
@@ -28,10 +29,15 @@ from apps.graph import checkpoints, ending, holdings, progress
 from apps.graph.flows import FLOWS
 from apps.graph.models import UNFINISHED, Run, RunStatus
 from apps.graph.state import RunState
-from apps.graph.topology import Compiled, compile_flow
 from apps.graph.visits import VisitLog
 from apps.graph.waits import UNAVAILABLE, is_over
 from apps.lifecycle import IllegalTransition
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from apps.graph.topology import Compiled
 
 logger = logging.getLogger(__name__)
 
@@ -237,9 +243,11 @@ def _is_due(run_id: UUID, parked: Run | None) -> bool:
 
 
 @cache
-def _graph(flow: str, saver: BaseCheckpointSaver[Any]) -> Compiled:
+def _graph(flow: str, saver: "BaseCheckpointSaver[Any]") -> "Compiled":
+    from apps.graph.topology import compile_flow
+
     return compile_flow(FLOWS[flow], saver)
 
 
-def _compiled(flow: str) -> Compiled:
+def _compiled(flow: str) -> "Compiled":
     return _graph(flow, checkpoints.saver())

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
@@ -11,7 +12,6 @@ from django.core.exceptions import ImproperlyConfigured
 from apps.projects import templating
 from apps.projects.bundles import BundleLimits
 from apps.projects.forge.base import Forge
-from apps.projects.forge.github.adapter import GitHubForge, make_forge
 from apps.projects.forge.github.config import GitHubConfig
 from apps.projects.forge.github.deliveries import Deliveries
 from apps.projects.forge.github.remote import network_environment
@@ -21,6 +21,9 @@ from apps.projects.models import ForgeName
 from apps.projects.template_source import TemplateSource, configured_template
 from apps.projects.templating import RenderResult, TemplateAnswers
 from apps.projects.tools import Tools
+
+if TYPE_CHECKING:
+    from apps.projects.forge.github.adapter import GitHubForge
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,13 +78,16 @@ def get_github_config() -> GitHubConfig:
     )
 
 
-def get_github() -> GitHubForge:
+def get_github() -> "GitHubForge":
     """Return the adapter of GitHub; its verbs raise what is wrong with the settings."""
     return _github(get_github_config(), settings.REDIS_URL, Path(settings.VAR_DIR) / "mirrors")
 
 
 @lru_cache(maxsize=2)
-def _github(config: GitHubConfig, redis_url: str, mirrors: Path) -> GitHubForge:
+def _github(config: GitHubConfig, redis_url: str, mirrors: Path) -> "GitHubForge":
+    # Loaded by whoever has a project there: its library has a class for everything that GitHub knows.
+    from apps.projects.forge.github.adapter import make_forge
+
     network = network_environment(settings.UNITS_OUTER_ENVIRONMENT)
     return make_forge(config, redis_url=redis_url, mirrors=mirrors, network=network)
 

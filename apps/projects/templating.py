@@ -1,6 +1,7 @@
 """Renders the template of generated projects; pure but for the directory it fills.
 
-The same answers give the same bytes, on any machine: no time, no path, no random value gets in.
+The same answers give the same bytes, on any machine: no time, no path, no random value gets in. Copier is
+loaded by the first rendering: with its terminal it takes half a second, and few processes render.
 """
 
 import errno
@@ -16,7 +17,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-import copier
 import yaml
 
 from apps.errors import Conflict, Invalid, Unavailable
@@ -81,7 +81,7 @@ def render(
     *,
     answers: TemplateAnswers,
     source: TemplateSource | None = None,
-    run_copy: Callable[..., object] = copier.run_copy,
+    run_copy: Callable[..., object] | None = None,
 ) -> RenderResult:
     """Fill a directory with a new project, completely or not at all.
 
@@ -89,7 +89,7 @@ def render(
         destination: an absent or empty directory; its parent exists.
         answers: checked here, so callers may pass what a person wrote.
         source: another template than ours.
-        run_copy: Copier's function of that name, or something called like it.
+        run_copy: something called like Copier's function of that name, which it is by default.
 
     Raises:
         TemplateUnknownModule: a module is not part of the template.
@@ -143,7 +143,12 @@ def _files(directory: Path) -> Iterator[Path]:
     return (path for path in directory.rglob("*") if path.is_file())
 
 
-def _copy(run_copy: Callable[..., object], template: Path, project: Path, data: dict[str, Any]) -> None:
+def _copy(
+    run_copy: Callable[..., object] | None, template: Path, project: Path, data: dict[str, Any]
+) -> None:
+    import copier
+
+    run_copy = run_copy or copier.run_copy
     options: dict[str, Any] = {"defaults": True, "quiet": True, "settings": copier.Settings()}
     try:
         # Tasks, migrations and extensions of a template would run here: it is never trusted.
