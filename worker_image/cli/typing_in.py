@@ -15,3 +15,14 @@ def read_unseen(prompt: str) -> str:
         return str(typer.prompt(prompt, hide_input=True))
     # Of the line breaks at the end, one is the shell's: `echo VALUE | orchestrator ...`.
     return sys.stdin.read().removesuffix("\n")
+
+
+def read_seen(prompt: str) -> str:
+    """Return what a person types, or the first line of standard input.
+
+    Args:
+        prompt: what to ask a person for.
+    """
+    if sys.stdin.isatty():
+        return str(typer.prompt(prompt))
+    return sys.stdin.readline().rstrip("\n")
