@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 _BAR_RESULTS_PER_SECOND = 2_000.0
+_BAR_SHARE = 0.4
 _ENTRIES = "5000"
 
 
@@ -28,15 +29,16 @@ def measure() -> dict[str, dict[str, object]]:
     figures = json.loads(line[line.index("{") : line.rindex("}") + 1])
     bare = figures["bare"]["entries_per_second"]
     return {
-        "ingest: bare batched insert": {"value": bare, "unit": "1/s", "baseline": None},
+        "ingest: bare batched insert": {"value": bare, "unit": "1/s"},
         "ingest: whole turns, against the bare insert": {
             "value": figures["turns"]["entries_per_second"],
             "unit": "1/s",
             "baseline": bare,
+            "at_least": _BAR_SHARE * bare,
         },
         "ingest: results alone, against the bar": {
             "value": figures["results"]["entries_per_second"],
             "unit": "1/s",
-            "baseline": _BAR_RESULTS_PER_SECOND,
+            "at_least": _BAR_RESULTS_PER_SECOND,
         },
     }

@@ -8,7 +8,8 @@ from tests.journeys.world import running
 _SENTENCE = "an inventory of books with title, author and year"
 _RUNS = 3
 _BAR_OVERHEAD_SECONDS = 5.0
-_BAR_READY_SECONDS = 10.6
+#: With the first prototype of the stack.
+_READY_BEFORE_SECONDS = 10.6
 
 
 def measure() -> dict[str, dict[str, object]]:
@@ -21,17 +22,16 @@ def measure() -> dict[str, dict[str, object]]:
     if failed:
         raise RuntimeError(f"a run failed: {failed[0]}")
     found: dict[str, dict[str, object]] = {
-        "stack ready": {"value": ready, "unit": "s", "baseline": _BAR_READY_SECONDS},
+        "stack ready": {"value": ready, "unit": "s", "baseline": _READY_BEFORE_SECONDS},
         "main job, sentence to URL": {
             "value": statistics.median(card["elapsed_seconds"] for card in cards),
             "unit": "s",
-            "baseline": None,
         },
     }
     for part in cards[0]["accounting"]:
         found[f"main job: {part}"] = {
             "value": statistics.median(card["accounting"][part] for card in cards),
             "unit": "s",
-            "baseline": _BAR_OVERHEAD_SECONDS if part == "overhead" else None,
+            "at_most": _BAR_OVERHEAD_SECONDS if part == "overhead" else None,
         }
     return found

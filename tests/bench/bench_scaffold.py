@@ -17,7 +17,7 @@ def measure() -> dict[str, dict[str, object]]:
         f"scaffold, {part} of {figures['projects']} projects": {
             "value": figures[part],
             "unit": "s",
-            "baseline": _BAR_SECONDS,
+            "at_most": _BAR_SECONDS,
         }
         for part in ("median", "slowest")
     }

@@ -18,7 +18,7 @@ def measure() -> dict[str, dict[str, object]]:
         f"webhook, {part} of {figures['deliveries']} answers": {
             "value": figures[part],
             "unit": "s",
-            "baseline": _BAR_SECONDS,
+            "at_most": _BAR_SECONDS,
         }
         for part in ("median", "slowest")
     }

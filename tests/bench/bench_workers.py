@@ -11,6 +11,8 @@ from orchestrator.env import ROOT
 from tests.journeys.world import running
 
 _BURST_BAR_SECONDS = 12.0
+#: Of the median: cold, and of a bare start as well; from a spare.
+_COLD_BAR_SECONDS, _COLD_BAR_RATIO, _SPARE_BAR_SECONDS = 1.2, 3.0, 0.4
 _NEW_SETTINGS = {
     "WORKERS_RUNTIME": "docker",
     "WORKERS_IMAGE_PREFIX": "codegen-test-worker",
@@ -30,6 +32,7 @@ def measure() -> dict[str, dict[str, object]]:
                 "value": found["agent"][part],
                 "unit": "s",
                 "baseline": found["bare"][part],
+                "at_most": _bar(how, part, found["bare"][part]),
             }
             for how, found in (("cold", cold), ("from a spare", warm))
             for part in ("p50", "p95")
@@ -37,10 +40,16 @@ def measure() -> dict[str, dict[str, object]]:
         "burst of 20 workers, all ready": {
             "value": cold["burst"],
             "unit": "s",
-            "baseline": _BURST_BAR_SECONDS,
+            "at_most": _BURST_BAR_SECONDS,
         },
-        "image builds during these starts": {"value": cold["builds"], "unit": "", "baseline": None},
+        "image builds during these starts": {"value": cold["builds"], "unit": "", "at_most": 0},
     }
+
+
+def _bar(how: str, part: str, bare: float) -> float | None:
+    if part != "p50":
+        return None
+    return min(_COLD_BAR_SECONDS, _COLD_BAR_RATIO * bare) if how == "cold" else _SPARE_BAR_SECONDS
 
 
 def _figures(settings: dict[str, str], *, burst: int = 20) -> dict[str, Any]:

@@ -109,6 +109,7 @@ def test_lists_answer_while_there_are_many_rows(client, world, capsys):
     event = TaskEvent.objects.filter(task=task).first()
     multiply(task, PROJECTS)
     multiply(event, EVENTS)
+    spread_tasks(but=task)
     member = make_user()
     half = Project.objects.order_by("pk").values("pk")[: PROJECTS // 2]
     Project.objects.filter(pk__in=half).exclude(pk=world.ids["projects"]).update(owner=member)
@@ -116,19 +117,37 @@ def test_lists_answer_while_there_are_many_rows(client, world, capsys):
     askers = {"owner": client, "member": client_of(member)}
 
     figures = {
-        f"{name} of a {who}": spent
+        who: {
+            name: spent
+            for name, path in lists(world).items()
+            if (spent := median_ms(asker, path)) is not None
+        }
         for who, asker in askers.items()
-        for name, path in lists(world).items()
-        if (spent := median_ms(asker, path)) is not None
     }
 
-    assert sum(name.endswith("member") for name in figures) >= 10
-    slowest = max(figures, key=lambda name: figures[name])
-    told = {"slowest": slowest, "median_ms": figures[slowest], "projects": PROJECTS, "events": EVENTS}
+    assert len(figures["member"]) >= 10
+    slowest = {
+        who: {"list": (name := max(found, key=lambda one: found[one])), "median_ms": found[name]}
+        for who, found in figures.items()
+    }
+    told = {"slowest": slowest, "projects": PROJECTS, "events": EVENTS}
     with capsys.disabled():
         print(f" lists {json.dumps(told)}")
     assert Project.objects.count() > PROJECTS
     assert TaskEvent.objects.count() > EVENTS
+
+
+def spread_tasks(*, but: Task) -> None:
+    """Give every project a task of its own, as they have in life."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            """
+            UPDATE projects_task SET project_id = project.id
+            FROM (SELECT id, row_number() OVER (ORDER BY id) AS place FROM projects_project) project,
+                 (SELECT id, row_number() OVER (ORDER BY id) AS place FROM projects_task) task
+            WHERE task.id = projects_task.id AND task.place = project.place AND projects_task.id <> %s""",
+            [but.pk],
+        )
 
 
 def client_of(person: User) -> APIClient:
