@@ -17,7 +17,7 @@ from apps.bot import auditing, callbacks, outbox, pool, questions, reach, secret
 from apps.bot import presenters as words
 from apps.bot.incoming import may_go_on
 from apps.bot.models import Action, Chat, Dialog, DialogKind
-from apps.bot.secret_shapes import looks_secret
+from apps.bot.secret_shapes import is_complete, looks_secret
 from apps.bot.talk import Talk
 from apps.errors import Conflict, Invalid, OrchestratorError
 from apps.graph import services as graph
@@ -142,7 +142,7 @@ def _take_answer(talk: Talk, dialog: Dialog) -> None:
 def _take_value(talk: Talk, dialog: Dialog) -> None:
     text = talk.incoming.text
     talk.forget_message()
-    if may_go_on(text):
+    if may_go_on(text) and not is_complete(text):
         _refuse_long(talk)
     elif dialog.expires_at <= timezone.now() or dialog.project is None:
         close(talk.chat)

@@ -1,5 +1,6 @@
 """Secrets go from a message into the project's secrets, and stay nowhere else."""
 
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -245,6 +246,45 @@ def test_value_that_telegram_cuts_is_refused_and_its_rest_is_read_by_nobody(stag
     assert len(stage.deleted()) == 2
     assert ChatMessage.objects.get().text == "good morning"
     assert "part-" not in dump_of_the_bot()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "-----BEGIN RSA PRIVATE KEY-----\n"
+        + "MIIEowIBAAKCAQEA/+==\n" * 190
+        + "-----END RSA PRIVATE KEY-----",
+        json.dumps({"type": "service_account", "private_key": "k" * 3_900}),
+    ],
+)
+def test_long_value_to_which_nothing_can_belong_any_more_is_kept(stage: Stage, value: str):
+    stage.ask("API_KEY")
+    stage.phone.taps("Give the value")
+
+    stage.phone.writes(value)
+    stage.phone.writes("good morning")
+
+    assert 3_500 < len(value) < 4_096
+    assert stage.values() == {"API_KEY": value}
+    assert "is stored" in stage.phone.texts()[-1]
+    assert ChatMessage.objects.get().text == "good morning"
+    assert value[:40] not in dump_of_the_bot()
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["k" * 3_700, "{" * 3_700, "-----BEGIN PRIVATE KEY-----\n" + "MII=\n" * 730, json.dumps(["k" * 3_700])],
+)
+def test_long_value_that_may_go_on_is_refused_and_that_is_said(stage: Stage, value: str):
+    stage.ask("API_KEY")
+    stage.phone.taps("Give the value")
+
+    stage.phone.writes(value)
+
+    assert 3_500 < len(value) < 4_096
+    assert "too long" in stage.phone.texts()[-1]
+    assert stage.values() == {}
+    assert len(stage.deleted()) == 1
 
 
 @pytest.mark.parametrize("head", ["/secret {slug} API_KEY ", f"{TOKEN} and "])
