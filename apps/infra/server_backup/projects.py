@@ -1,0 +1,105 @@
+"""One project on this server: where its data are, its containers, its archives."""
+
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
+_ARCHIVE = re.compile(r"\d{8}T\d{6}Z\.tar\.gz")
+_DOCKER_SECONDS = 120
+ERROR_CHARACTERS = 300
+
+
+class Refused(Exception):
+    """Something that a person has to know, in words."""
+
+
+def docker(*words: str) -> list[str]:
+    """Return the lines that a docker command prints; no Docker, no lines."""
+    if shutil.which("docker") is None:
+        return []
+    done = subprocess.run(
+        ["docker", *words], capture_output=True, text=True, timeout=_DOCKER_SECONDS, check=False
+    )
+    if done.returncode:
+        raise Refused(f"docker {words[0]}: {done.stderr.strip()[-ERROR_CHARACTERS:]}")
+    return done.stdout.split("\n")[:-1]
+
+
+def is_name(text: str) -> bool:
+    """Tell whether a directory is named as projects are."""
+    return _NAME.fullmatch(text) is not None
+
+
+class Project:
+    """One project's data on this server, and its archives."""
+
+    def __init__(self, name: str, settings: dict[str, Any]) -> None:
+        if not is_name(name):
+            raise Refused(f"{name[:70]!r} is not the name of a project.")
+        self.name, self.keep = name, int(settings["keep"])
+        self.home = Path(settings["projects"]) / name
+        self.archives = Path(settings["archives"]) / name
+        self._paused = Path(settings["archives"]) / ".paused"
+        self._label = f"label=com.docker.compose.project={name}"
+
+    def roots(self) -> dict[str, Path]:
+        """Return what is archived: the name in the archive, and where it is."""
+        found = {}
+        if (self.home / "data").is_dir() and not (self.home / "data").is_symlink():
+            found["data"] = self.home / "data"
+        for volume in docker("volume", "ls", "--quiet", "--filter", self._label):
+            (place,) = docker("volume", "inspect", "--format", "{{.Mountpoint}}", volume)
+            found[f"volumes/{volume}"] = Path(place)
+        return found
+
+    def complete(self) -> list[Path]:
+        """Return the archives that are whole, oldest first."""
+        if not self.archives.is_dir():
+            return []
+        found = sorted(path for path in self.archives.iterdir() if _ARCHIVE.fullmatch(path.name))
+        return [path for path in found if note_of(path).is_file()]
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Pause the project's containers for the length of a block."""
+        running = docker("ps", "--quiet", "--filter", self._label, "--filter", "status=running")
+        self._paused.write_text("\n".join(running))
+        try:
+            for container in running:
+                docker("pause", container)
+            yield
+        finally:
+            thaw(self._paused)
+
+    @contextmanager
+    def stopped(self) -> Iterator[None]:
+        """Stop the project's containers for the length of a block."""
+        running = docker("ps", "--quiet", "--filter", self._label)
+        try:
+            for container in running:
+                docker("stop", container)
+            yield
+        finally:
+            for container in running:
+                docker("start", container)
+
+
+def note_of(archive: Path) -> Path:
+    """Return the file that says what an archive should be."""
+    return archive.with_suffix("").with_suffix(".json")
+
+
+def thaw(noted: Path) -> None:
+    """Let containers go on that are noted as paused, also those that a killed process left."""
+    if noted.is_file():
+        for container in noted.read_text().split():
+            try:
+                docker("unpause", container)
+            except Refused:
+                continue  # gone, or not paused yet
+        noted.unlink()

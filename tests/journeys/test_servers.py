@@ -1,0 +1,149 @@
+"""The life of a server, on a real Debian with its sshd: found, set up, looked at, lost, found again."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from apps.infra import health, syncing
+from apps.infra.ansible import Playbooks, Watcher
+from apps.infra.inventory import PlaybookJob
+from apps.infra.models import Incident, Provisioning, Server
+from apps.infra.providers.allowing import AllowingProvider
+from apps.infra.recap import PlaybookOutcome, PlaybookResult
+from apps.periodic.recording import Run
+from tests.factories import make_server
+from tests.provider_server.server import ProviderServer
+from tests.real_server import Machine, real_server
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.docker,
+    pytest.mark.django_db,
+    pytest.mark.timeout(900),
+]
+
+#: Whatever a container cannot have is named with its reason; nothing is passed over in silence.
+LEFT_OUT = ["caddy.service", "docker", "firewall", "journald", "restarts", "sysstat.timer"]
+
+
+class Asking(Playbooks):
+    """Asks what would be changed, and changes nothing."""
+
+    def run(self, job: PlaybookJob, watcher: Watcher) -> PlaybookResult:
+        self.result = super().run(replace(job, is_check=True), watcher)
+        return self.result
+
+
+@pytest.fixture
+def machine() -> Iterator[Machine]:
+    with real_server() as machine:
+        yield machine
+
+
+@pytest.fixture
+def impatient(settings: Any) -> None:
+    settings.SERVERS_HEALTH_SECONDS = 3.0
+
+
+def make_row(machine: Machine, **fields: Any) -> Server:
+    fields = {"admin_password": machine.password, **fields}
+    return make_server(kind="ssh", status="discovered", host=machine.address, ssh_port=22, **fields)
+
+
+def look(times: int = 1) -> Run:
+    for _ in range(times):
+        run = Run("health_check")
+        health.check_servers(run)
+    return run
+
+
+def incidents_of(row: Server) -> list[tuple[str, str]]:
+    return list(Incident.objects.filter(server=row).order_by("pk").values_list("kind", "status"))
+
+
+def state_of(row: Server) -> tuple[str, str]:
+    row.refresh_from_db()
+    return row.status, row.health
+
+
+def discover(machine: Machine) -> Server:
+    """Let the provider list it, and the operator say its password."""
+    with ProviderServer() as provider:
+        held = provider.add_server(address=machine.address)
+        managed = [f"time4vps:{held.server_id}"]
+        run = Run("server_sync")
+        account = AllowingProvider(provider.client(), allowed=lambda: managed)
+        syncing.sync_provider(account, managed_ids=managed, run=run)
+    assert (run.counts["added"], run.failed) == (1, 0)
+    row = Server.objects.get(provider="time4vps")
+    Server.objects.filter(pk=row.pk).update(admin_password=machine.password)
+    machine.tools = replace(machine.tools, managed_ids=lambda: managed)
+    return row
+
+
+@pytest.mark.usefixtures("impatient")
+def test_the_life_of_a_server(machine: Machine, settings: Any) -> None:
+    # Found: nothing is done to it.
+    row = discover(machine)
+    settings.INFRA_MANAGED_SERVER_IDS = machine.tools.managed_ids()
+    assert (row.status, row.host, row.memory_mb) == ("discovered", machine.address, 2_048)
+
+    # Set up, and set up again.
+    first, second = machine.set_up(row), machine.set_up(row)
+    for attempt in (first, second):
+        assert attempt.status == "succeeded", (attempt.failure, attempt.log_tail)
+    assert first.recap["counts"]["changed"] > 10
+    assert second.recap["counts"]["changed"] == 0, second.recap["tasks"]
+    print("left out:", *second.recap["left_out"], sep="\n  ")
+    assert [each.partition(": ")[0] for each in second.recap["left_out"]] == LEFT_OUT
+    assert (row.status, row.system.split(".")[0]) == ("active", "Debian 12")
+    assert (row.admin_password, row.ssh_user) == ("", "deploy")
+    assert not machine.lets_in(row, machine.password)
+
+
+def test_a_fresh_server_says_what_a_set_up_would_change_and_stays_as_it_is(tmp_path: Path) -> None:
+    with real_server(is_bare=True) as machine:
+        row = make_row(machine)
+        asking = Asking(tmp_path)
+        before = machine.run("ls /home /etc /etc/cron.d /etc/ssh/sshd_config.d /usr/local/sbin")
+
+        machine.set_up(row, replace(machine.tools, playbooks=asking))
+        after = machine.run("ls /home /etc /etc/cron.d /etc/ssh/sshd_config.d /usr/local/sbin")
+
+    assert (asking.result.outcome, asking.result.failure) == (PlaybookOutcome.SUCCEEDED, None)
+    assert asking.result.recap["counts"]["changed"] > 10
+    assert after == before
+
+
+def test_what_only_a_person_can_change_is_refused_by_name(machine: Machine) -> None:
+    row = make_row(machine, admin_password="not the password")
+
+    wrong_password = machine.set_up(row)
+    Server.objects.filter(pk=row.pk).update(admin_password=machine.password)
+    machine.run("cp /etc/os-release /tmp/os && sed -i s/^ID=.*/ID=alpine/ /etc/os-release")
+    wrong_system = machine.set_up(row)
+    machine.run("cp /tmp/os /etc/os-release && cp /etc/ssh/sshd_config /tmp/sshd")
+    machine.run("echo 'Bogus setting' >>/etc/ssh/sshd_config")
+    failing_task = machine.set_up(row)
+    machine.run("cp /tmp/sshd /etc/ssh/sshd_config && rm /etc/ssh/ssh_host_*_key*")
+    machine.run("ssh-keygen -A && kill -HUP $(cat /run/sshd.pid)")
+    machine.await_ssh()
+    other_key = machine.set_up(row)
+
+    ended = [wrong_password, wrong_system, failing_task, other_key]
+    assert [(each.status, each.failure["code"], each.failure["kind"]) for each in ended] == [
+        ("failed", "login_refused", "user"),
+        ("failed", "wrong_system", "user"),
+        ("failed", "task_failed", "provider"),
+        ("failed", "host_key_changed", "user"),
+    ]
+    assert "access : " in failing_task.failure["message"]
+    assert "Bad configuration option: Bogus" in failing_task.failure["message"]
+    opened = incidents_of(row)
+    assert ("host_key_changed", "open") in opened
+    assert row.status == "pending_setup"
+    # Tried again is only what may end otherwise.
+    assert Provisioning.objects.filter(server=row, attempt=2).count() == 1
