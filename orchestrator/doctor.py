@@ -13,7 +13,8 @@ from orchestrator import doctor_outside
 from orchestrator.env import ROOT
 from orchestrator.envfile import find_var_dir, read_env_file, read_values
 from orchestrator.findings import Finding
-from orchestrator.installation import bridge_name
+from orchestrator.installation import bridge_name, entrance_socket
+from orchestrator.stack.table import OFF
 
 _MIN_PYTHON = (3, 11)
 _MIN_DISK_BYTES = 2 * 1024**3
@@ -52,6 +53,7 @@ def examine() -> Iterator[Finding]:
     yield from _agents(values)
     yield from _workers(values)
     yield _ansible()
+    yield _entrance(values, var_dir)
     yield from doctor_outside.examine(values, var_dir)
 
 
@@ -215,6 +217,27 @@ def _ansible() -> Finding:
     found = ansible_configuration.problems()
     text, _, repair = (found[0] if found else "reads our configuration and no other").partition("; ")
     return Finding(name="ansible", is_ok=not found, text=text, repair=repair)
+
+
+def _entrance(values: Mapping[str, str], var_dir: Path) -> Finding:
+    """Tell whether somebody listens at the addresses of the projects on this machine."""
+    name = "entrance"
+    if values.get("INFRA_LOCAL_TARGET", "").lower() in OFF:
+        return Finding(name=name, is_ok=True, text="not needed: nothing is deployed to this machine")
+    from apps.errors import OrchestratorError
+    from apps.infra.targets.entrance import LocalEntrance
+
+    try:
+        doors = LocalEntrance(entrance_socket(var_dir)).ask()
+    except OrchestratorError:
+        text = "does not run, so projects on this machine cannot be reached"
+        return Finding(name=name, is_ok=False, is_optional=True, text=text, repair="start it with `make up`")
+    taken = [port for port, door in doors.items() if door.get("problem")]
+    if taken:
+        text = f"other programs listen at ports of projects: {', '.join(taken)}"
+        return Finding(name=name, is_ok=False, text=text, repair="stop those programs")
+    led = sum(door.get("leads_to") is not None for door in doors.values())
+    return Finding(name=name, is_ok=True, text=f"{len(doors)} port(s) of projects, {led} in use")
 
 
 def _chosen_by_the_stack() -> str:

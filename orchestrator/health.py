@@ -5,6 +5,9 @@ from django.conf import settings
 from django.db import Error, connection
 from django.http import HttpRequest, JsonResponse
 
+from apps.infra.targets.base import TargetUnavailable
+from apps.infra.targets.entrance import LocalEntrance
+
 _TIMEOUT_SECONDS = 1.0
 
 
@@ -21,10 +24,20 @@ def ready(_request: HttpRequest) -> JsonResponse:
         "channel": _redis(settings.CHANNEL_REDIS_URL),
     }
     is_ready = all(checks.values())
-    body = {name: "ok" if works else "unavailable" for name, works in checks.items()}
+    # Told, and no condition: the API serves without the projects' entrance.
+    told = checks | ({"entrance": _entrance()} if settings.INFRA_LOCAL_TARGET else {})
+    body = {name: "ok" if works else "unavailable" for name, works in told.items()}
     return JsonResponse(
         {"status": "ok" if is_ready else "unavailable", **body}, status=200 if is_ready else 503
     )
+
+
+def _entrance() -> bool:
+    try:
+        LocalEntrance(settings.INFRA_ENTRANCE_SOCKET).ask()
+    except TargetUnavailable:
+        return False
+    return True
 
 
 def _database() -> bool:

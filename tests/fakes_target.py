@@ -6,16 +6,65 @@ somebody). Tests play the machine: ``finish``, ``lose``, ``vanish``, ``is_down``
 ``dies_at``. What the port forbids fails the test that did it.
 """
 
+import asyncio
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from django.db import connection
+
 from apps.infra.targets.base import Job, JobPhase, JobState, Release, TargetUnavailable
+from apps.infra.targets.entrance import Door
+from orchestrator.edge.doors import Doors
+from orchestrator.edge.routes import ROUTES
+
+
+class FakeEntrance:
+    """The ``Entrance`` in this process: real doors, led by what the test's own transaction holds.
+
+    Attributes:
+        is_down: nobody can tell.
+        is_stuck: it no longer looks.
+    """
+
+    def __init__(self) -> None:
+        self.is_down = self.is_stuck = False
+        self._doors = Doors()
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+
+    def __call__(self, port: int) -> Door:
+        if self.is_down:
+            raise TargetUnavailable("the entrance is down")
+        if not self.is_stuck:
+            self.look()
+        told = self._doors.report().get(str(port))
+        return Door(**told) if told else Door(leads_to=None)
+
+    def look(self) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(ROUTES)
+            routes = dict(cursor.fetchall())
+        self._do(self._doors.follow(routes))
+
+    def forget(self) -> None:
+        """It dies, and comes back knowing nothing."""
+        self._do(self._doors.close())
+
+    def close(self) -> None:
+        self.forget()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def _do(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=20)
 
 
 class ForbiddenCall(AssertionError):

@@ -9,7 +9,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from apps.enqueue import enqueue
-from apps.graph import asking, executor, rollouts
+from apps.graph import archive, asking, executor, rollouts
 from apps.graph.models import UNFINISHED, Run
 from apps.periodic import recording
 
@@ -41,6 +41,8 @@ def sweep_graph(run: recording.Run) -> None:
     with run.item("questions"):
         overdue = asking.find_overdue()
         run.each(overdue, lambda pk: enqueue(expire_question, question_id=str(pk)), name="questions")
+    with run.item("ports"):
+        run.each(archive.find_with_ports(), archive.give_ports_back, name="ports")
 
 
 @shared_task(name="graph.settle_rollouts")

@@ -1,13 +1,15 @@
 """Ports: given out under a row lock, freed only when the release's processes are proven gone."""
 
+import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 from uuid import UUID
 
 from django.conf import settings
+from django.db import transaction
 
 from apps.errors import Invalid, OrchestratorError, Unavailable
-from apps.infra import identities, metrics
+from apps.infra import identities, metrics, selectors
 from apps.infra.fitting import Need, Reason, decide
 from apps.infra.models import (
     DeploymentTarget,
@@ -18,6 +20,8 @@ from apps.infra.models import (
     ServerStatus,
     ServiceDeployment,
 )
+
+logger = logging.getLogger(__name__)
 
 #: The service name of a release that is a whole project.
 PROJECT: Final = "project"
@@ -131,12 +135,7 @@ def standing_ports(
     for role in roles:
         if role in known:
             continue
-        taken = set(server.allocations.values_list("port", flat=True))
-        port = next(
-            (p for p in range(server.port_range_start, server.port_range_end + 1) if p not in taken), None
-        )
-        if port is None:
-            raise NoCapacity()
+        port = find_free(server)
         PortAllocation.objects.create(
             server=server,
             port=port,
@@ -151,7 +150,7 @@ def standing_ports(
 
 def _server_of(project_id: UUID) -> Server | None:
     """Return the server that a project has ports on or was deployed to before, locked."""
-    ports = PortAllocation.objects.filter(project_id=project_id, deployment=None)
+    ports = PortAllocation.objects.filter(project_id=project_id, deployment=None, server__kind=ServerKind.SSH)
     releases = ServiceDeployment.objects.filter(project_id=project_id, target=DeploymentTarget.WORKFLOW)
     known = (
         ports.values_list("server_id", flat=True).first()
@@ -209,19 +208,42 @@ def allocate(deployment: ServiceDeployment, *, server: Server, after: int | None
         NoCapacity: no port is left; the earlier allocation stays if the caller's transaction does.
     """
     PortAllocation.objects.filter(deployment=deployment).delete()
+    port = find_free(server, after=after)
+    PortAllocation.objects.create(
+        server=server,
+        port=port,
+        project_id=deployment.project_id,
+        owner_id=deployment.owner_id,
+        service_name=deployment.service_name,
+        deployment=deployment,
+    )
+    return port
+
+
+@transaction.atomic
+def move(deployment: ServiceDeployment) -> None:
+    """Give a release another port, since a stranger holds the one it has.
+
+    Raises:
+        NoCapacity: no port is left; it keeps the one it has.
+    """
+    server = Server.objects.select_for_update().get(pk=deployment.server_id)
+    taken = selectors.own_port_of(deployment)
+    port = allocate(deployment, server=server, after=taken)
+    logger.warning("Port %s is taken by a stranger; deployment %s moves to %s", taken, deployment.pk, port)
+
+
+def find_free(server: Server, *, after: int | None = None) -> int:
+    """Return a port of a server that nobody was given; the caller has locked its row.
+
+    Raises:
+        NoCapacity: none is left.
+    """
     taken = set(server.allocations.values_list("port", flat=True)) | {after}
     first, end = server.port_range_start, server.port_range_end + 1
     turn = first if after is None else min(max(after + 1, first), end)
     ports: Iterable[int] = (*range(turn, end), *range(first, turn))
     for port in ports:
         if port not in taken:
-            PortAllocation.objects.create(
-                server=server,
-                port=port,
-                project_id=deployment.project_id,
-                owner_id=deployment.owner_id,
-                service_name=deployment.service_name,
-                deployment=deployment,
-            )
             return port
     raise NoCapacity()

@@ -10,6 +10,7 @@ from django.utils import timezone
 from apps.infra import releases
 from apps.infra.models import ServiceDeployment, ServiceKind
 from apps.infra.probe import ProbeResult, probe
+from apps.infra.targets.entrance import Entrance, nobody
 from apps.telegram import BotResult, get_me
 
 TELEGRAM_URL = "https://api.telegram.org"
@@ -25,6 +26,7 @@ class Smoke:
     ask_seconds: float = 2.0  # how long one step asks before it hands over to the next
     telegram_url: str = TELEGRAM_URL
     stable_seconds: float = STABLE_SECONDS
+    entrance: Entrance = nobody  # tells where a project's port leads
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

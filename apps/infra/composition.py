@@ -9,6 +9,7 @@ from apps.infra.answering import Smoke
 from apps.infra.first_login import SshLogin
 from apps.infra.provisioning_run import ProvisioningTools
 from apps.infra.targets.base import DeployTarget
+from apps.infra.targets.entrance import LocalEntrance
 from apps.infra.targets.local import LocalTarget
 from apps.units import toolchain
 from apps.units.environment import base_environment
@@ -51,4 +52,13 @@ def get_provisioning_tools() -> ProvisioningTools:
 
 def get_smoke() -> Smoke:
     """Return how releases are asked whether they are well."""
-    return Smoke(telegram_url=settings.TELEGRAM_API_BASE_URL, stable_seconds=settings.INFRA_STABLE_SECONDS)
+    return Smoke(
+        telegram_url=settings.TELEGRAM_API_BASE_URL,
+        stable_seconds=settings.INFRA_STABLE_SECONDS,
+        entrance=get_entrance(),
+    )
+
+
+def get_entrance() -> LocalEntrance:
+    """Return whom to ask where the projects' ports lead."""
+    return LocalEntrance(settings.INFRA_ENTRANCE_SOCKET)

@@ -13,22 +13,17 @@ import logging
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 
 from apps.errors import Invalid, NotFound, OrchestratorError, Unavailable
 from apps.failures import FailureKind
-from apps.infra import allocation, answering, releases, rollout_steps, settling
+from apps.infra import allocation, answering, entering, releases, rollout_steps, settling
 from apps.infra.answering import Answer, BotAnswer, Smoke
-from apps.infra.models import (
-    DeploymentStatus,
-    DeploymentTarget,
-    PortAllocation,
-    Server,
-    ServiceDeployment,
-)
-from apps.infra.targets.base import DeployTarget, JobPhase, JobState
+from apps.infra.entering import Entered
+from apps.infra.models import DeploymentStatus, DeploymentTarget, ServiceDeployment
+from apps.infra.selectors import own_port_of, port_of
+from apps.infra.targets.base import DeployTarget, Job, JobPhase, JobState
 
 logger = logging.getLogger(__name__)
 
@@ -155,13 +150,12 @@ def _install_again(row: ServiceDeployment, target: DeployTarget) -> bool:
     return True
 
 
-def _port_of(row: ServiceDeployment) -> int | None:
-    """Return the port of a release; a bot and a worker have none."""
-    return PortAllocation.objects.filter(deployment=row).values_list("port", flat=True).first()
+def _service_job(row: ServiceDeployment) -> Job:
+    return releases.service_job(row, port=own_port_of(row), known_at=port_of(row))
 
 
 def _is_port_taken(row: ServiceDeployment, target: DeployTarget) -> bool:
-    port = _port_of(row)
+    port = own_port_of(row)
     return port is not None and not target.is_port_free(port)
 
 
@@ -174,22 +168,42 @@ def _start(row: ServiceDeployment, target: DeployTarget, smoke: Smoke) -> bool:
                 text = "Strangers hold the ports that were tried."
                 settling.fail(row, target, "ports_taken", text, job=name, platform=True)
                 return False
-            _move_to_another_port(row)
+            allocation.move(row)
             return True
-        target.begin(releases.service_job(row, port=_port_of(row)))
+        target.begin(_service_job(row))
         state = target.inspect(name)
     if state is None or state.phase is not JobPhase.RUNNING:
         return _not_running(row, target, state)
-    base = releases.base_url(row, port=_port_of(row))
+    port = own_port_of(row)
+    base = releases.base_url(row, port=port)
     answer = answering.ask(
         row, url=base.rstrip("/") + row.health_path, started_at=state.started_at, smoke=smoke
     )
-    still = target.inspect(name)
     # The answer counts only while our process lives: otherwise somebody else gave it.
-    if answer.is_healthy and still is not None and still.phase is JobPhase.RUNNING:
-        _go_live(row, answer, still, url=base)
+    if not (answer.is_healthy and _is_running(target, name)):
+        return _not_well(row, target, answer)
+    if port is None:
+        _go_live(row, answer, state, url="")
         return False
-    return _not_well(row, target, answer)
+    entered = entering.enter(row, answer, state=state, port=port, smoke=smoke)
+    return _judge(row, target, state, entered)
+
+
+def _is_running(target: DeployTarget, name: str) -> bool:
+    state = target.inspect(name)
+    return state is not None and state.phase is JobPhase.RUNNING
+
+
+def _judge(row: ServiceDeployment, target: DeployTarget, state: JobState, found: Entered) -> bool:
+    name = releases.service_name(row)
+    if found.answer is not None and found.answer.is_healthy and _is_running(target, name):
+        _go_live(row, found.answer, state, url=found.url)
+        return False
+    if _is_late(row) and not found.is_elsewhere:
+        text = found.problem or f"{found.url} does not answer, although the release does."
+        settling.fail(row, target, "entrance_failed", text, job=name, platform=True)
+        return False
+    return True
 
 
 def _not_well(row: ServiceDeployment, target: DeployTarget, answer: Answer) -> bool:
@@ -198,6 +212,7 @@ def _not_well(row: ServiceDeployment, target: DeployTarget, answer: Answer) -> b
         text = "Telegram does not know the bot's token; give another one."
         settling.fail(row, target, "bot_token_refused", text, job=name, kind=FailureKind.USER)
         return False
+    entering.leave(row)
     if _is_late(row):
         code, text, is_ours = answering.complaint(row, answer)
         settling.fail(row, target, code, text, job=name, platform=is_ours)
@@ -229,16 +244,8 @@ def _start_again(row: ServiceDeployment, target: DeployTarget) -> None:
     # First this: whatever is left of the old process must not hold the port of the new one.
     target.end(name)
     ServiceDeployment.objects.filter(pk=row.pk, status=row.status).update(
-        starts=F("starts") + 1, log_tail=log
+        starts=F("starts") + 1, log_tail=log, answered_at=None
     )
-
-
-def _move_to_another_port(row: ServiceDeployment) -> None:
-    with transaction.atomic():
-        server = Server.objects.select_for_update().get(pk=row.server_id)
-        taken = _port_of(row)
-        port = allocation.allocate(row, server=server, after=taken)
-    logger.warning("Port %s is taken by a stranger; deployment %s moves to %s", taken, row.pk, port)
 
 
 def _go_live(row: ServiceDeployment, answer: Answer, state: JobState, *, url: str) -> None:
@@ -261,7 +268,9 @@ def _keep_alive(row: ServiceDeployment, target: DeployTarget) -> bool:
     if state is not None and state.phase is JobPhase.RUNNING:
         return False
     if state is None:
-        target.begin(releases.service_job(row, port=_port_of(row)))
+        # One of another name may run, as after an upgrade that gave it another port.
+        settling.remove_processes(row, target)
+        target.begin(_service_job(row))
         return False
     ended = state.finished_at or state.started_at
     lived = ended - state.started_at

@@ -48,10 +48,16 @@ def install_job(deployment: ServiceDeployment) -> Job:
     )
 
 
-def service_job(deployment: ServiceDeployment, *, port: int | None) -> Job:
-    """Return the job that is the service, listening on its port if it has one."""
+def service_job(deployment: ServiceDeployment, *, port: int | None, known_at: int | None = None) -> Job:
+    """Return the job that is the service, listening on its port if it has one.
+
+    Args:
+        deployment: the release.
+        port: where it listens.
+        known_at: the port of its address, if that is another one: a variable with host and port tells it.
+    """
     host = deployment.server.host
-    facts = {"host": host, "port": "" if port is None else str(port)}
+    facts = {"host": host, "port": _word(port), "known_at": _word(known_at or port)}
     given = {"HOST": host, **({} if port is None else {"PORT": str(port)})}
     variables = _variables_of(deployment)
     cut = {key: _parts(value, facts) for key, value in variables.items()}
@@ -96,12 +102,21 @@ def presentable(deployment: ServiceDeployment, text: str) -> str:
 def _parts(value: Variable, facts: Mapping[str, str]) -> tuple[str, ...]:
     """Fill the facts of a value in; what is left between the parts is the data directory."""
     parts = [""]
-    for kind, word in [("text", value)] if isinstance(value, str) else value:
+    pieces = [("text", value)] if isinstance(value, str) else [(kind, word) for kind, word in value]
+    # A port alone is where the service listens; beside the host it is part of an address, for others.
+    port = "known_at" if ("fact", "host") in pieces else "port"
+    for kind, word in pieces:
         if kind == "fact" and word == "data":
             parts.append("")
+        elif kind == "fact":
+            parts[-1] += facts[port if word == "port" else word]
         else:
-            parts[-1] += facts[word] if kind == "fact" else word
+            parts[-1] += word
     return tuple(parts)
+
+
+def _word(port: int | None) -> str:
+    return "" if port is None else str(port)
 
 
 def _variables_of(deployment: ServiceDeployment) -> Mapping[str, Variable]:

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.db.models import QuerySet
+
 from apps.errors import NotFound
 from apps.failures import Failure
-from apps.infra.models import DeploymentStatus, ServiceDeployment
+from apps.infra.models import DeploymentStatus, PortAllocation, ServiceDeployment
 
 #: On its way; no other release of the same thing begins.
 COMING = (
@@ -62,7 +64,6 @@ def get_deployment_outcome(*, deployment_id: UUID) -> DeploymentOutcome:
         NotFound: there is none of that id.
     """
     row = get_deployment(deployment_id=deployment_id)
-    allocation = row.server.allocations.filter(deployment=row).values_list("port", flat=True).first()
     # A release that a newer one has already replaced was live all the same.
     was_live = row.live_at is not None
     return DeploymentOutcome(
@@ -70,9 +71,37 @@ def get_deployment_outcome(*, deployment_id: UUID) -> DeploymentOutcome:
         is_final=row.status in SETTLED,
         is_live=was_live,
         url=row.url,
-        port=allocation,
+        port=port_of(row),
         server=row.server.name,
         evidence=row.evidence or {},
         failure=Failure.from_json(row.failure) if row.failure else None,
         log_tail=row.log_tail,
     )
+
+
+def port_of(row: ServiceDeployment) -> int | None:
+    """Return the port at which others reach a release: the one that its project keeps, else its own."""
+    return kept_port_of(row) or own_port_of(row)
+
+
+def own_port_of(row: ServiceDeployment) -> int | None:
+    """Return the port at which a release itself listens; a bot and a worker have none."""
+    return PortAllocation.objects.filter(deployment=row).values_list("port", flat=True).first()
+
+
+def kept_port_of(row: ServiceDeployment) -> int | None:
+    """Return the port that the project keeps for a release's service; None if it has none."""
+    return kept_ports(row).values_list("port", flat=True).first()
+
+
+def kept_ports(row: ServiceDeployment) -> QuerySet[PortAllocation]:
+    """Return the row of the port that the project keeps for a release's service."""
+    return PortAllocation.objects.filter(
+        server_id=row.server_id, project_id=row.project_id, service_name=row.service_name, deployment=None
+    )
+
+
+def live_slugs(*, server_id: int) -> list[str]:
+    """Return the projects with a release that should be running on a server."""
+    live = ServiceDeployment.objects.filter(server_id=server_id, status=DeploymentStatus.LIVE)
+    return sorted(set(live.values_list("project_slug", flat=True)))

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from apps.enqueue import enqueue
 from apps.errors import Conflict, Invalid
-from apps.infra import allocation, releases, tasks
+from apps.infra import allocation, entrances, releases, tasks
 from apps.infra.models import (
     DeploymentStatus,
     DeploymentTarget,
@@ -93,6 +93,7 @@ def _create(idempotency_key: str, request: DeploymentRequest) -> ServiceDeployme
         **request.facts.as_fields(),
     )
     if request.kind == ServiceKind.WEB:
+        entrances.open_for(deployment)
         allocation.allocate(deployment, server=server)
     return deployment
 

@@ -125,7 +125,7 @@ def go_live(row: ServiceDeployment, *, url: str, evidence: dict[str, Any]) -> No
 
 def stop(row: ServiceDeployment, target: DeployTarget, *, to: DeploymentStatus) -> None:
     """End a release that was asked to go: it has gone only when its processes have."""
-    _remove_processes(row, target)
+    remove_processes(row, target)
     ServiceDeployment.transition(row.pk, to=to, finished_at=timezone.now())
     announce(row)
     clean_up(row, target)
@@ -136,14 +136,19 @@ def clean_up(row: ServiceDeployment, target: DeployTarget) -> None:
 
     Its copy of the project's secrets goes too: the next release brings its own.
     """
-    _remove_processes(row, target)
+    remove_processes(row, target)
     target.discard(releases.release_of(row))
     with transaction.atomic():
         PortAllocation.objects.filter(deployment=row).delete()
         ServiceDeployment.objects.filter(pk=row.pk).update(removed_at=timezone.now(), environment="{}")
 
 
-def _remove_processes(row: ServiceDeployment, target: DeployTarget) -> None:
+def remove_processes(row: ServiceDeployment, target: DeployTarget) -> None:
+    """End every job of a release.
+
+    Raises:
+        TargetUnavailable: one of them resists, or the place does not answer.
+    """
     mine = [name for name, owner in target.list_jobs().items() if owner == str(row.pk)]
     for name in mine:
         target.end(name)

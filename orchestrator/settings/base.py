@@ -9,7 +9,7 @@ from django.utils.translation import gettext_lazy as _
 from apps.units.environment import PASSED_THROUGH
 from orchestrator.edge import ports as edge_ports
 from orchestrator.env import ROOT, env
-from orchestrator.installation import BASE_IMAGE, bridge_name, flower_socket, installation_id
+from orchestrator.installation import BASE_IMAGE, bridge_name, entrance_socket, flower_socket, installation_id
 from orchestrator.logging import configure_structlog, logging_config
 from orchestrator.settings.api import *
 from orchestrator.settings.bot import *
@@ -263,6 +263,8 @@ FACTORY_BASE_URL: str = env.str("FACTORY_BASE_URL", "")
 INFRA_LOCAL_HOST = "127.0.0.1"
 INFRA_PORT_RANGE_START: int = env.int("INFRA_PORT_RANGE_START", 21_000)
 INFRA_PORT_RANGE_END: int = env.int("INFRA_PORT_RANGE_END", 21_999)
+# Where the process answers that listens at the projects' ports.
+INFRA_ENTRANCE_SOCKET = entrance_socket(VAR_DIR)
 INFRA_DEPLOYMENT_DEADLINE_SECONDS = 300
 # How long a release that a workflow put on its server may take to answer from outside.
 INFRA_ANSWER_DEADLINE_SECONDS = 90

@@ -15,13 +15,13 @@ from orchestrator.embedded.launcher import URL_NAMES
 from orchestrator.embedded.places import private_dir
 from orchestrator.embedded.processes import log_tail, spawn
 from orchestrator.envfile import find_var_dir, read_env_file
-from orchestrator.installation import flower_socket
+from orchestrator.installation import entrance_socket, flower_socket
 from orchestrator.stack.ports import HeldPort, hold_web
 from orchestrator.stack.prepare import check_settings, prepare_database, prepare_socket, stop_units
 from orchestrator.stack.runtime import choose_runtime, dissolve, part_with_workers, read_runtime
 from orchestrator.stack.state import StackFailed, StackState
 from orchestrator.stack.supervisor import TOKEN_VARIABLE, Supervisor, end_group, stop_children, sweep
-from orchestrator.stack.table import DISPATCHERS, FLOWER, ChildSpec, Ports, bot, default_table, edge
+from orchestrator.stack.table import DISPATCHERS, FLOWER, ChildSpec, Ports, asked_for, default_table, edge
 
 logger = logging.getLogger(__name__)
 
@@ -147,8 +147,8 @@ class Stack:
             if self.runtime is not None and self.runtime.has_containers:
                 url = configured.get("CHANNEL_REDIS_URL", "")
                 specs = (*specs, edge(installation=self.runtime.installation, channel_url=url))
-            if configured.get("TELEGRAM_BOT_TOKEN"):
-                specs = (*specs, bot())
+            prepare_socket(entrance_socket(self.var_dir))
+            specs = (*specs, *asked_for(configured))
         return [spec for spec in specs if spec.name not in self._without]
 
     def child_env(self) -> dict[str, str]:

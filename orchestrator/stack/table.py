@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-WEB, FLOWER, BEAT, EDGE, BOT = "web", "flower", "beat", "edge", "runbot"
+WEB, FLOWER, BEAT, EDGE, ENTRANCE, BOT = "web", "flower", "beat", "edge", "entrance", "runbot"
+#: What a switch of the settings says when it is off.
+OFF = frozenset({"0", "false", "no", "off"})
 CELERY_APP = "orchestrator.celery"
 #: Names the descriptor of the socket on which a process serves that was told to.
 LISTEN_VARIABLE = "STACK_LISTEN_FD"
@@ -26,6 +28,10 @@ EDGE_INHERITS = frozenset(
         *("WORKERS_EGRESS", "WORKERS_EGRESS_ALLOW", "WORKERS_API_URL", "SSL_CERT_FILE", "SSL_CERT_DIR"),
         "WORKERS_MAX_CONCURRENT",
     }
+)
+# It forwards bytes to what agents wrote; all it asks of ours is the database.
+ENTRANCE_INHERITS = frozenset(
+    {"PATH", "LANG", "PYTHONUNBUFFERED", "VAR_DIR", "STACK_TOKEN", "LOG_FORMAT", "LOG_LEVEL", "DATABASE_URL"}
 )
 # A warm shutdown waits for a running Celery task; the soft one puts it back into its queue. With the pool of
 # threads Celery fails at the start when told so; its work is short anyway.
@@ -100,7 +106,26 @@ def edge(*, installation: str, channel_url: str) -> ChildSpec:
     )
 
 
-def bot() -> ChildSpec:
+def asked_for(settings: Mapping[str, str]) -> tuple[ChildSpec, ...]:
+    """Return the processes that the settings decide about: the projects' entrance, and the bot."""
+    has_entrance = settings.get("INFRA_LOCAL_TARGET", "").lower() not in OFF
+    has_bot = bool(settings.get("TELEGRAM_BOT_TOKEN"))
+    return (*((_entrance(),) if has_entrance else ()), *((_bot(),) if has_bot else ()))
+
+
+def _entrance() -> ChildSpec:
+    """Return the process that listens at the ports of the projects that are deployed to this machine."""
+    return ChildSpec(
+        name=ENTRANCE,
+        argv=(sys.executable, "-m", "orchestrator.edge.entrance"),
+        inherits=ENTRANCE_INHERITS,
+        ready_file=True,
+        stop_stage=1,
+        stop_seconds=5.0,
+    )
+
+
+def _bot() -> ChildSpec:
     """Return the process that is the bot; there is one where the settings have a bot's token."""
     return ChildSpec(name=BOT, argv=(sys.executable, "manage.py", BOT), stop_seconds=12.0)
 

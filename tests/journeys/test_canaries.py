@@ -221,7 +221,7 @@ def _show_everything(world: World, hands: Hands, task_id: str) -> None:
 
 def _environment_of_service(world: World, url: str) -> bytes:
     """Return what the running service was given."""
-    pids = world.listeners(httpx.URL(url).port or 0)
+    pids = world.listeners(world.service_port(url))
     return b"\n".join(Path(f"/proc/{pid}/environ").read_bytes() for pid in pids)
 
 

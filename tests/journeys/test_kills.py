@@ -121,8 +121,9 @@ def _assert_once(world: World, task: dict[str, Any], card: dict[str, Any]) -> No
     ]
     assert ended == ["succeeded", "succeeded"]  # the change, and the deployment that follows it
     assert len(world.merges(task["project_id"])) == 1
-    port = httpx.URL(card["url"]).port or 0
-    assert eventually(lambda: len(world.listeners(port)) == 1, seconds=10)
+    ports = (httpx.URL(card["url"]).port or 0, world.service_port(card["url"]))
+    # The project's own and that of its one release.
+    assert eventually(lambda: [len(world.listeners(port)) for port in ports] == [1, 1], seconds=10)
     releases = world.rows(
         "SELECT status FROM infra_servicedeployment WHERE project_id = %s", task["project_id"]
     )

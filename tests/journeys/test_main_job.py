@@ -8,6 +8,7 @@ import psutil
 import pytest
 
 from tests.data.sentences import SENTENCES, Sentence
+from tests.journeys.visitor import Visitor
 from tests.journeys.world import World, eventually
 from worker_image.cli.api import ApiError
 
@@ -69,27 +70,37 @@ def test_what_was_stored_survives_the_death_of_the_service(world: World, books: 
     url, resource = books["card"]["url"], f"{books['card']['url']}books"
     before = httpx.get(resource).json()
     assert before
-    (pid,) = world.listeners(httpx.URL(url).port or 0)
+    (pid,) = world.listeners(world.service_port(url))
 
     psutil.Process(pid).kill()
 
     def answers_again() -> bool:
         try:
-            return httpx.get(resource).json() == before
+            answer = httpx.get(resource)
         except httpx.HTTPError:
             return False
+        return answer.is_success and answer.json() == before
 
     assert eventually(answers_again, seconds=60)
-    assert world.listeners(httpx.URL(url).port or 0) != {pid}
+    assert world.listeners(world.service_port(url)) != {pid}
 
 
 def test_a_second_task_changes_the_running_service(world: World, books: dict[str, Any]) -> None:
     project_id = books["task"]["project_id"]
 
-    task = world.follow_up(project_id, "add a publisher field")
-    card = world.wait(task["id"], seconds=180)
+    def is_ours(answer: httpx.Response) -> bool:
+        return answer.is_success and [one["title"] for one in answer.json()] == [BOOKS.valid["title"]]
+
+    with Visitor(f"{books['card']['url']}books", is_well=is_ours) as visitor:
+        task = world.follow_up(project_id, "add a publisher field")
+        card = world.wait(task["id"], seconds=180)
+        released = "SELECT status FROM infra_servicedeployment WHERE project_id = %s ORDER BY created_at"
+        replaced = [("stopped",), ("live",)]
+        assert eventually(lambda: world.rows(released, project_id) == replaced, seconds=60)
 
     assert card["status"] == "completed", card["failure"]
+    assert card["url"] == books["card"]["url"], "people keep the address that they were told"
+    assert set(visitor.seen) == {"well"}, "nobody was refused, and nobody met anything else"
     stored = httpx.get(f"{card['url']}books").json()
     assert [item["title"] for item in stored] == [BOOKS.valid["title"]]
     assert "publisher" in stored[0]

@@ -51,6 +51,8 @@ def test_words_become_a_service_and_its_change(stage: World, telegram: TelegramS
         _check_release(stage, project, url, told, merges=1)
         httpx.post(f"{url}jokes", json={"text": "a joke", "author": "me"}).raise_for_status()
         changed = _ask_for_a_change(stage, lovelace, project, told)
+        assert changed == url
+        told.note("Its address is the one from before the change")
         _check_release(stage, project, changed, told, merges=2)
         (stored,) = httpx.get(f"{changed}jokes").json()
         assert (stored["text"], "rating" in stored) == ("a joke", True)

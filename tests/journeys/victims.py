@@ -23,6 +23,7 @@ KINDS = (
     "channel",
     "postgres",
     "runbot",
+    "entrance",
 )
 
 

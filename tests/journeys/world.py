@@ -204,6 +204,14 @@ class World:
             if connection.status == psutil.CONN_LISTEN and connection.laddr.port == port and connection.pid
         }
 
+    def service_port(self, url: str) -> int:
+        """Return the port of the release that a project's address leads to; 0 if there is none."""
+        query = """
+            SELECT own.port FROM infra_portallocation own
+            JOIN infra_servicedeployment release ON release.id = own.deployment_id
+            WHERE release.url = %s AND release.status = 'live'"""
+        return next((port for (port,) in self.rows(query, url)), 0)
+
     def logs(self) -> str:
         """Return what the processes said last, for a failing test."""
         parts = []

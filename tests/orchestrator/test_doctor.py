@@ -29,3 +29,16 @@ def test_what_somebody_chose_is_called_a_setting(tmp_path: Path, monkeypatch: py
     (found,) = doctor._workers({"WORKERS_RUNTIME": "process"})
 
     assert found.line() == "ok   workers: plain processes (WORKERS_RUNTIME=process)"
+
+
+def test_without_an_entrance_projects_are_said_to_be_out_of_reach(tmp_path: Path):
+    found = doctor._entrance({}, tmp_path)
+
+    assert found.line().startswith("note entrance: does not run, so projects on this machine cannot be")
+    assert found.repair == "start it with `make up`"
+
+
+def test_where_nothing_is_deployed_no_entrance_is_missed(tmp_path: Path):
+    found = doctor._entrance({"INFRA_LOCAL_TARGET": "false"}, tmp_path)
+
+    assert found.is_ok

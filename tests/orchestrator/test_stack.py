@@ -21,7 +21,7 @@ import pytest
 from orchestrator.embedded.processes import Identity, free_port, is_port_free
 from orchestrator.stack import ChildSpec, CommandFailed, Ports, Stack, StackFailed
 from orchestrator.stack.prepare import prepare_database, stop_units
-from orchestrator.stack.table import default_table
+from orchestrator.stack.table import asked_for, default_table
 
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.integration
@@ -487,6 +487,19 @@ def test_secrets_stay_out_of_command_lines() -> None:
 
     assert [spec.name for spec in table] == ["web", "work", "flow", "ingest", "beat", "flower"]
     assert not any("password" in word.casefold() or "auth" in word for word in words)
+
+
+@pytest.mark.unit
+@pytest.mark.parametrize(
+    ("settings", "names"),
+    [
+        ({}, ["entrance"]),
+        ({"INFRA_LOCAL_TARGET": "false"}, []),
+        ({"INFRA_LOCAL_TARGET": "on", "TELEGRAM_BOT_TOKEN": "1:x"}, ["entrance", "runbot"]),
+    ],
+)
+def test_settings_decide_about_the_entrance_and_the_bot(settings: dict[str, str], names: list[str]) -> None:
+    assert [spec.name for spec in asked_for(settings)] == names
 
 
 @pytest.mark.unit

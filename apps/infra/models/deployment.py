@@ -118,6 +118,9 @@ class ServiceDeployment(Lifecycle):
     removed_at = models.DateTimeField(null=True, blank=True, help_text="Its processes were seen to be gone.")
     created_at = models.DateTimeField(auto_now_add=True)
     installed_at = models.DateTimeField(null=True, blank=True)
+    answered_at = models.DateTimeField(
+        null=True, blank=True, help_text="When it answered at its own port; its project's leads to it since."
+    )
     live_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
 
@@ -149,8 +152,8 @@ class ServiceDeployment(Lifecycle):
 class PortAllocation(models.Model):
     """A port of a server: of one release until its processes are proven gone, or of a project for good.
 
-    A project that a workflow deploys keeps its ports from release to release:
-    the server's own proxy or its users know them.
+    A project keeps its own ports from release to release, since its users know them. On a server its release
+    listens there; on this machine the entrance does, and leads to the release that is active.
     """
 
     server = models.ForeignKey(Server, on_delete=models.PROTECT, related_name="allocations")

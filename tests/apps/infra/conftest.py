@@ -13,7 +13,7 @@ from apps.infra.models import DeploymentStatus, Server, ServiceDeployment
 from apps.infra.requests import DeploymentRequest
 from orchestrator.embedded.processes import is_port_free
 from tests.factories import make_sha
-from tests.fakes_target import FakeTarget
+from tests.fakes_target import FakeEntrance, FakeTarget
 
 _MOVING = {
     DeploymentStatus.PENDING,
@@ -27,6 +27,13 @@ _MOVING = {
 @pytest.fixture
 def target() -> Iterator[FakeTarget]:
     fake = FakeTarget()
+    yield fake
+    fake.close()
+
+
+@pytest.fixture
+def entrance() -> Iterator[FakeEntrance]:
+    fake = FakeEntrance()
     yield fake
     fake.close()
 
@@ -78,13 +85,12 @@ def ask(server: Server, make_request: Callable[..., DeploymentRequest]) -> Calla
 
 
 @pytest.fixture
-def step(target: FakeTarget) -> Callable[[UUID], bool]:
+def step(target: FakeTarget, entrance: FakeEntrance) -> Callable[[UUID], bool]:
     """Let the reconciler take one step."""
+    smoke = Smoke(ask_seconds=0.3, stable_seconds=0.2, entrance=entrance)
 
     def take(deployment_id: UUID) -> bool:
-        return reconciler.reconcile_deployment(
-            deployment_id=deployment_id, target=target, smoke=Smoke(ask_seconds=0.3, stable_seconds=0.2)
-        )
+        return reconciler.reconcile_deployment(deployment_id=deployment_id, target=target, smoke=smoke)
 
     return take
 

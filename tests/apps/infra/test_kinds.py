@@ -108,14 +108,20 @@ def test_a_worker_that_keeps_running_is_live_without_an_address(ask, target) -> 
 
 
 def test_values_are_completed_where_the_release_starts(ask, target) -> None:
+    """An address names the port that people know, a port alone the one to listen at."""
     pieces = [["text", "http://"], ["fact", "host"], ["text", ":"], ["fact", "port"], ["text", "/"]]
     deployment_id = ask(
-        environment={"PUBLIC_URL": pieces, "DATABASE": [["text", "db:"], ["fact", "data"], ["text", "/x"]]}
+        environment={
+            "PUBLIC_URL": pieces,
+            "LISTEN": [["fact", "port"]],
+            "DATABASE": [["text", "db:"], ["fact", "data"], ["text", "/x"]],
+        }
     )
+    own = PortAllocation.objects.get(deployment_id=deployment_id).port
+    kept = PortAllocation.objects.get(deployment=None).port
 
-    drive(deployment_id, target, "", steps=6)
+    job = reconciler.releases.service_job(ServiceDeployment.objects.get(), port=own, known_at=kept)
 
-    port = PortAllocation.objects.get().port
-    job = reconciler.releases.service_job(ServiceDeployment.objects.get(), port=port)
-    assert job.environment["PUBLIC_URL"] == f"http://127.0.0.1:{port}/"
+    assert job.environment["PUBLIC_URL"] == f"http://127.0.0.1:{kept}/"
+    assert job.environment["LISTEN"] == job.environment["PORT"] == str(own)
     assert job.data_variables == {"DATABASE": ("db:", "/x")}

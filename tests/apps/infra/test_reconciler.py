@@ -7,6 +7,7 @@ from uuid import UUID
 
 import pytest
 from django.db import connection
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from apps import storage
@@ -28,6 +29,15 @@ def row_of(deployment_id: UUID) -> ServiceDeployment:
 
 def port_of(deployment_id: UUID) -> int:
     return PortAllocation.objects.get(deployment_id=deployment_id).port
+
+
+def own_ports() -> QuerySet[PortAllocation]:
+    """Return the ports of releases, without those that projects keep."""
+    return PortAllocation.objects.exclude(deployment=None)
+
+
+def kept_port() -> int:
+    return PortAllocation.objects.get(deployment=None).port
 
 
 def make_late(deployment_id: UUID) -> None:
@@ -70,7 +80,9 @@ class TestTheGoodWay:
         row = drive(deployment_id)
 
         assert row.status == LIVE
-        assert row.url == f"http://127.0.0.1:{port_of(deployment_id)}/"
+        assert row.url == f"http://127.0.0.1:{kept_port()}/"
+        assert kept_port() != port_of(deployment_id)
+        assert row.evidence["smoke"]["url"] == f"{row.url}health"
         assert row.evidence["smoke"]["status"] == 200
         assert row.evidence["smoke"]["body"] == '{"status": "ok"}'
         assert row.evidence["commit_sha"] == row.commit_sha
@@ -159,7 +171,7 @@ class TestDeath:
         assert drive(new).status == LIVE
         assert drive(old).status == STOPPED
         assert target.running == [f"service-{new}-1"]
-        assert list(PortAllocation.objects.values_list("deployment_id", flat=True)) == [new]
+        assert list(own_ports().values_list("deployment_id", flat=True)) == [new]
 
     @pytest.mark.parametrize("moment", range(8))
     def test_kill_during_a_cleaning_leaves_nothing(self, ask, drive, target, moment):
@@ -176,7 +188,7 @@ class TestDeath:
         assert row.status == STOPPED
         assert row.removed_at is not None
         assert (target.list_jobs(), target.files) == ({}, set())
-        assert not PortAllocation.objects.exists()
+        assert not own_ports().exists()
 
     @pytest.mark.parametrize("verb", ["begin", "inspect", "is_port_free"])
     def test_lost_answer_is_asked_for_again(self, ask, drive, target, verb):
@@ -232,7 +244,7 @@ class TestInstallation:
         row = drive(ask(setup_command="exit 3"))
 
         assert row.removed_at is not None
-        assert not PortAllocation.objects.exists()
+        assert not own_ports().exists()
         assert (target.list_jobs(), target.files) == ({}, set())
 
     def test_slow_setup_is_waited_for_and_not_asked_without_pause(self, ask, step, target):
@@ -350,7 +362,7 @@ class TestPlaceThatDoesNotAnswer:
         step(deployment_id)
 
         assert row_of(deployment_id).removed_at is not None
-        assert (target.running, PortAllocation.objects.count()) == ([], 0)
+        assert (target.running, own_ports().count()) == ([], 0)
 
     def test_bundle_that_is_gone_ends_the_release_at_once(self, ask, step):
         class WithoutBundle(FakeTarget):
@@ -384,7 +396,7 @@ class TestFirstStart:
         row = row_of(deployment_id)
         assert (row.status, row.failure["code"]) == (DeploymentStatus.FAILED, "smoke_failed")
         assert "503" in row.failure["message"]
-        assert (target.running, PortAllocation.objects.count()) == ([], 0)
+        assert (target.running, own_ports().count()) == ([], 0)
 
     def test_redirect_is_not_an_answer(self, at_starting, step):
         deployment_id = at_starting(run_command="serve 302")
@@ -425,17 +437,17 @@ class TestStrangers:
         row = drive(deployment_id)
 
         assert row.status == LIVE
-        assert row.url == f"http://127.0.0.1:{server.port_range_start + 1}/"
-        assert PortAllocation.objects.count() == 1
+        assert port_of(deployment_id) == server.port_range_start + 2
+        assert own_ports().count() == 1
 
     def test_several_strangers_are_passed_by(self, ask, drive, server, stranger):
         deployment_id = ask()
-        for offset in range(3):
+        for offset in range(1, 4):
             stranger(server.port_range_start + offset)
 
-        row = drive(deployment_id)
+        drive(deployment_id)
 
-        assert row.url == f"http://127.0.0.1:{server.port_range_start + 3}/"
+        assert port_of(deployment_id) == server.port_range_start + 4
 
     def test_stranger_who_comes_between_the_look_and_the_start_is_passed_by(
         self, at_starting, drive, target, stranger
@@ -452,9 +464,9 @@ class TestStrangers:
         assert row.starts == 2
 
     def test_strangers_on_every_port_are_told_at_the_deadline(self, at_starting, step, server, stranger):
-        Server.objects.filter(pk=server.pk).update(port_range_end=server.port_range_start)
+        Server.objects.filter(pk=server.pk).update(port_range_end=server.port_range_start + 1)
         deployment_id = at_starting()
-        stranger(server.port_range_start)
+        stranger(server.port_range_start + 1)
         make_late(deployment_id)
 
         step(deployment_id)
@@ -569,7 +581,7 @@ class TestCancel:
         row = drive(deployment_id)
         assert row.status == DeploymentStatus.CANCELED
         assert (target.list_jobs(), target.files) == ({}, set())
-        assert not PortAllocation.objects.exists()
+        assert not own_ports().exists()
 
     @pytest.mark.parametrize("number", range(6))
     def test_cancel_survives_a_kill(self, ask, step, drive, target, number):
@@ -667,7 +679,7 @@ class TestKeepAlive:
 
         assert drive(deployment_id).status == STOPPED
         assert not step(deployment_id)
-        assert (target.list_jobs(), PortAllocation.objects.count()) == ({}, 0)
+        assert (target.list_jobs(), own_ports().count()) == ({}, 0)
 
     def test_end_of_a_job_nobody_owns_is_no_error(self, step):
         assert step(UUID(int=7)) is False

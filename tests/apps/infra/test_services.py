@@ -45,7 +45,9 @@ def test_request_writes_a_row_with_a_port(ask, server):
 
     row = ServiceDeployment.objects.get(pk=deployment_id)
     assert (row.status, row.server_id) == (DeploymentStatus.PENDING, server.pk)
-    assert row.allocation.port == server.port_range_start
+    assert row.allocation.port == server.port_range_start + 1
+    kept = PortAllocation.objects.get(deployment=None)
+    assert (kept.port, kept.project_id) == (server.port_range_start, row.project_id)
     assert row.deadline_at is not None
 
 
@@ -70,7 +72,7 @@ def test_second_request_with_the_same_key_is_the_first(ask):
     first = ask("key")
 
     assert ask("key") == first
-    assert PortAllocation.objects.count() == 1
+    assert PortAllocation.objects.count() == 2
 
 
 def test_second_release_of_a_service_has_to_wait(ask):
@@ -93,11 +95,11 @@ def test_ports_of_two_services_differ(ask):
 
     ports = PortAllocation.objects.values_list("port", flat=True)
 
-    assert len(set(ports)) == 2
+    assert len(set(ports)) == 4
 
 
 def test_full_server_has_no_capacity_and_leaves_no_row(ask, server):
-    Server.objects.filter(pk=server.pk).update(port_range_end=server.port_range_start)
+    Server.objects.filter(pk=server.pk).update(port_range_end=server.port_range_start + 2)
     ask("one")
 
     with pytest.raises(NoCapacity):
@@ -107,7 +109,7 @@ def test_full_server_has_no_capacity_and_leaves_no_row(ask, server):
 
 
 def test_full_server_is_passed_by(ask, server):
-    Server.objects.filter(pk=server.pk).update(port_range_end=server.port_range_start)
+    Server.objects.filter(pk=server.pk).update(port_range_end=server.port_range_start + 1)
     second = make_server()
     ask("one")
 
@@ -223,7 +225,7 @@ class TestRaces:
         answers = together(*[lambda n=n: ask(f"key-{n}", service_name=f"service-{n}") for n in range(6)])
 
         assert not [answer for answer in answers if isinstance(answer, Exception)]
-        assert len(set(PortAllocation.objects.values_list("port", flat=True))) == 6
+        assert len(set(PortAllocation.objects.values_list("port", flat=True))) == 12
 
     def test_one_key_asked_for_twice_at_one_instant_is_one_release(self, ask, broker):
         answers = together(lambda: ask("key"), lambda: ask("key"), lambda: ask("key"))
@@ -232,7 +234,7 @@ class TestRaces:
         assert ServiceDeployment.objects.count() == 1
 
     def test_one_key_and_one_port_left_is_one_release_for_both(self, ask, broker, server):
-        Server.objects.filter(pk=server.pk).update(port_range_end=server.port_range_start)
+        Server.objects.filter(pk=server.pk).update(port_range_end=server.port_range_start + 1)
 
         answers = together(lambda: ask("key"), lambda: ask("key"))
 
