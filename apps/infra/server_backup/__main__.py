@@ -5,10 +5,10 @@
     codegen-backup restore PROJECT [ARCHIVE]  put one (the newest) in place; what is there now is archived
     codegen-backup drill                      unpack each newest one elsewhere and compare
 
-A project's data are its Docker volumes and the directory ``data`` beside its releases. Its containers are
-paused while they are read, so all of it is of one moment: what a database recovers after a power cut, it
-recovers from this. One line of JSON is printed; the exit code is 0 if all went well. It runs on servers, by
-the Python of their distribution.
+A project's data are its Docker volumes, the directory ``data`` beside its releases, and what its processes
+keep in their DATA_DIR. Containers and processes are held while it is read, so all of it is of one moment:
+what a database recovers after a power cut, it recovers from this. One line of JSON is printed; the exit code
+is 0 if all went well. It runs on servers, by the Python of their distribution.
 """
 
 import fcntl
@@ -29,9 +29,10 @@ SETTINGS = Path(os.environ.get("CODEGEN_BACKUP_SETTINGS", "/etc/codegen-backup.j
 
 def every(settings: dict[str, Any], act: Callable[[Project], dict[str, Any]]) -> dict[str, Any]:
     """Do something with every project; one that fails stops no other."""
-    home, results = Path(settings["projects"]), {}
-    names = sorted(path.name for path in home.iterdir() if path.is_dir()) if home.is_dir() else []
-    for name in filter(is_name, names):
+    homes = [home for key in ("projects", "services") if (home := Path(settings[key])).is_dir()]
+    names = {path.name for home in homes for path in home.iterdir() if path.is_dir()}
+    results: dict[str, Any] = {}
+    for name in sorted(filter(is_name, names)):
         try:
             results[name] = act(Project(name, settings))
         except (

@@ -87,17 +87,17 @@ def restore(project: Project, name: str | None) -> dict[str, Any]:
         raise Refused(f"There is no archive {chosen} of {project.name}.")
     note = json.loads(note_of(known[chosen]).read_text())
     project.keep += 1
+    before = archive(project)
     with project.stopped(), opened(known[chosen], note) as tar:
-        before = archive(project)
         for root in note["roots"]:
             _refill(_place_of(project, root), tar, root)
     return {"outcome": "restored", "archive": chosen, "before": before.get("archive", "")}
 
 
 def _place_of(project: Project, root: str) -> Path:
-    kind, _, volume = root.partition("/")
-    if kind == "data":
-        place = project.home / "data"
+    volume = root.partition("/")[2]
+    if root in project.places:
+        place = project.places[root]
         if place.is_symlink():
             raise Refused(f"{place} leads elsewhere.")
         place.mkdir(parents=True, exist_ok=True)

@@ -2,11 +2,14 @@
 
 import re
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+from apps.infra.server_backup import processes
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _ARCHIVE = re.compile(r"\d{8}T\d{6}Z\.tar\.gz")
@@ -42,16 +45,19 @@ class Project:
         if not is_name(name):
             raise Refused(f"{name[:70]!r} is not the name of a project.")
         self.name, self.keep = name, int(settings["keep"])
-        self.home = Path(settings["projects"]) / name
+        #: What is kept, where it is if it is there; the names are those in the archive.
+        self.places = {
+            "data": Path(settings["projects"]) / name / "data",
+            "services": Path(settings["services"]) / name,
+        }
         self.archives = Path(settings["archives"]) / name
         self._paused = Path(settings["archives"]) / ".paused"
         self._label = f"label=com.docker.compose.project={name}"
 
     def roots(self) -> dict[str, Path]:
         """Return what is archived: the name in the archive, and where it is."""
-        found = {}
-        if (self.home / "data").is_dir() and not (self.home / "data").is_symlink():
-            found["data"] = self.home / "data"
+        places = self.places.items()
+        found = {root: place for root, place in places if place.is_dir() and not place.is_symlink()}
         for volume in docker("volume", "ls", "--quiet", "--filter", self._label):
             (place,) = docker("volume", "inspect", "--format", "{{.Mountpoint}}", volume)
             found[f"volumes/{volume}"] = Path(place)
@@ -66,25 +72,34 @@ class Project:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Pause the project's containers for the length of a block."""
+        """Hold the project's containers and processes for the length of a block."""
         running = docker("ps", "--quiet", "--filter", self._label, "--filter", "status=running")
-        self._paused.write_text("\n".join(running))
+        holders = processes.holders(self.places["services"])
+        self._paused.write_text("\n".join(running + holders))
         try:
             for container in running:
                 docker("pause", container)
+            processes.tell(holders, signal.SIGSTOP)
             yield
         finally:
             thaw(self._paused)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
-        """Stop the project's containers for the length of a block."""
+        """Stop the project's containers for the length of a block; its processes end behind it.
+
+        They are not asked to: what they would still write is of what was replaced. The control plane
+        starts them again.
+        """
         running = docker("ps", "--quiet", "--filter", self._label)
+        holders = processes.holders(self.places["services"])
         try:
             for container in running:
                 docker("stop", container)
+            processes.tell(holders, signal.SIGSTOP)
             yield
         finally:
+            processes.tell(holders, signal.SIGKILL)
             for container in running:
                 docker("start", container)
 
@@ -95,9 +110,11 @@ def note_of(archive: Path) -> Path:
 
 
 def thaw(noted: Path) -> None:
-    """Let containers go on that are noted as paused, also those that a killed process left."""
+    """Let go on what is noted as held, also what a killed process left."""
     if noted.is_file():
-        for container in noted.read_text().split():
+        held = noted.read_text().split()
+        processes.tell([each for each in held if ":" in each], signal.SIGCONT)
+        for container in (each for each in held if ":" not in each):
             try:
                 docker("unpause", container)
             except Refused:

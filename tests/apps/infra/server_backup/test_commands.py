@@ -2,13 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from apps.infra.server_backup import processes
 
 ROOT = Path(__file__).resolve().parents[4]
 pytestmark = pytest.mark.unit
@@ -77,7 +81,8 @@ def host(tmp_path: Path) -> Host:
     (host.data / "covers").mkdir()
     (host.data / "covers" / "1.png").write_bytes(b"\x89PNG")
     (host.data / "latest").symlink_to("covers/1.png")
-    settings = {"projects": f"{tmp_path}/projects", "archives": f"{tmp_path}/archives", "keep": 2}
+    places = {name: f"{tmp_path}/{name}" for name in ("projects", "services", "archives")}
+    settings = {**places, "keep": 2}
     (tmp_path / "settings.json").write_text(json.dumps(settings))
     return host
 
@@ -207,3 +212,44 @@ def test_a_link_in_place_of_the_data_is_not_followed(host: Host) -> None:
     host.data.symlink_to(outside)
 
     assert host.tell("run")["books"] == {"outcome": "nothing"}
+
+
+@pytest.fixture
+def service(host: Host) -> Iterator[subprocess.Popen[bytes]]:
+    """A process of a project that keeps its data here, started by the control plane."""
+    kept = host.place / "services" / "books" / "backend"
+    kept.mkdir(parents=True)
+    (kept / "notes.sqlite").write_bytes(b"ten notes")
+    with subprocess.Popen(["sleep", "60"], env={"DATA_DIR": str(kept)}) as process:
+        yield process
+        process.kill()
+
+
+def test_processes_are_held_while_their_data_are_read_and_go_on(host: Host, service: Any) -> None:
+    made = host.tell("run")["books"]
+
+    assert made["files"] == 3
+    assert host.tell("drill")["books"]["outcome"] == "restored"
+    assert service.poll() is None
+    assert Path(f"/proc/{service.pid}/stat").read_text().split()[2] == "S"
+
+
+def test_processes_that_a_killed_one_held_go_on(host: Host, service: Any) -> None:
+    (token,) = processes.holders(host.place / "services" / "books")
+    processes.tell([token], signal.SIGSTOP)
+    (host.place / "archives" / ".paused").write_text(token)
+
+    host.run("list")
+
+    assert Path(f"/proc/{service.pid}/stat").read_text().split()[2] in "SR"
+
+
+def test_processes_end_when_their_data_were_replaced(host: Host, service: Any) -> None:
+    host.tell("run")
+    kept = host.place / "services" / "books" / "backend" / "notes.sqlite"
+    kept.write_bytes(b"no notes")
+
+    host.tell("restore", "books")
+
+    assert kept.read_bytes() == b"ten notes"
+    assert service.wait(10) == -signal.SIGKILL
