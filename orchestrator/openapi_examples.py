@@ -21,6 +21,7 @@ EXAMPLES: Final[dict[str, Any]] = {
     "agent_configs_create": {"name": "careful", "agent_type": "claude", "memory_mb": 4096},
     "agent_configs_partial_update": {"is_active": False},
     "servers_provision_create": {"replace": False},
+    "servers_reinstall_create": {"name": "time4vps-110", "projects": [], "system": ""},
     "worker_messages_create": {"message": "Half of it is done."},
     "worker_questions_create": {"text": "Which colour?", "options": ["red", "blue"]},
 }

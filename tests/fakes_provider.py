@@ -22,6 +22,7 @@ class FakeProvider:
     tasks: dict[str, ProviderTask] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     refusal: OrchestratorError | None = None
+    tells_numbers: bool = True  # of the task that a server is busy with
     _numbers: "count[int]" = field(default_factory=lambda: count(1))
 
     def add(self, provider_id: str, *, address: str = "203.0.113.10") -> None:
@@ -42,7 +43,7 @@ class FakeProvider:
         for number, task in self.tasks.items():
             self.tasks[number] = replace(task, is_done=True, password=f"password-of-{number}")
         for number, server in self.servers.items():
-            self.servers[number] = replace(server, is_busy=False)
+            self.servers[number] = replace(server, is_busy=False, is_reinstalling=False, task="")
 
     def list_servers(self) -> Sequence[ListedServer]:
         self._note("list_servers")
@@ -78,7 +79,12 @@ class FakeProvider:
     def _begin(self, provider_id: str, name: str) -> str:
         number = str(next(self._numbers))
         self.tasks[number] = ProviderTask(name=name, is_done=False)
-        self.servers[provider_id] = replace(self.servers[provider_id], is_busy=True)
+        self.servers[provider_id] = replace(
+            self.servers[provider_id],
+            is_busy=True,
+            is_reinstalling=name == "reinstall",
+            task=number if self.tells_numbers else "",
+        )
         return number
 
     def _note(self, call: str, provider_id: str = "") -> None:

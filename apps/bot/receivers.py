@@ -9,7 +9,7 @@ from apps.bot import alarms, chat_tasks, composition
 from apps.bot.models import ChatStatus, Conversation
 from apps.enqueue import enqueue
 from apps.graph.signals import question_changed
-from apps.infra.signals import incident_changed
+from apps.infra.signals import incident_changed, provisioning_ended
 from apps.projects.models import Task
 from apps.projects.signals import task_changed
 from apps.workers import messages
@@ -23,6 +23,7 @@ def connect() -> None:
     worker_spoke.connect(on_words, dispatch_uid="bot.words")
     question_changed.connect(on_question, dispatch_uid="bot.question")
     incident_changed.connect(on_incident, dispatch_uid="bot.incident")
+    provisioning_ended.connect(on_set_up, dispatch_uid="bot.set_up")
 
 
 def on_task(*, task_id: UUID, **_: Any) -> None:
@@ -62,3 +63,8 @@ def on_question(*, question_id: UUID, **_: Any) -> None:
 def on_incident(*, incident_id: int, **_: Any) -> None:
     """Tell those who run the installation of an incident, or of its end."""
     alarms.tell_incident(incident_id)
+
+
+def on_set_up(**_: Any) -> None:
+    """Tell those who run the installation of a server that was set up."""
+    alarms.tell_set_ups()

@@ -10,28 +10,49 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from apps import admin_display as display
-from apps.admin_base import HistoryAdmin, RowAdmin, Section, operation, shown
+from apps.admin_base import HistoryAdmin, Section, operation, shown
 from apps.admin_columns import RowColumns
 from apps.infra import provisioning
-from apps.infra.models import MAY_BE_SET_UP, Provisioning, Server, ServerKind, ServerStatus
+from apps.infra.admin_reinstall import ReinstallPage
+from apps.infra.models import (
+    MAY_BE_REINSTALLED,
+    MAY_BE_SET_UP,
+    UNFINISHED_PROVISIONING,
+    Provisioning,
+    ProvisioningKind,
+    Server,
+    ServerKind,
+    ServerProvider,
+    ServerStatus,
+)
 
 _ATTEMPTS_SHOWN = 20
 _WAITS = {ServerStatus.PENDING_SETUP, ServerStatus.PROVISIONING}
 
 
-class ServerOperations(RowAdmin):
+class ServerOperations(ReinstallPage):
     """Buttons of a server's page."""
 
-    actions_detail = ("set_up", "cancel_set_up", "take_out", "bring_back")
+    actions_detail = ("set_up", "recover", "cancel_set_up", "take_out", "bring_back", "reinstall")
     offered: ClassVar = {
         "set_up": set(MAY_BE_SET_UP) - _WAITS | {ServerStatus.PENDING_SETUP},
-        "cancel_set_up": _WAITS,
+        "recover": set(MAY_BE_SET_UP) - _WAITS,
+        "reinstall": set(MAY_BE_REINSTALLED),
         "take_out": {ServerStatus.ACTIVE, ServerStatus.UNREACHABLE, ServerStatus.PENDING_SETUP},
         "bring_back": {ServerStatus.MAINTENANCE},
     }
 
     def _is_offered(self, name: str, row: Any) -> bool:
-        return row.kind == ServerKind.SSH and super()._is_offered(name, row)
+        if row.kind != ServerKind.SSH:
+            return False
+        if name == "cancel_set_up":
+            unfinished = row.provisionings.filter(status__in=UNFINISHED_PROVISIONING).first()
+            return unfinished is not None and not unfinished.is_erasing
+        if name == "recover" and row.provisioned_at is None:
+            return False
+        if name == "reinstall" and row.provider in (ServerProvider.MANUAL, ServerProvider.LOCAL):
+            return False
+        return super()._is_offered(name, row)
 
     @operation(
         _("Set up"),
@@ -48,6 +69,25 @@ class ServerOperations(RowAdmin):
             )
 
         return self.operate(request, object_id, act=act, done=_("The set-up has been asked for."))
+
+    @operation(
+        _("Recover"),
+        question=_("Access, Docker and firewall are put right; what should run and does not is started."),
+        confirm=_("Yes, recover it"),
+        icon="healing",
+    )
+    def recover(self, request: HttpRequest, _form: forms.Form, object_id: str) -> HttpResponse:
+        """Ask for its recovery."""
+
+        def act(server: Server) -> None:
+            provisioning.request_provisioning(
+                idempotency_key=f"admin/{uuid4()}",
+                server_id=server.pk,
+                user_id=request.user.pk,
+                kind=ProvisioningKind.RECOVERY,
+            )
+
+        return self.operate(request, object_id, act=act, done=_("The recovery has been asked for."))
 
     @operation(
         _("Cancel the set-up"),
@@ -98,10 +138,11 @@ def attempts_of(server: Server) -> Section:
     rows = server.provisionings.order_by("-created_at")[:_ATTEMPTS_SHOWN]
     return Section(
         title=_("Set-ups"),
-        headers=(_("Begun"), _("Status"), _("Attempt"), _("What"), _("Changed")),
+        headers=(_("Begun"), _("Kind"), _("Status"), _("Attempt"), _("What"), _("Changed")),
         rows=[
             (
                 display.link("infra_provisioning", row.pk, display.moment(row.created_at)),
+                _kind(row),
                 display.status(row),
                 str(row.attempt),
                 (row.failure or {}).get("code") or row.current_task or display.NOTHING,
@@ -116,20 +157,51 @@ def attempts_of(server: Server) -> Section:
 class ProvisioningAdmin(RowColumns, HistoryAdmin):
     """Set-ups: each attempt, its tasks, and why it ended."""
 
-    list_display = ("server", "shown_status", "attempt", "failure_code", "current_task", "created_at")
+    list_display = (
+        *("server", "shown_kind", "shown_status", "attempt", "failure_code"),
+        *("current_task", "created_at"),
+    )
     list_select_related = ("server",)
-    list_filter = ("status", "server", "created_at")
+    list_filter = ("status", "kind", "force_reinstall", "server", "created_at")
     search_fields = ("id__startswith", "server__name", "episode__startswith")
     ordering = ("-created_at",)
     fieldsets = (
         (None, {"fields": (("status_label", "server", "attempt"), "shown_failure", "shown_counts")}),
         (_("Output"), {"fields": ("shown_left_out", "shown_log")}),
+        (_("Reinstallation"), {"fields": (("shown_kind", "shown_authorization"), "shown_confirmed")}),
         (
             _("Times"),
             {"fields": (("created_at", "due_at", "started_at"), ("heartbeat_at", "finished_at"))},
         ),
     )
-    readonly_fields = ("status_label", "shown_failure", "shown_counts", "shown_left_out", "shown_log")
+    readonly_fields = (
+        *("status_label", "shown_failure", "shown_counts", "shown_left_out", "shown_log"),
+        *("shown_kind", "shown_authorization", "shown_confirmed"),
+    )
+
+    @shown(_("Kind"))
+    def shown_kind(self, row: Provisioning) -> str:
+        """Show which playbook it runs, and whether the server is erased before."""
+        return _kind(row)
+
+    @shown(_("Authorised"))
+    def shown_authorization(self, row: Provisioning) -> str:
+        """Show who said that the server may be erased, when, until when, and how far that is."""
+        if not row.force_reinstall:
+            return display.NOTHING
+        moments = {
+            _("Authorised"): row.authorized_at,
+            _("Expires"): row.authorization_expires_at,
+            _("Begun"): row.reinstall_begun_at,
+            _("Erased"): row.reinstalled_at,
+        }
+        told = {str(name): display.moment(at) for name, at in moments.items() if at}
+        return display.facts({str(_("Person")): row.authorized_by_id, **told})
+
+    @shown(_("Confirmed"))
+    def shown_confirmed(self, row: Provisioning) -> str:
+        """Show which machine and which projects were named."""
+        return display.facts(row.confirmed) if row.confirmed else display.NOTHING
 
     @shown(_("Tasks"))
     def shown_counts(self, row: Provisioning) -> str:
@@ -146,6 +218,10 @@ class ProvisioningAdmin(RowColumns, HistoryAdmin):
         tasks = (row.recap or {}).get("tasks", ())
         rows = [(str(task.get("name", "")), str(task.get("outcome", ""))) for task in tasks]
         yield Section(title=_("Tasks"), headers=(_("Task"), _("Outcome")), rows=rows)
+
+
+def _kind(row: Provisioning) -> str:
+    return str(_("Reinstallation")) if row.force_reinstall else row.get_kind_display()
 
 
 def _counts(row: Provisioning) -> dict[str, Any]:

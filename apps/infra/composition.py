@@ -1,16 +1,20 @@
 """Where settings become objects of this app."""
 
 from functools import cache
+from typing import Any
 
 from django.conf import settings
+from django.contrib.auth import get_user_model
 
+from apps.infra import providing
 from apps.infra.ansible import Playbooks
 from apps.infra.answering import Smoke
 from apps.infra.first_login import SshLogin
-from apps.infra.provisioning_run import ProvisioningTools
+from apps.infra.provisioning_tools import ProvisioningTools
 from apps.infra.targets.base import DeployTarget
 from apps.infra.targets.entrance import LocalEntrance
 from apps.infra.targets.local import LocalTarget
+from apps.roles import powers
 from apps.units import toolchain
 from apps.units.environment import base_environment
 from apps.units.supervisor import Units
@@ -43,11 +47,21 @@ def get_provisioning_tools() -> ProvisioningTools:
         login=SshLogin(),
         installation=settings.WORKERS_INSTALLATION,
         managed_ids=lambda: settings.INFRA_MANAGED_SERVER_IDS,
+        provider_of=providing.get_provider,
+        may_authorize=may_authorize,
         containers_allowed=settings.INFRA_CONTAINER_SERVERS,
         max_attempts=settings.INFRA_PROVISIONING_ATTEMPTS,
         max_running=settings.INFRA_MAX_PROVISIONINGS,
         deadline_seconds=settings.INFRA_PROVISIONING_SECONDS,
+        reinstall_seconds=settings.INFRA_REINSTALL_SECONDS,
     )
+
+
+def may_authorize(person_id: int) -> bool:
+    """Tell whether a person may have servers erased, today: who runs the installation and may sign in."""
+    people: Any = get_user_model()._default_manager
+    person = people.filter(pk=person_id, is_active=True).first()
+    return person is not None and powers(person.role).operates
 
 
 def get_smoke() -> Smoke:

@@ -112,6 +112,12 @@ def store_installed(*, server_id: int, purpose: IdentityPurpose, private_key: st
     )
 
 
+def retire_installed(*, server_id: int) -> None:
+    """Record that a server lets none of its keys in any more; candidates stay. The caller has locked it."""
+    for purpose in IdentityPurpose.values:
+        _retire_installed(server_id, purpose)
+
+
 def _retire_installed(server_id: int, purpose: str) -> None:
     rows = SshIdentity.objects.filter(server_id=server_id, purpose=purpose, status=IdentityStatus.INSTALLED)
     for pk in rows.values_list("pk", flat=True):

@@ -13,6 +13,7 @@ from apps.infra import provisioning_sweep, provisioning_tasks
 from apps.infra.models import (
     UNFINISHED_PROVISIONING,
     Provisioning,
+    ProvisioningKind,
     ProvisioningStatus,
     Server,
     ServerStatus,
@@ -28,6 +29,18 @@ class ProvisioningUnderWay(Conflict):
     code = "provisioning_under_way"
 
 
+class ReinstallUnderWay(Conflict):
+    """The provider is erasing the server; until it has ended, its new password would be lost."""
+
+    code = "reinstall_under_way"
+
+
+class NeverSetUp(Conflict):
+    """Nothing can be restored on a server that was never set up; set it up."""
+
+    code = "never_set_up"
+
+
 class NothingUnderWay(Conflict):
     """The server is not being set up."""
 
@@ -36,37 +49,52 @@ class NothingUnderWay(Conflict):
 
 @transaction.atomic
 def request_provisioning(
-    *, idempotency_key: str, server_id: int, user_id: int | None, replace: bool = False
+    *,
+    idempotency_key: str,
+    server_id: int,
+    user_id: int | None,
+    kind: ProvisioningKind = ProvisioningKind.SETUP,
+    replace: bool = False,
 ) -> UUID:
-    """Ask for a server to be set up; asking twice with one key is asking once.
+    """Ask for a server to be set up, or restored; asking twice with one key is asking once.
 
     Args:
         idempotency_key: of the request.
         server_id: which server.
         user_id: who asks; None: the system.
+        kind: which playbook.
         replace: let an unfinished set-up count no more and begin anew.
 
     Raises:
         NotFound: there is no such server.
+        NeverSetUp: there is nothing to restore.
         NotProvisionable, NotManaged, DuplicateAddress: see ``permission``.
         ProvisioningUnderWay: one is not finished yet, and ``replace`` was not said.
+        ReinstallUnderWay: its provider is at work.
     """
     known = Provisioning.objects.filter(idempotency_key=idempotency_key).values_list("pk", flat=True).first()
     if known is not None:
         return known
     server = _locked(server_id)
     refuse_unless_managed(server, managed_ids=settings.INFRA_MANAGED_SERVER_IDS)
-    unfinished = server.provisionings.filter(status__in=UNFINISHED_PROVISIONING).first()
+    if kind == ProvisioningKind.RECOVERY and server.provisioned_at is None:
+        raise NeverSetUp()
+    unfinished = _unfinished(server)
     if unfinished is not None:
         if not replace:
             raise ProvisioningUnderWay(details={"provisioning": str(unfinished.pk)})
+        _refuse_while_erasing(unfinished)
         Provisioning.transition(unfinished.pk, to=ProvisioningStatus.SUPERSEDED, finished_at=timezone.now())
     if server.status != ServerStatus.PENDING_SETUP:
         Server.transition(server.pk, to=ServerStatus.PENDING_SETUP)
     try:
         with transaction.atomic():
             row = Provisioning.objects.create(
-                idempotency_key=idempotency_key, server=server, requested_by_id=user_id, episode=uuid4()
+                idempotency_key=idempotency_key,
+                server=server,
+                kind=kind,
+                requested_by_id=user_id,
+                episode=uuid4(),
             )
     except IntegrityError as error:
         raise ProvisioningUnderWay() from error
@@ -81,11 +109,12 @@ def cancel_provisioning(*, server_id: int) -> UUID:
     Raises:
         NotFound: there is no such server.
         NothingUnderWay: it is not being set up.
+        ReinstallUnderWay: its provider is at work.
     """
-    server = _locked(server_id)
-    row = server.provisionings.filter(status__in=UNFINISHED_PROVISIONING).first()
+    row = _unfinished(_locked(server_id))
     if row is None:
         raise NothingUnderWay()
+    _refuse_while_erasing(row)
     if not Provisioning.try_transition(
         row.pk,
         to=ProvisioningStatus.CANCELED,
@@ -108,7 +137,7 @@ def begin_maintenance(*, server_id: int) -> None:
         ProvisioningUnderWay: it is being set up.
     """
     server = _locked(server_id)
-    if server.provisionings.filter(status__in=UNFINISHED_PROVISIONING).exists():
+    if _unfinished(server) is not None:
         raise ProvisioningUnderWay()
     Server.transition(server.pk, to=ServerStatus.MAINTENANCE)
 
@@ -142,6 +171,19 @@ def request_forgotten() -> list[int]:
         else:
             asked.append(server_id)
     return asked
+
+
+def _unfinished(server: Server) -> Provisioning | None:
+    return (
+        server.provisionings.select_for_update(of=("self",))
+        .filter(status__in=UNFINISHED_PROVISIONING)
+        .first()
+    )
+
+
+def _refuse_while_erasing(row: Provisioning) -> None:
+    if row.is_erasing:
+        raise ReinstallUnderWay(details={"provisioning": str(row.pk)})
 
 
 def _locked(server_id: int) -> Server:

@@ -11,6 +11,8 @@ from apps.infra.models import ProvisioningStatus, ServerStatus
 from apps.infra.recap import PlaybookOutcome, PlaybookResult, TaskFailure
 
 STAGE: Final = "provisioning"
+#: Nobody knows whether a server was erased.
+REINSTALL_UNKNOWN: Final = "reinstall_unknown"
 #: A person must change something before another attempt can end otherwise.
 _PERSONS: Final = frozenset(
     {
@@ -62,6 +64,26 @@ def died() -> Verdict:
     """Judge an attempt whose process is gone."""
     message = "The process that ran the playbook has died."
     return _failed(ProvisioningStatus.CRASHED, FailureKind.PLATFORM, "process_died", message, retryable=True)
+
+
+def refused(error: OrchestratorError, *, code: str = "") -> Verdict:
+    """Judge what was not done because somebody said no; another attempt would hear it again.
+
+    Args:
+        error: the no.
+        code: what it is called; by default the error's own.
+    """
+    message = f"{error.message} Nothing was erased."
+    return _failed(ProvisioningStatus.FAILED, FailureKind.USER, code or error.error_code, message)
+
+
+def reinstall_unknown(message: str = "The provider may have begun to erase the server, or not.") -> Verdict:
+    """Judge a reinstallation of which nobody knows whether it was done; it is not asked for again."""
+    advice = (
+        "Look into the provider's panel. If it is erased, enter its password on its page, empty its host key "
+        "and set it up; if it is not, set it up as it is."
+    )
+    return _failed(ProvisioningStatus.CRASHED, FailureKind.PLATFORM, REINSTALL_UNKNOWN, f"{message} {advice}")
 
 
 def server_after(verdict: Verdict, *, goes_on: bool, was_active: bool) -> ServerStatus:

@@ -1,23 +1,22 @@
 """One attempt at a server: claimed, carried out, ended. Whoever calls holds the server's lock."""
 
 import logging
-from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import DatabaseError, transaction
-from django.utils import timezone
 
 from apps.errors import OrchestratorError
-from apps.infra import identities, provisioning_outcome
-from apps.infra.ansible import CONFIGURATION, Watcher, end_survivors
-from apps.infra.first_login import Address, Login, Secret
+from apps.infra import identities, provisioning_outcome, reinstall_run, selectors
+from apps.infra.ansible import CONFIGURATION
+from apps.infra.first_login import Address, Secret
 from apps.infra.inventory import PlaybookJob
 from apps.infra.models import (
     IdentityPurpose,
     Provisioning,
+    ProvisioningKind,
     ProvisioningStatus,
     Server,
     ServerStatus,
@@ -26,37 +25,14 @@ from apps.infra.models import (
 from apps.infra.permission import refuse_unless_managed
 from apps.infra.provisioning_outcome import Verdict
 from apps.infra.provisioning_settling import settle
-from apps.infra.recap import PlaybookResult, Recap
+from apps.infra.provisioning_tools import ProvisioningTools
+from apps.infra.recap import Recap
 
 logger = logging.getLogger(__name__)
 
 DEPLOY_USER: Final = "deploy"
-PLAYBOOK: Final = "setup.yml"
+PLAYBOOKS: Final = {ProvisioningKind.SETUP: "setup.yml", ProvisioningKind.RECOVERY: "recovery.yml"}
 _P = ProvisioningStatus
-
-
-class Playbooks(Protocol):
-    """Whatever runs playbooks."""
-
-    def run(self, job: PlaybookJob, watcher: Watcher) -> PlaybookResult:
-        """See ``ansible.Playbooks``."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ProvisioningTools:
-    """What attempts are made with."""
-
-    playbooks: Playbooks
-    login: Login
-    installation: str  # keeps our processes apart from another installation's on this machine
-    managed_ids: Callable[[], Collection[str]]
-    containers_allowed: bool = False  # let a server that is a container count as set up
-    max_attempts: int = 3
-    max_running: int = 1  # on all servers together
-    deadline_seconds: float = 900
-    beat_seconds: float = 2
-    end_survivors: Callable[[str], int] = end_survivors
-    now: Callable[[], datetime] = timezone.now
 
 
 def reconcile_provisioning(*, provisioning_id: UUID, tools: ProvisioningTools) -> None:
@@ -67,7 +43,10 @@ def reconcile_provisioning(*, provisioning_id: UUID, tools: ProvisioningTools) -
         tools.end_survivors(marker_of(row.server, tools))
         settle(row, provisioning_outcome.died(), max_attempts=tools.max_attempts, now=tools.now())
     elif row.status == _P.PENDING and row.due_at <= tools.now():
-        _attempt(row, tools)
+        if row.force_reinstall and row.reinstalled_at is None:
+            reinstall_run.step(row, tools)
+        else:
+            _attempt(row, tools)
 
 
 def marker_of(server: Server, tools: ProvisioningTools) -> str:
@@ -114,7 +93,7 @@ def _carry_out(row: Provisioning, tools: ProvisioningTools) -> Verdict:
     admin = _let_in(server, tools)
     deploy = _key_for_deployments(server)
     watcher = Beating(row.pk, every_seconds=tools.beat_seconds, now=tools.now)
-    result = tools.playbooks.run(_job(server, admin, deploy, tools), watcher)
+    result = tools.playbooks.run(_job(row, server, admin, deploy, tools), watcher)
     verdict = provisioning_outcome.verdict_of(result)
     if verdict.status == _P.SUCCEEDED:
         # Kept whether or not anybody still waits for this attempt: the server has it.
@@ -141,7 +120,7 @@ def _let_in(server: Server, tools: ProvisioningTools) -> SshIdentity:
     installed = identities.find_installed(server_id=server.pk, purpose=IdentityPurpose.ADMIN)
     address = _address(server, server.admin_user)
     if installed is not None and identities.is_ours(installed):
-        tools.login.try_key(address, key=Secret(private_key=installed.private_key))
+        _use_again(server, address, installed, tools)
         return installed
     ours = identities.ensure_candidate(server=server, purpose=IdentityPurpose.ADMIN)
     others = [Secret(private_key=installed.private_key)] if installed else []
@@ -156,6 +135,17 @@ def _let_in(server: Server, tools: ProvisioningTools) -> SshIdentity:
     return ours
 
 
+def _use_again(server: Server, address: Address, ours: SshIdentity, tools: ProvisioningTools) -> None:
+    """See whether our key still lets us in; where it was removed, a password puts it back."""
+    key = Secret(private_key=ours.private_key)
+    if not server.admin_password:
+        tools.login.try_key(address, key=key)
+        return
+    others = [Secret(password=server.admin_password)]
+    tools.login.install_key(address, key=key, public_key=ours.public_key, others=others)
+    Server.objects.filter(pk=server.pk).update(admin_password="")
+
+
 def _key_for_deployments(server: Server) -> SshIdentity:
     installed = identities.find_installed(server_id=server.pk, purpose=IdentityPurpose.DEPLOY)
     return installed or identities.ensure_candidate(server=server, purpose=IdentityPurpose.DEPLOY)
@@ -165,7 +155,9 @@ def _address(server: Server, user: str) -> Address:
     return Address(host=server.host, port=server.ssh_port, user=user, host_key=server.host_key)
 
 
-def _job(server: Server, admin: SshIdentity, deploy: SshIdentity, tools: ProvisioningTools) -> PlaybookJob:
+def _job(
+    row: Provisioning, server: Server, admin: SshIdentity, deploy: SshIdentity, tools: ProvisioningTools
+) -> PlaybookJob:
     variables: dict[str, Any] = {
         "expected_configuration": str(CONFIGURATION),
         "containers_allowed": tools.containers_allowed,
@@ -174,10 +166,11 @@ def _job(server: Server, admin: SshIdentity, deploy: SshIdentity, tools: Provisi
         "deploy_user": server.ssh_user,
         "deploy_public_key": deploy.public_key,
         "ssh_port": server.ssh_port,
+        "compose_projects": selectors.live_slugs(server_id=server.pk),
         "service_ports": f"{server.port_range_start}-{server.port_range_end}",
     }
     return PlaybookJob(
-        playbook=PLAYBOOK,
+        playbook=PLAYBOOKS[ProvisioningKind(row.kind)],
         host=server.host,
         port=server.ssh_port,
         user=server.admin_user,

@@ -10,18 +10,21 @@ from apps.infra import incidents, signals
 from apps.infra.models import (
     IncidentSeverity,
     Provisioning,
+    ProvisioningKind,
     ProvisioningStatus,
     Server,
     ServerHealth,
     ServerStatus,
 )
-from apps.infra.provisioning_outcome import Verdict, pause_before, server_after
+from apps.infra.provisioning_outcome import REINSTALL_UNKNOWN, Verdict, pause_before, server_after
 
 logger = logging.getLogger(__name__)
 
 #: Kinds of incidents.
 FAILED: Final = "provisioning_failed"
 HOST_KEY: Final = "host_key_changed"
+#: What is told under its own name, at once.
+_OWN_KINDS: Final = (HOST_KEY, REINSTALL_UNKNOWN)
 _SYSTEM_CHARACTERS = 60
 
 
@@ -35,9 +38,10 @@ def settle(row: Provisioning, verdict: Verdict, *, max_attempts: int, now: datet
         goes_on = verdict.may_help and row.attempt < max_attempts
         if goes_on:
             _add_attempt(row, now)
-        _move_server(server, verdict, goes_on=goes_on, now=now)
-    if not goes_on:
-        _report(row, verdict)
+        _move_server(row, server, verdict, goes_on=goes_on, now=now)
+        if not goes_on:
+            # In the same transaction: a death after it must not keep it from anybody.
+            _report(row, verdict)
     signals.provisioning_ended.send_robust(None, provisioning_id=str(row.pk), goes_on=goes_on)
     return True
 
@@ -46,17 +50,18 @@ def _report(row: Provisioning, verdict: Verdict) -> None:
     """Tell operators of a set-up that was given up; one that ended well ends what earlier ones have shown."""
     subject = f"server:{row.server_id}"
     if verdict.status == ProvisioningStatus.SUCCEEDED:
-        for kind in (FAILED, HOST_KEY):
+        for kind in (FAILED, *_OWN_KINDS):
             incidents.resolve(kind=kind, subject=subject)
     elif verdict.failure is not None:
-        is_stranger = verdict.failure.code == HOST_KEY
+        code = verdict.failure.code
+        is_alarming = code in _OWN_KINDS
         incidents.report(
-            kind=HOST_KEY if is_stranger else FAILED,
+            kind=code if is_alarming else FAILED,
             subject=subject,
             message=f"{row.server.name}: {verdict.failure.message}",
-            severity=IncidentSeverity.CRITICAL if is_stranger else IncidentSeverity.WARNING,
+            severity=IncidentSeverity.CRITICAL if is_alarming else IncidentSeverity.WARNING,
             server_id=row.server_id,
-            details={"provisioning": str(row.pk), "code": verdict.failure.code, "attempt": row.attempt},
+            details={"provisioning": str(row.pk), "code": code, "attempt": row.attempt},
         )
 
 
@@ -83,10 +88,13 @@ def _add_attempt(row: Provisioning, now: datetime) -> None:
     )
 
 
-def _move_server(server: Server, verdict: Verdict, *, goes_on: bool, now: datetime) -> None:
+def _move_server(
+    row: Provisioning, server: Server, verdict: Verdict, *, goes_on: bool, now: datetime
+) -> None:
     was_active = server.provisioned_at is not None
     if verdict.status == ProvisioningStatus.SUCCEEDED:
-        Server.objects.filter(pk=server.pk).update(provisioned_at=now, **_facts(verdict))
+        set_up = {"provisioned_at": now} if row.kind == ProvisioningKind.SETUP else {}
+        Server.objects.filter(pk=server.pk).update(**set_up, **_facts(verdict))
     # Refused before it was claimed, or taken out meanwhile: then it stays where it is.
     if server.status == ServerStatus.PROVISIONING:
         Server.transition(server.pk, to=server_after(verdict, goes_on=goes_on, was_active=was_active))

@@ -11,9 +11,15 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from apps.idempotency import idempotent
-from apps.infra import provisioning
-from apps.infra.models import Provisioning, Server
-from apps.infra.provisioning_serializers import ProvisioningSerializer, ProvisionSerializer
+from apps.infra import provisioning, reinstalling
+from apps.infra.models import Provisioning, ProvisioningKind, Server
+from apps.infra.provisioning_serializers import (
+    LossesSerializer,
+    ProvisioningSerializer,
+    ProvisionSerializer,
+    ReinstallSerializer,
+)
+from apps.infra.reinstalling import Confirmation
 from apps.infra.serializers import ServerSerializer
 from apps.rest import BodyParser, IsAllowed, IsOperator, user_id
 
@@ -49,6 +55,47 @@ class ServerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
 
     @extend_schema(request=None, responses={202: ProvisioningSerializer})
     @action(detail=True, methods=["post"])
+    @idempotent
+    def recover(self, request: Request, **_: str) -> Response:
+        """Ask that a server which was set up is put right: access, Docker, firewall, what runs on it."""
+        provisioning_id = provisioning.request_provisioning(
+            idempotency_key=f"api/{uuid4()}",
+            server_id=self.get_object().pk,
+            user_id=user_id(request),
+            kind=ProvisioningKind.RECOVERY,
+        )
+        return _attempt(provisioning_id)
+
+    @extend_schema(responses=LossesSerializer)
+    @action(detail=True, methods=["get"])
+    def reinstall(self, _request: Request, **_: str) -> Response:
+        """Tell what is lost when a server is erased, and why it may not be at present."""
+        losses = reinstalling.describe(self.get_object().pk)
+        return Response(LossesSerializer(losses.as_json()).data)
+
+    @extend_schema(request=ReinstallSerializer, responses={202: ProvisioningSerializer})
+    @reinstall.mapping.post
+    @idempotent
+    def begin_reinstall(self, request: Request, **_: str) -> Response:
+        """Have a server erased and set up anew; all that is on it is lost.
+
+        What is said here counts for a quarter of an hour, and only for the machine that it was said of.
+        """
+        body = ReinstallSerializer(data=request.data)
+        body.is_valid(raise_exception=True)
+        said = body.validated_data
+        provisioning_id = reinstalling.request_reinstall(
+            idempotency_key=f"api/{uuid4()}",
+            server_id=self.get_object().pk,
+            person_id=user_id(request),
+            confirmation=Confirmation(
+                name=said["name"], projects=[str(pk) for pk in said["projects"]], system=said["system"]
+            ),
+        )
+        return _attempt(provisioning_id)
+
+    @extend_schema(request=None, responses={202: ProvisioningSerializer})
+    @action(detail=True, methods=["post"])
     def cancel(self, _request: Request, **_: str) -> Response:
         """Ask that a server's set-up ends."""
         return _attempt(provisioning.cancel_provisioning(server_id=self.get_object().pk))
@@ -76,7 +123,7 @@ class ProvisioningViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Gene
     queryset = Provisioning.objects.all()
     serializer_class = ProvisioningSerializer
     permission_classes = (IsOperator,)
-    filterset_fields = ("server_id", "status", "episode")
+    filterset_fields = ("server_id", "kind", "status", "episode")
 
 
 def _attempt(provisioning_id: UUID) -> Response:

@@ -74,7 +74,11 @@ def sync_provider(provider: Provider, *, managed_ids: Collection[str], run: Run)
 def _take(provider: str, listed: ListedServer, among: Sequence[ListedServer], run: Run) -> None:
     row = Server.objects.filter(provider=provider, provider_id=listed.provider_id).first()
     subject = f"{provider}:{listed.provider_id}"
-    seen: dict[str, Any] = {"missed_listings": 0, "last_seen_at": timezone.now()}
+    seen: dict[str, Any] = {
+        "missed_listings": 0,
+        "last_seen_at": timezone.now(),
+        "provider_name": listed.name[:100],
+    }
     if row is not None:
         Server.objects.filter(pk=row.pk).update(**seen)
         _come_back(row, run)

@@ -9,6 +9,9 @@ INFRA_CONTAINER_SERVERS: bool = env.bool("INFRA_CONTAINER_SERVERS", False)
 INFRA_PROVISIONING_SECONDS = 900
 INFRA_PROVISIONING_ATTEMPTS = 3
 INFRA_MAX_PROVISIONINGS = 1
+# How long the word that a server may be erased counts, and how long its provider may take for it.
+INFRA_REINSTALL_AUTHORIZATION_SECONDS = 900
+INFRA_REINSTALL_SECONDS = 3_600
 
 # The account at Time4VPS; without it nobody is asked for servers.
 TIME4VPS_USERNAME: str = env.str("TIME4VPS_USERNAME", "")

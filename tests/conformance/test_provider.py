@@ -82,6 +82,22 @@ def test_reinstallation_is_a_task(stage: Stage) -> None:
     assert stage.provider.get_task(stage.server_id, number).is_done
 
 
+def test_reinstallation_under_way_is_told_from_other_tasks(stage: Stage) -> None:
+    stage.provider.reset_password(stage.server_id)
+    resetting = stage.provider.get_details(stage.server_id)
+    stage.finish_tasks()
+    system = stage.provider.list_systems(stage.server_id)[0]
+    number = stage.provider.reinstall(stage.server_id, system=system, public_key="")
+
+    reinstalling = stage.provider.get_details(stage.server_id)
+    stage.finish_tasks()
+    over = stage.provider.get_details(stage.server_id)
+
+    assert (resetting.is_busy, resetting.is_reinstalling) == (True, False)
+    assert (reinstalling.is_reinstalling, reinstalling.task in ("", number)) == (True, True)
+    assert (over.is_busy, over.is_reinstalling, over.task) == (False, False, "")
+
+
 def test_system_that_is_not_offered_is_refused(stage: Stage) -> None:
     with pytest.raises(base.NotAllowed):
         stage.provider.reinstall(stage.server_id, system="temple-os", public_key="")

@@ -9,7 +9,8 @@
 
 Payloads are those of https://billing.time4vps.com/?action=swagger&cmd=userapi ("Server Management", read
 in version 4.20220303). Guesses: the listing is an array; the words and the status of throttling; the words
-of a task's result. How errors are wrapped is what the provider's own client reads:
+of a task's result; whether the task under way, which "Server Details" shows without a number, may have one.
+How errors are wrapped is what the provider's own client reads:
 https://github.com/time4vps/time4vps-lib (src/Time4VPS/Base/Endpoint.php).
 """
 

@@ -55,6 +55,7 @@ class HeldServer:
     memory_mb: int = 2_048
     password: str = "first-password"
     public_key: str = ""
+    tells_numbers: bool = False  # of the task that is under way; a guess either way
     tasks: list[HeldTask] = field(default_factory=list)
 
     def as_line(self) -> dict[str, Any]:
@@ -90,9 +91,12 @@ class HeldServer:
             "additional_ip": [],
             "dns_servers": None,
             "components": [],
-            "active_task": busy[0].as_json() if busy else None,
+            "active_task": self._active(busy[0]) if busy else None,
             "last_tasks": None,
         }
+
+    def _active(self, task: HeldTask) -> dict[str, Any]:
+        return {**task.as_json(), **({"id": task.id} if self.tells_numbers else {})}
 
 
 class ProviderServer:

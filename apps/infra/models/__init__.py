@@ -16,6 +16,7 @@ from apps.infra.models.provisioning import (
     ProvisioningStatus,
 )
 from apps.infra.models.server import (
+    MAY_BE_REINSTALLED,
     MAY_BE_SET_UP,
     IdentityPurpose,
     IdentityStatus,
@@ -28,6 +29,7 @@ from apps.infra.models.server import (
 )
 
 __all__ = [
+    "MAY_BE_REINSTALLED",
     "MAY_BE_SET_UP",
     "UNFINISHED_PROVISIONING",
     "DeploymentStatus",

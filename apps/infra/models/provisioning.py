@@ -72,9 +72,17 @@ class Provisioning(Lifecycle):
     authorized_by_id = models.BigIntegerField(
         null=True, blank=True, help_text="Who said that the server's disk may be erased."
     )
+    authorized_at = models.DateTimeField(null=True, blank=True)
+    authorization_expires_at = models.DateTimeField(
+        null=True, blank=True, help_text="What has not begun by then does not begin any more."
+    )
+    confirmed = models.JSONField(
+        default=dict, blank=True, help_text="The machine and the projects that this person was shown."
+    )
     reinstall_begun_at = models.DateTimeField(
         null=True, blank=True, help_text="Written before the provider is asked."
     )
+    reinstall_accepted_at = models.DateTimeField(null=True, blank=True)
     reinstall_task = models.CharField(max_length=60, blank=True, help_text="The provider's number of it.")
     reinstalled_at = models.DateTimeField(null=True, blank=True)
     # What is seen of it.
@@ -88,6 +96,9 @@ class Provisioning(Lifecycle):
     created_at = models.DateTimeField(auto_now_add=True)
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    notified_at = models.DateTimeField(
+        null=True, blank=True, help_text="When operators were told that it ended well."
+    )
 
     class Meta:
         constraints: ClassVar = [
@@ -99,10 +110,20 @@ class Provisioning(Lifecycle):
             ),
             models.UniqueConstraint(fields=["episode", "attempt"], name="provisioning_attempt_once"),
             models.CheckConstraint(
-                condition=Q(force_reinstall=False) | Q(authorized_by_id__isnull=False),
+                condition=Q(force_reinstall=False)
+                | Q(
+                    authorized_by_id__isnull=False,
+                    authorized_at__isnull=False,
+                    authorization_expires_at__isnull=False,
+                ),
                 name="provisioning_reinstall_authorized",
             ),
         ]
+
+    @property
+    def is_erasing(self) -> bool:
+        """Whether the provider was asked to erase the server, and nobody knows yet that it has ended."""
+        return self.reinstall_begun_at is not None and self.reinstalled_at is None
 
     def __str__(self) -> str:
         return f"{self.kind} {self.server_id}/{self.attempt}"

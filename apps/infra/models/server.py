@@ -53,6 +53,8 @@ MAY_BE_SET_UP = (
     *(_S.DISCOVERED, _S.PENDING_SETUP, _S.PROVISIONING),
     *(_S.ACTIVE, _S.UNREACHABLE, _S.MAINTENANCE),
 )
+#: A reinstallation may be asked for in these, and begin: nothing else is done to the server meanwhile.
+MAY_BE_REINSTALLED = tuple(status for status in MAY_BE_SET_UP if status != _S.PROVISIONING)
 
 
 class Server(Lifecycle):
@@ -95,6 +97,9 @@ class Server(Lifecycle):
     provider = models.CharField(max_length=20, choices=ServerProvider.choices, default=ServerProvider.MANUAL)
     provider_id = models.CharField(
         max_length=60, blank=True, help_text="The provider's own number of it; never changes."
+    )
+    provider_name = models.CharField(
+        max_length=100, blank=True, help_text="What the provider's listing calls it."
     )
     cpus = models.PositiveIntegerField(null=True, blank=True)
     memory_mb = models.PositiveIntegerField(null=True, blank=True)

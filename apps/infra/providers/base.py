@@ -61,6 +61,8 @@ class ServerDetails:
     disk_mb: int | None
     is_active: bool
     is_busy: bool  # a task of it is under way
+    is_reinstalling: bool = False  # that task erases it and installs it anew
+    task: str = ""  # the number of that task; empty: the provider does not tell
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -28,11 +28,13 @@ from apps.infra.providers.time4vps_wire import (
     Task,
     TaskNumber,
     error_of,
+    is_reinstallation,
     parse,
     parse_list,
     password_in,
     read,
     retry_after_of,
+    task_of,
 )
 
 DEFAULT_URL: Final = "https://billing.time4vps.com/api"
@@ -71,6 +73,7 @@ class Time4Vps:
     def get_details(self, provider_id: str) -> ServerDetails:
         """See ``Provider``."""
         found = parse(Details, self._ask("GET", f"/server/{_known(provider_id)}"))
+        name, number = task_of(found.active_task)
         return ServerDetails(
             provider_id=provider_id,
             address=found.ip,
@@ -80,6 +83,8 @@ class Time4Vps:
             disk_mb=found.disk_limit,
             is_active=found.status.lower() == "active",
             is_busy=bool(found.active_task),
+            is_reinstalling=is_reinstallation(name),
+            task=number,
         )
 
     def list_systems(self, provider_id: str) -> Sequence[str]:

@@ -23,6 +23,10 @@ _PASSWORDS: Final = (
     re.compile(r"""innerHTML\s*=\s*(?P<quote>["'])(?P<password>.+?)(?P=quote)"""),
     re.compile(r"password\s*:\s*(?P<password>[^\s<]+)", re.I),
 )
+#: Documented as the name of a task: ``server_recreate``. A guess: that others of the kind are called alike.
+_REINSTALLATION: Final = re.compile(r"re-?create|re-?install", re.I)
+_NUMBER: Final = re.compile(r"[0-9]{1,18}")
+_NAME_CHARACTERS: Final = 200
 
 
 def _text(value: Any) -> Any:
@@ -159,6 +163,24 @@ def password_in(results: str) -> str:
         if found := pattern.search(results):
             return html.unescape(found["password"]).strip()
     return ""
+
+
+def task_of(active_task: Any) -> tuple[str, str]:
+    """Return name and number of the task that a server is busy with; each is empty if it is not told.
+
+    That it is an object like the one of ``GET /server/ID/task/ID`` is documented; that it may have
+    its number with it, and under which name, is a guess.
+    """
+    if not isinstance(active_task, dict):
+        return "", ""
+    numbers = (str(active_task.get(name, "")) for name in ("id", "task_id"))
+    number = next((one for one in numbers if _NUMBER.fullmatch(one)), "")
+    return str(active_task.get("name") or "")[:_NAME_CHARACTERS], number
+
+
+def is_reinstallation(name: str) -> bool:
+    """Tell by a task's name whether it erases the server."""
+    return bool(_REINSTALLATION.search(name))
 
 
 def _bounded(seconds: float) -> float:

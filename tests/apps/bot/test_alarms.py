@@ -9,8 +9,9 @@ from django.utils import timezone
 from apps.bot import alarms, chat_tasks, troubles
 from apps.bot.models import Chat, Delivery, DeliveryKind, Trouble
 from apps.infra import incidents
-from apps.infra.models import Incident
+from apps.infra.models import Incident, Provisioning
 from tests.apps.bot.updates import somebody
+from tests.factories import make_server
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
@@ -116,3 +117,35 @@ def test_alarm_that_could_not_be_delivered_is_not_told_by_another_alarm():
     alarms.tell()
 
     assert phone.texts() == ["lost"]
+
+
+def set_up(**fields: Any) -> Provisioning:
+    server = make_server(kind="ssh", name=f"berlin-{fields.get('kind', 'setup')}")
+    known = {"status": "succeeded", "finished_at": timezone.now(), "idempotency_key": server.name}
+    return Provisioning.objects.create(server=server, **{**known, **fields})
+
+
+def test_a_server_that_was_set_up_is_told_once_though_its_signal_was_lost():
+    phone, _ = somebody("operator")
+    member, _ = somebody()
+    rows = [set_up(), set_up(kind="recovery")]
+
+    told = [alarms.tell(), alarms.tell()]
+
+    assert told == [2, 0]
+    assert ["berlin-setup is set up" in phone.texts()[0], "was put right" in phone.texts()[1]] == [True, True]
+    assert member.texts() == []
+    assert all(row.reload().notified_at for row in rows)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{"status": "failed"}, {"status": "canceled"}, {"finished_at": timezone.now() - timedelta(days=2)}],
+)
+def test_what_failed_or_is_old_is_no_such_news(fields: dict[str, Any]):
+    phone, _ = somebody("operator")
+    set_up(**fields)
+
+    alarms.tell()
+
+    assert phone.texts() == []

@@ -21,10 +21,14 @@ def tasks_of(path: Path) -> list[dict[str, Any]]:
     return [task for part in parts for task in part] if plays else content
 
 
+BOOKS = ("setup.yml", "recovery.yml")
+
+
 def test_every_role_is_used_and_every_used_role_is_there() -> None:
     used = {
         task["ansible.builtin.include_role"]["name"]
-        for task in tasks_of(PLAYBOOKS / "setup.yml")
+        for book in BOOKS
+        for task in tasks_of(PLAYBOOKS / book)
         if "ansible.builtin.include_role" in task
     }
 
@@ -51,8 +55,9 @@ def test_nothing_is_run_from_the_network_and_no_failure_is_passed_over(path: Pat
     assert "| bash" not in text
 
 
-def test_whatever_a_container_goes_without_is_named() -> None:
-    play = yaml.safe_load((PLAYBOOKS / "setup.yml").read_text(encoding="utf-8"))[0]
+@pytest.mark.parametrize("book", BOOKS)
+def test_whatever_a_container_goes_without_is_named(book: str) -> None:
+    play = yaml.safe_load((PLAYBOOKS / book).read_text(encoding="utf-8"))[0]
     left = {
         task["ansible.builtin.include_role"]["name"]
         for task in play["tasks"]

@@ -7,7 +7,7 @@ import pytest
 
 from apps.infra.providers.base import Malformed, NotAllowed, ProviderAway, Throttled
 from apps.infra.providers.time4vps import Time4Vps
-from apps.infra.providers.time4vps_wire import password_in, retry_after_of
+from apps.infra.providers.time4vps_wire import password_in, retry_after_of, task_of
 from apps.infra.providers.waiting import wait_for_task
 from tests.provider_server import (
     PASSWORD,
@@ -185,3 +185,29 @@ def test_nobody_at_the_address_is_an_outage_and_no_secret_is_logged(caplog):
         client.list_servers()
 
     assert PASSWORD not in caplog.text + repr(client) + repr(vars(client))
+
+
+@pytest.mark.parametrize(
+    ("active_task", "name", "number"),
+    [
+        (None, "", ""),
+        ("", "", ""),
+        (True, "", ""),
+        ([], "", ""),
+        ({"name": "server_recreate"}, "server_recreate", ""),
+        ({"name": "server_recreate", "id": 9001}, "server_recreate", "9001"),
+        ({"name": None, "task_id": "9001"}, "", "9001"),
+        ({"name": "x", "id": "../1"}, "x", ""),
+    ],
+)
+def test_task_under_way_is_read_and_never_guessed(active_task, name, number):
+    assert task_of(active_task) == (name, number)
+
+
+def test_number_of_the_task_under_way_is_told_if_the_provider_tells_it(provider):
+    server = next(iter(provider.servers.values()))
+    server.tells_numbers = True
+    client = provider.client()
+    number = client.reinstall(str(server.server_id), system="kvm-debian-12-x86_64", public_key="")
+
+    assert client.get_details(str(server.server_id)).task == number
