@@ -1,9 +1,30 @@
 """The composition root as a Django application: checks, management commands, templates."""
 
+from typing import Any
+
 from django.apps import AppConfig
 from django.conf import settings
+from django.contrib import admin
+from django.contrib.admin.apps import SimpleAdminConfig
+from django.contrib.admin.checks import check_admin_app, check_dependencies
+from django.core.checks import CheckMessage, Tags, register
 
 from orchestrator.logging import remember_password_of, remember_secret
+
+
+class LateAdminConfig(SimpleAdminConfig):
+    """The admin, whose pages are loaded by the URLs that lead to them: only the web process has any."""
+
+    def ready(self) -> None:
+        """Register the checks of Django's own configuration, which look at pages that are loaded."""
+        register(check_dependencies, Tags.admin)
+        register(check_admin_pages, Tags.admin)
+
+
+def check_admin_pages(**options: Any) -> list[CheckMessage]:
+    """Check every page of the admin, as Django does."""
+    admin.autodiscover()
+    return list(check_admin_app(**options))
 
 
 class OrchestratorConfig(AppConfig):
@@ -15,7 +36,7 @@ class OrchestratorConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the checks, the periodic entries, the Celery application, and what logs must hide."""
-        from orchestrator import celery, checks, notices, openapi, schedule
+        from orchestrator import celery, checks, notices, schedule
 
         _remember_secrets()
 
@@ -25,7 +46,6 @@ class OrchestratorConfig(AppConfig):
         checks.register_all()
         schedule.connect()
         notices.connect()
-        openapi.register()
 
 
 def _remember_secrets() -> None:

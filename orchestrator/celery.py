@@ -22,6 +22,9 @@ from apps import alive
 from apps.workers import bootsteps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "orchestrator.settings.base")
+# Django's checks load the web's URLs and the admin, and Celery does nothing with what they find; `migrate`,
+# which every start of the system runs or has run, refuses by them.
+os.environ.setdefault("CELERY_SKIP_CHECKS", "1")
 
 QUEUES = (
     *("scaffold", "build", "workers", "graph", "provision"),
@@ -70,6 +73,14 @@ def take_no_set_ups_with_a_foreign_configuration(instance: Any, **_: Any) -> Non
     from apps.infra import starting
 
     starting.refuse_foreign_configuration(instance.app.amqp.queues)
+
+
+@celeryd_after_setup.connect
+def import_before_the_pool_forks(instance: Any, **_: Any) -> None:
+    """Import what only the Celery tasks of this worker's queues need."""
+    from orchestrator import preloading
+
+    preloading.preload(instance.app.amqp.queues)
 
 
 @worker_process_init.connect

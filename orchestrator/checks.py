@@ -6,6 +6,8 @@ from urllib.parse import urlsplit
 from django.conf import settings
 from django.core.checks import CheckMessage, Error, register
 
+from apps.check_tags import SETTINGS
+
 
 def check_time_limits(**_: Any) -> list[CheckMessage]:
     """No Celery task may outlive the broker's visibility timeout, else it is redelivered while it runs."""
@@ -44,4 +46,4 @@ def check_port_range(**_: Any) -> list[CheckMessage]:
 def register_all() -> None:
     """Register every check of this module."""
     for check in (check_time_limits, check_channel_is_separate, check_port_range):
-        register(check)
+        register(check, SETTINGS)

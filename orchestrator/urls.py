@@ -7,9 +7,12 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
 from apps.bot import webhook as telegram_webhook
 from apps.projects import webhooks
-from orchestrator import health
+from orchestrator import health, openapi
 from orchestrator.flower import flower
 from orchestrator.tokens import SignInView, SignOutView
+
+admin.autodiscover()
+openapi.register()
 
 handler404 = "orchestrator.api.page_not_found"
 

@@ -3,6 +3,8 @@
 from django.apps import AppConfig
 from django.core import checks
 
+from apps import check_tags
+
 
 class DocumentsConfig(AppConfig):
     """Names the app, checks its settings, and listens for projects that move."""
@@ -15,5 +17,5 @@ class DocumentsConfig(AppConfig):
         """Register the check of the settings, and connect the receiver."""
         from apps.documents import composition, receivers
 
-        checks.register(composition.check_settings)
+        checks.register(composition.check_settings, check_tags.SETTINGS)
         receivers.connect()

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.checks import CheckMessage, Error, register
 from django.core.exceptions import ImproperlyConfigured
 
+from apps.check_tags import SETTINGS
 from apps.errors import OrchestratorError
 from apps.projects import composition, templating
 
@@ -32,5 +33,5 @@ def check_forge(**_: Any) -> list[CheckMessage]:
 
 def register_all() -> None:
     """Register every check of this module."""
-    register(check_template)
-    register(check_forge)
+    register(check_template, SETTINGS)
+    register(check_forge, SETTINGS)

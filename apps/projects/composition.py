@@ -14,9 +14,9 @@ from apps.projects.bundles import BundleLimits
 from apps.projects.forge.base import Forge
 from apps.projects.forge.github.config import GitHubConfig
 from apps.projects.forge.github.deliveries import Deliveries
-from apps.projects.forge.github.remote import network_environment
 from apps.projects.forge.hosting import Hosting
 from apps.projects.forge.local import LocalForge
+from apps.projects.forge.network import network_environment
 from apps.projects.models import ForgeName
 from apps.projects.template_source import TemplateSource, configured_template
 from apps.projects.templating import RenderResult, TemplateAnswers

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from apps.projects import templating
-from apps.projects.forge.github.remote import network_environment
+from apps.projects.forge.network import network_environment
 from apps.projects.template_source import TemplateSource, configured_template
 
 SETTINGS: Final = ("SCAFFOLD_TEMPLATE", "SCAFFOLD_TEMPLATE_REF", "SCAFFOLD_TEMPLATE_MAP")

@@ -46,7 +46,7 @@ LOGIN_REDIRECT_URL = "admin:index"
 
 INSTALLED_APPS: list[str] = [
     "unfold",
-    "django.contrib.admin",
+    "orchestrator.apps.LateAdminConfig",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

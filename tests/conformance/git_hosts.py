@@ -14,9 +14,9 @@ from django.conf import settings
 from apps.projects.forge import base
 from apps.projects.forge.github.adapter import GitHubForge, make_forge
 from apps.projects.forge.github.config import DEFAULT_API_URL, GitHubConfig
-from apps.projects.forge.github.remote import network_environment
 from apps.projects.forge.github.tokens import StaticToken
 from apps.projects.forge.local import LocalForge
+from apps.projects.forge.network import network_environment
 from tests.fakes_forge import FakeForge
 from tests.github_server.server import github_server
 from tests.github_server.world import GitHub

@@ -51,6 +51,7 @@ from tests.factories import (
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
 NUMBERS = count(1_000_000)
+admin.autodiscover()
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 HISTORY = [model for model in MODELS if isinstance(admin.site._registry[model], HistoryAdmin)]
 NAMES = [model._meta.label for model in MODELS]

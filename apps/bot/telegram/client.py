@@ -1,4 +1,7 @@
-"""One bot at Telegram, for one thread: each method is one call, and raises errors of ours alone."""
+"""One bot at Telegram, for one thread: each method is one call, and raises errors of ours alone.
+
+The library is loaded with the first client: of all processes few ask Telegram anything.
+"""
 
 import asyncio
 import threading
@@ -6,9 +9,6 @@ from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final, Self
-
-import telegram
-from telegram.error import TelegramError as LibraryError
 
 from apps.bot.telegram.errors import (
     Interrupted,
@@ -18,7 +18,6 @@ from apps.bot.telegram.errors import (
     Refused,
     TelegramError,
 )
-from apps.bot.telegram.request import Failed, JsonRequest, Request, trust
 
 #: What concerns us; the rest is not even sent.
 ALLOWED_UPDATES: Final = ("message", "edited_message", "callback_query", "my_chat_member")
@@ -36,22 +35,6 @@ class BotIdentity:
     username: str
 
 
-class _Bot(telegram.Bot):
-    """The library's bot, asked for plain answers: one that it cannot interpret is no failure of a call."""
-
-    __slots__ = ()
-
-    async def ask(self, method: str, read_seconds: float | None, values: Mapping[str, Any]) -> Any:
-        more: dict[str, Any] = {} if read_seconds is None else {"read_timeout": read_seconds}
-        return await self._post(method, dict(values), **more)
-
-    def file_url(self, path: str) -> str:
-        return f"{self._base_file_url}/{path}"
-
-    def __repr__(self) -> str:
-        return "Bot"
-
-
 class TelegramClient:
     """The Bot API with one token; not to be shared between threads, except for ``interrupt``."""
 
@@ -64,9 +47,11 @@ class TelegramClient:
             request_seconds: of each step of a request: to connect, to write, to read.
 
         """
-        base, bounds = base_url.rstrip("/"), _bounds(request_seconds)
+        from apps.bot.telegram.request import Bot, JsonRequest, Request, bounds_of
+
+        base, bounds = base_url.rstrip("/"), bounds_of(request_seconds)
         self._requests = (JsonRequest(**bounds), JsonRequest(**bounds), Request(**bounds))
-        self._bot = _Bot(
+        self._bot = Bot(
             token,
             base_url=f"{base}/bot",
             base_file_url=f"{base}/file/bot",
@@ -238,6 +223,10 @@ class TelegramClient:
             self._waiting = None
 
     def _run(self, call: Coroutine[Any, Any, Any]) -> Any:
+        from telegram.error import TelegramError as LibraryError
+
+        from apps.bot.telegram.request import Failed
+
         reason: TelegramError
         try:
             return self._runner.run(call)
@@ -249,18 +238,6 @@ class TelegramClient:
             reason = OutcomeUnknown(f"The library gave up ({type(error).__name__}).")
         # Outside, so that nothing of the library, whose errors may quote the address, hangs on to ours.
         raise reason
-
-
-def _bounds(seconds: float) -> dict[str, Any]:
-    return {
-        "connection_pool_size": 2,
-        "httpx_kwargs": {"verify": trust()},
-        "connect_timeout": seconds,
-        "read_timeout": seconds,
-        "write_timeout": seconds,
-        "pool_timeout": seconds,
-        "media_write_timeout": max(seconds, 30.0),
-    }
 
 
 def _words(text: str, *, is_plain: bool) -> dict[str, Any]:

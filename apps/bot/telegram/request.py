@@ -7,10 +7,12 @@ log lines the people's words; neither leaves this package.
 import json
 import logging
 import ssl
+from collections.abc import Mapping
 from functools import cache
 from typing import Any, Final
 
 import httpx
+import telegram
 from telegram.error import TelegramError as LibraryError
 from telegram.error import TimedOut
 from telegram.request import HTTPXRequest
@@ -30,6 +32,37 @@ _NOT_SENT: Final = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout,
 def trust() -> ssl.SSLContext:
     """Return whose certificates are believed: reading them takes a tenth of a second, so it is done once."""
     return httpx.create_ssl_context()
+
+
+def bounds_of(seconds: float) -> dict[str, Any]:
+    """Return the library's words for how long each step of a request may take."""
+    return {
+        "connection_pool_size": 2,
+        "httpx_kwargs": {"verify": trust()},
+        "connect_timeout": seconds,
+        "read_timeout": seconds,
+        "write_timeout": seconds,
+        "pool_timeout": seconds,
+        "media_write_timeout": max(seconds, 30.0),
+    }
+
+
+class Bot(telegram.Bot):
+    """The library's bot, asked for plain answers: one that it cannot interpret is no failure of a call."""
+
+    __slots__ = ()
+
+    async def ask(self, method: str, read_seconds: float | None, values: Mapping[str, Any]) -> Any:
+        """Ask Telegram; waiting longer for the answer only if told to."""
+        more: dict[str, Any] = {} if read_seconds is None else {"read_timeout": read_seconds}
+        return await self._post(method, dict(values), **more)
+
+    def file_url(self, path: str) -> str:
+        """Return where a file is, the token included."""
+        return f"{self._base_file_url}/{path}"
+
+    def __repr__(self) -> str:
+        return "Bot"
 
 
 class Failed(LibraryError):

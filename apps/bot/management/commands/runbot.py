@@ -8,11 +8,14 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from apps.bot import commands, composition, intake
 from apps.bot.running import POLLING, WEBHOOK, BotProcess, LeaseLost
+from apps.check_tags import SETTINGS
 
 
 class Command(BaseCommand):
     """Takes updates from Telegram, or has them sent to the web process, and hints at what is due."""
 
+    # The rest of the checks import the web and the admin, which the bot has not.
+    requires_system_checks = (SETTINGS,)
     help = "Be the bot: take what people write to it. Needs TELEGRAM_BOT_TOKEN."
 
     def add_arguments(self, parser: CommandParser) -> None:

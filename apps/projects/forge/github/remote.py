@@ -150,11 +150,3 @@ def said(words: str) -> str:
     """Return what the host itself said in git's output, else all of it, in one bounded line."""
     remote = " ".join(line.strip() for line in _REMOTE_WORDS.findall(words))
     return " ".join((remote or words).split())[:500]
-
-
-def network_environment(outer: Mapping[str, str]) -> dict[str, str]:
-    """Return of the outer environment what git needs to reach the host."""
-    names = ("HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY", "https_proxy", "http_proxy", "no_proxy")
-    kept = {name: outer[name] for name in names if outer.get(name)}
-    bundle = outer.get("GIT_SSL_CAINFO") or outer.get("SSL_CERT_FILE") or outer.get("REQUESTS_CA_BUNDLE")
-    return {**kept, "GIT_SSL_CAINFO": bundle} if bundle else kept

@@ -251,13 +251,3 @@ def test_words_of_the_host_are_preferred_and_bounded():
 
     assert remote.said(words) == "error: no really"
     assert len(remote.said("x" * 10_000)) == 500
-
-
-def test_network_of_git_is_what_the_machine_says():
-    outer = {"HTTPS_PROXY": "http://proxy:3128", "SSL_CERT_FILE": "/ca.pem", "PIP_INDEX_URL": "x"}
-
-    assert remote.network_environment(outer) == {
-        "HTTPS_PROXY": "http://proxy:3128",
-        "GIT_SSL_CAINFO": "/ca.pem",
-    }
-    assert remote.network_environment({}) == {}
