@@ -34,4 +34,4 @@ def incidents(
             return
         listed = list(current.api.list("/api/incidents/", **({} if every else {"status": "open"})))
         columns = ("id", "severity", "status", "message", "count", "opened_at")
-        current.output.success(listed, show=table(columns, listed))
+        current.output.success(listed, show=table(columns, listed, nothing="Nothing is wrong."))

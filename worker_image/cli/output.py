@@ -93,13 +93,21 @@ class Output:
             self.fail(error)
 
 
-def table(columns: Iterable[str], rows: Iterable[Mapping[str, Any]]) -> Callable[[Console], None]:
-    """Return a drawer of rows under these columns; an empty list says so."""
+def table(
+    columns: Iterable[str], rows: Iterable[Mapping[str, Any]], *, nothing: str = "Nothing yet."
+) -> Callable[[Console], None]:
+    """Return a drawer of rows under these columns.
+
+    Args:
+        columns: names of what is shown of each row.
+        rows: what is shown.
+        nothing: what is said instead of an empty list.
+    """
     names, listed = list(columns), list(rows)
 
     def show(console: Console) -> None:
         if not listed:
-            console.print("Nothing yet.")
+            console.print(nothing)
             return
         drawn = Table(box=None, pad_edge=False, header_style="bold")
         for name in names:

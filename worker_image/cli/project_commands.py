@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from worker_image.cli.context import session
+from worker_image.cli.naming import project_id
 from worker_image.cli.output import table
 from worker_image.cli.typing_in import read_unseen
 
@@ -13,10 +14,12 @@ documents = typer.Typer(help="What projects say of themselves.", no_args_is_help
 app.add_typer(documents, name="documents")
 
 MODULES_HELP = "Parts of the template, by commas: backend, telegram, worker, frontend."
-_COLUMNS = ("id", "name", "status", "modules", "created_at")
+ProjectArgument = Annotated[str, typer.Argument(metavar="PROJECT", help="Its id or slug.")]
+
+_COLUMNS = ("id", "slug", "name", "status", "modules", "created_at")
 _TASK_COLUMNS = ("id", "type", "status", "spec", "created_at")
 _DOCUMENT_COLUMNS = ("id", "project_id", "path", "title", "updated_at")
-_FOUND_COLUMNS = ("id", "path", "title", "passage")
+_FOUND_COLUMNS = ("id", "project_id", "path", "title", "passage")
 
 
 @app.command()
@@ -51,38 +54,39 @@ def list_projects(context: typer.Context) -> None:
 
 
 @app.command()
-def get(context: typer.Context, project: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+def get(context: typer.Context, project: ProjectArgument) -> None:
     """Show one project."""
     with session(context, "project.get") as current:
-        current.output.success(current.api.get(f"/api/projects/{project}/"))
+        current.output.success(current.api.get(f"/api/projects/{project_id(current.api, project)}/"))
 
 
 @app.command()
-def tasks(context: typer.Context, project: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+def tasks(context: typer.Context, project: ProjectArgument) -> None:
     """List the tasks of a project."""
     with session(context, "project.tasks") as current:
-        listed = list(current.api.list("/api/tasks/", project_id=project))
+        listed = list(current.api.list("/api/tasks/", project_id=project_id(current.api, project)))
         current.output.success(listed, show=table(_TASK_COLUMNS, listed))
 
 
 @app.command()
 def secret(
     context: typer.Context,
-    project: Annotated[str, typer.Argument(metavar="ID")],
+    project: ProjectArgument,
     key: Annotated[str, typer.Argument(metavar="NAME", help="Written like API_KEY.")],
 ) -> None:
     """Give a project a secret (people only): typed in unseen, or read from standard input."""
     with session(context, "project.secret") as current:
+        found = project_id(current.api, project)
         body = {"key": key, "value": read_unseen(f"Value of {key}")}
-        current.api.post(f"/api/projects/{project}/secrets/", body, create=True)
+        current.api.post(f"/api/projects/{found}/secrets/", body, create=True)
         current.output.success({"key": key}, message=f"{key} is stored.")
 
 
 @documents.command("list")
-def list_documents(context: typer.Context, project: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+def list_documents(context: typer.Context, project: ProjectArgument) -> None:
     """List the documents of a project."""
     with session(context, "project.documents") as current:
-        listed = list(current.api.list(f"/api/projects/{project}/documents/"))
+        listed = list(current.api.list(f"/api/projects/{project_id(current.api, project)}/documents/"))
         current.output.success(listed, show=table(_DOCUMENT_COLUMNS, listed))
 
 
@@ -90,11 +94,11 @@ def list_documents(context: typer.Context, project: Annotated[str, typer.Argumen
 def search(
     context: typer.Context,
     text: Annotated[str, typer.Argument(help='Words, "a phrase", or, -without.')],
-    project: Annotated[str | None, typer.Option(help="Only of this project.")] = None,
+    project: Annotated[str | None, typer.Option(help="Only of this project: its id or slug.")] = None,
 ) -> None:
     """Find documents of your projects by what they say, the best match first."""
     with session(context, "project.documents") as current:
-        narrowed = {} if project is None else {"project_id": project}
+        narrowed = {} if project is None else {"project_id": project_id(current.api, project)}
         found = list(current.api.list("/api/documents/", search=text, **narrowed))
         current.output.success(found, show=table(_FOUND_COLUMNS, found))
 

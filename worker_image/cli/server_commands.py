@@ -17,7 +17,7 @@ from worker_image.cli.typing_in import read_seen
 servers = typer.Typer(help="The servers; alone: a list of them.", invoke_without_command=True)
 
 ServerArgument = Annotated[int, typer.Argument(metavar="SERVER", help="Its id, as `infra servers` has it.")]
-_COLUMNS: Final = ("id", "name", "kind", "host", "status", "health")
+_COLUMNS: Final = ("id", "name", "kind", "host", "status", "health", "ports")
 _ATTEMPT_COLUMNS: Final = ("id", "server_id", "kind", "status", "attempt", "current_task", "created_at")
 _ENDED: Final = frozenset({"succeeded", "failed", "crashed", "canceled", "superseded"})
 _POLL_SECONDS: Final = 1.0
@@ -43,7 +43,12 @@ def list_servers(context: typer.Context) -> None:
         return
     with session(context, "infra.servers") as current:
         listed = list(current.api.list("/api/servers/"))
-        current.output.success(listed, show=table(_COLUMNS, listed))
+        shown = [{**row, "ports": _range_of(row)} for row in listed]
+        current.output.success(listed, show=table(_COLUMNS, shown))
+
+
+def _range_of(row: dict[str, Any]) -> str:
+    return f"{row.get('port_range_start')}-{row.get('port_range_end')}"
 
 
 @servers.command()

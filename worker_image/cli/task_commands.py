@@ -8,6 +8,7 @@ import typer
 
 from worker_image.cli.api import Api, ApiError
 from worker_image.cli.context import Session, session
+from worker_image.cli.naming import project_id
 from worker_image.cli.output import table
 from worker_image.cli.typing_in import read_unseen
 from worker_image.cli.waiting import report, wait_for
@@ -17,7 +18,7 @@ deploy = typer.Typer(help="Releases of a project.", no_args_is_help=True)
 task = typer.Typer(help="Any task.", no_args_is_help=True)
 
 TaskArgument = Annotated[str, typer.Argument(metavar="TASK")]
-ProjectOption = Annotated[str, typer.Option(help="Id of the project.")]
+ProjectOption = Annotated[str, typer.Option(help="Id or slug of the project.")]
 TimeoutOption = Annotated[float, typer.Option(help="Seconds to wait.")]
 LimitOption = Annotated[int, typer.Option(min=1, max=200, help="How many at most.")]
 
@@ -73,7 +74,7 @@ def start_engineering(
     with session(context, "engineering.start") as current:
         started = begin(
             current.api,
-            project_id=project,
+            project_id=project_id(current.api, project),
             type="engineering",
             spec=spec,
             deploy_after=deploy_after,
@@ -87,19 +88,21 @@ def start_engineering(
 def start_deploy(context: typer.Context, project: ProjectOption) -> None:
     """Begin a release of what is in the default branch."""
     with session(context, "deploy.start") as current:
-        _show_started(current, begin(current.api, project_id=project, type="deploy"))
+        found = project_id(current.api, project)
+        _show_started(current, begin(current.api, project_id=found, type="deploy"))
 
 
 @deploy.command("list")
 def list_deployments(
     context: typer.Context,
-    project: Annotated[str, typer.Option(help="Only of this project.")] = "",
+    project: Annotated[str, typer.Option(help="Only of this project: its id or slug.")] = "",
     status: Annotated[str, typer.Option(help="Only these; by default what is live.")] = "live",
     limit: LimitOption = 50,
 ) -> None:
     """List releases, the newest first: where they answer, since when, how often they were started."""
     with session(context, "deploy.status") as current:
-        found = current.api.list("/api/service_deployments/", project_id=project or None, status=status)
+        only = project_id(current.api, project) if project else None
+        found = current.api.list("/api/service_deployments/", project_id=only, status=status)
         listed = [{name: row.get(name) for name in _RELEASE_COLUMNS} for row in islice(found, limit)]
         current.output.success(listed, show=table(_RELEASE_COLUMNS, listed))
 
@@ -108,7 +111,8 @@ def list_deployments(
 def rollback(context: typer.Context, project: ProjectOption) -> None:
     """Go back to the release before the one that is live."""
     with session(context, "deploy.start") as current:
-        listed = current.api.get(f"/api/service_deployments/?project_id={project}&status=live")
+        found = project_id(current.api, project)
+        listed = current.api.get("/api/service_deployments/", project_id=found, status="live")
         live = listed["results"]
         if not live:
             raise ApiError("not_found", "The project has no live release to go back from.")

@@ -274,6 +274,28 @@ def test_nobody_there_exits_4_and_says_what_to_try(home, person, monkeypatch):
     assert "make up" in said(result)["message"]
 
 
+def test_a_project_is_found_by_its_slug_and_one_that_is_not_there_is_told(api, person):
+    api.on("GET", "/api/projects/", page({**PROJECT, "id": "p1"}), page())
+    api.on("GET", "/api/projects/p1/", (200, PROJECT))
+
+    found, missing = person("project", "get", "my-books"), person("project", "get", "nothing")
+
+    assert (found.exit_code, missing.exit_code) == (0, 1)
+    assert [request.query for request in api.asked("GET", "/api/projects/")] == [
+        {"slug": ["my-books"]},
+        {"slug": ["nothing"]},
+    ]
+    assert "orchestrator project list" in missing.output
+
+
+def test_an_id_is_taken_as_it_is(api, person):
+    project = "0b5e53a6-8a5c-4a62-9d7a-3a0f1f6f2a11"
+    api.on("GET", f"/api/projects/{project}/", (200, {**PROJECT, "id": project}))
+
+    assert person("project", "get", project).exit_code == 0
+    assert not api.asked("GET", "/api/projects/")
+
+
 @pytest.mark.parametrize(
     ("answer", "code"),
     [
@@ -287,6 +309,7 @@ def test_nobody_there_exits_4_and_says_what_to_try(home, person, monkeypatch):
     ],
 )
 def test_answers_have_their_exit_codes(api, person, answer, code):
+    api.on("GET", "/api/projects/", page(PROJECT))
     api.on("GET", "/api/projects/p1/", answer)
 
     result = person("project", "get", "p1")
