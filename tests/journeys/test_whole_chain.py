@@ -134,7 +134,8 @@ def _check_doubles(
     assert not any(jokes.token.encode() in body for _, body in telegram.received)
     told.note("The token stands in no message")
     texts = [text for text in lovelace.texts() if "✅ Done: " in text]
-    assert len(texts) == len(set(texts)) == 2
+    # Word for word the same: the same project, at the same address.
+    assert len(texts) == 2
     cards = "SELECT count(*) FROM bot_livecard c JOIN bot_chat h ON h.id = c.chat_id WHERE h.telegram_id = %s"
     ((count,),) = stage.rows(cards, lovelace.id)
     assert count >= 2
