@@ -46,8 +46,7 @@ def forget(server_id: int, *, now: datetime) -> None:
 def _end(release: ServiceDeployment, now: datetime) -> None:
     if release.status == _D.LIVE:
         ServiceDeployment.transition(release.pk, to=_D.STOPPING)
-        release.status = _D.STOPPING
-    if release.status == _D.STOPPING:
+    if release.reload().status == _D.STOPPING:
         ServiceDeployment.transition(release.pk, to=_D.STOPPED, finished_at=now)
     if release.reload().status not in ServiceDeployment.final_statuses():
         return
