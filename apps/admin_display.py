@@ -41,6 +41,7 @@ STATUS_COLORS: dict[str, str | None] = {
     **dict.fromkeys(["asked", "sending"], "info"),
     **dict.fromkeys(["stranger", "gone", "superseded", "candidate", "retired"]),
     **dict.fromkeys(["partly"], "warning"),
+    **dict.fromkeys(["listed"], "success"),
 }
 
 

@@ -36,6 +36,7 @@ NAVIGATION: Sequence[tuple[Words, Sequence[tuple[Words, str, str]]]] = (
             (_("Runs"), "graph.run", "account_tree"),
             (_("Questions"), "graph.question", "contact_support"),
             (_("Merge requests"), "projects.mergerequest", "merge"),
+            (_("Repositories"), "projects.hostedrepository", "inventory_2"),
             (_("Documents"), "documents.document", "article"),
             (_("Documents read"), "documents.documentindex", "menu_book"),
         ),

@@ -27,6 +27,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(name="server_sync", task="periodic.server_sync", every_seconds=60),
     Entry(name="health_check", task="periodic.health_check", every_seconds=120),
     Entry(name="sweep_projects", task="periodic.sweep_projects", every_seconds=5),
+    Entry(name="github_sync", task="periodic.github_sync", every_seconds=300),
     Entry(name="sweep_bot", task="periodic.sweep_bot", every_seconds=5),
     Entry(name="sweep_chats", task="periodic.sweep_chats", every_seconds=5),
     Entry(name="tidy_chats", task="periodic.tidy_chats", every_seconds=3_600),

@@ -24,7 +24,15 @@ from apps.hooks.services import create_webhook, ping
 from apps.infra.models import DeploymentStatus, Incident, PortAllocation, Provisioning, ServiceDeployment
 from apps.periodic.models import PeriodicJob
 from apps.projects import timeline
-from apps.projects.models import Dispatch, MergeRequest, ProjectStatus, Task, TaskEventKind, TaskStatus
+from apps.projects.models import (
+    Dispatch,
+    HostedRepository,
+    MergeRequest,
+    ProjectStatus,
+    Task,
+    TaskEventKind,
+    TaskStatus,
+)
 from apps.projects.services import invite
 from apps.roles import Role
 from apps.workers.models import (
@@ -200,6 +208,9 @@ class Story:
             self.periodic.interval,
             Incident.objects.create(
                 key=f"disk_full:{MARKUP}", kind="disk_full", message=MARKUP, details={"words": MARKUP}
+            ),
+            HostedRepository.objects.create(
+                forge="github", repository_id=self._key("repository"), name=MARKUP, url="https://forge.example/x"
             ),
             PeriodicJob.objects.create(
                 name=f"job {MARKUP}",

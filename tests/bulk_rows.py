@@ -48,6 +48,9 @@ def _unique_fields(model: type[models.Model]) -> set[str]:
 
 def _fresh(field: Any, row: models.Model) -> Any:
     value = getattr(row, field.attname)
+    if field.choices:
+        # Unique together with something else.
+        return value
     if isinstance(field, models.AutoField | models.BigAutoField):
         return None
     if isinstance(field, models.UUIDField):
@@ -58,6 +61,8 @@ def _fresh(field: Any, row: models.Model) -> Any:
         return word.upper() if value.isupper() else word
     if isinstance(field, models.OneToOneField):
         return None if field.null else _saved_copy(getattr(row, field.name))
+    if isinstance(field, models.SmallIntegerField | models.PositiveSmallIntegerField):
+        return 22_000 + next(_NUMBERS) % 10_000
     if isinstance(field, models.IntegerField):
         return next(_NUMBERS)
     return value

@@ -10,6 +10,7 @@ from apps.errors import Invalid
 from apps.projects import objects
 from apps.projects.bundle_write import BundleInfo
 from apps.projects.forge import base
+from apps.projects.forge.listing import ListedRepository
 from apps.projects.git import Git
 from apps.projects.git_names import check_branch, check_sha
 
@@ -110,6 +111,15 @@ class FakeForge:
         if hosted.project_id != spec.project_id or (spec.repository_id or recorded) != recorded:
             raise base.RepositoryTaken
         return hosted.repository
+
+    def list_repositories(self) -> list[ListedRepository]:
+        self._answer("list_repositories")
+        return [
+            ListedRepository(
+                id=one.repository.id, name=name, url=one.repository.url, project_id=one.project_id
+            )
+            for name, one in self._hosted.items()
+        ]
 
     def head(self, repository: base.Repository, branch: str) -> str | None:
         return self._open("head", repository).branches.get(check_branch(branch))

@@ -65,6 +65,12 @@ def get_forge(name: str) -> Forge:
     raise ImproperlyConfigured(f"There is no forge named {name!r}.")
 
 
+def list_forges() -> list[str]:
+    """Return the git hosts that this installation is set up for: the one here, and GitHub with an app."""
+    has_github = settings.GITHUB_ORG and settings.GITHUB_APP_ID
+    return [ForgeName.LOCAL, *([ForgeName.GITHUB] if has_github else [])]
+
+
 def get_github_config() -> GitHubConfig:
     """Return what the settings say about GitHub; nothing of it is checked before it is used."""
     return GitHubConfig(

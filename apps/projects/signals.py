@@ -9,6 +9,7 @@ project_changed: Final = Signal()  # project_id: UUID
 merge_request_changed: Final = Signal()  # merge_request_id: UUID
 dispatch_changed: Final = Signal()  # dispatch_id: UUID
 task_changed: Final = Signal()  # task_id: UUID
+repository_seen: Final = Signal()  # project_id: UUID, name, forge: str, is_missing: bool
 
 
 def announce(signal: Signal, **ids: Any) -> None:

@@ -12,12 +12,13 @@ from django.utils import timezone
 from apps.enqueue import advisory_lock, enqueue
 from apps.lifecycle import IllegalTransition
 from apps.periodic.recording import Run, recorded
-from apps.projects import composition, dispatching, garbage, reconciler, selectors
-from apps.projects.models import Dispatch, MergeRequest, Project, ProjectStatus
+from apps.projects import composition, dispatching, garbage, reconciler, repository_sync, selectors
+from apps.projects.models import Dispatch, ForgeName, MergeRequest, Project, ProjectStatus
 
 logger = logging.getLogger(__name__)
 
 _LOOKED_AT: Final = timedelta(seconds=4)
+_SYNC_SECONDS: Final = 240
 
 
 @shared_task(name="projects.reconcile_project")
@@ -84,6 +85,23 @@ def sweep_projects(run: Run) -> None:
     due = Dispatch.objects.filter(dispatching.dispatches_to_look_at(now=timezone.now()))
     keys = due.order_by("created_at").values_list("pk", flat=True)
     run.each(keys, lambda key: enqueue(reconcile_dispatch, dispatch_id=str(key)), name="dispatches")
+
+
+@shared_task(name="projects.sync_repositories", soft_time_limit=_SYNC_SECONDS)
+@recorded("github_sync", pause_seconds=60)
+def sync_repositories(run: Run) -> None:
+    """Bring what is known of repositories in line with what the git hosts list."""
+    for name in composition.list_forges():
+        with run.item(name):
+            # A forge of this machine that was never used has no directory yet.
+            if name != ForgeName.LOCAL or repository_sync.is_in_use(name):
+                repository_sync.sync_forge(composition.get_forge(name), name=name, run=run)
+
+
+@shared_task(name="periodic.github_sync")
+def github_sync() -> None:
+    """Have the git hosts asked."""
+    enqueue(sync_repositories)
 
 
 @shared_task(name="periodic.workspace_gc")

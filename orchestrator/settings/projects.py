@@ -4,6 +4,8 @@ from orchestrator.env import env
 
 PROJECTS_FORGE: str = env.str("PROJECTS_FORGE", "local")
 PROJECTS_BUNDLE_MAX_BYTES: int = env.int("PROJECTS_BUNDLE_MAX_BYTES", 50 * 1_048_576)
+# Successful listings in a row that must not name a repository before it counts as missing.
+PROJECTS_REPOSITORY_MISSES = 3
 PROJECTS_SCAFFOLD_DEADLINE_SECONDS = 120
 PROJECTS_MERGE_DEADLINE_SECONDS = 120
 # A git host elsewhere may be away or make us wait; its own checks of a pull request take their time.

@@ -3,6 +3,7 @@
 import threading
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -139,3 +140,26 @@ def test_local_bundle_can_be_cloned(local: LocalForge, source: GitSource, tmp_pa
     Git().run("clone", "--quiet", str(tmp_path / "main.bundle"), str(tmp_path / "clone"))
 
     assert Git(repository=tmp_path / "clone" / ".git").text("rev-parse", "HEAD") == first
+
+
+def test_listing_of_a_missing_root_fails_and_is_not_empty(local: LocalForge, tmp_path: Path) -> None:
+    with pytest.raises(base.ForgeUnavailable):
+        local.list_repositories()
+
+
+def test_repository_that_cannot_be_read_spoils_the_listing(local: LocalForge, tmp_path: Path) -> None:
+    repository = local.ensure_repository(SPEC)
+    (Path(urlsplit(repository.url).path) / "HEAD").unlink()
+
+    with pytest.raises(base.ForgeUnavailable):
+        local.list_repositories()
+
+
+def test_stranger_in_the_root_is_listed_as_nobodys(local: LocalForge, tmp_path: Path) -> None:
+    repository = local.ensure_repository(SPEC)
+    objects.create_bare(Path(urlsplit(repository.url).path).parent / "stray.git")
+
+    listed = {one.name: one for one in local.list_repositories()}
+
+    assert listed["stray"].id == "path:stray"
+    assert listed["stray"].project_id is None

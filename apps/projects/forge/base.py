@@ -1,7 +1,7 @@
 """The port to the git host: what the control plane asks of it, and the ways it can fail."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from apps.errors import Conflict, Invalid, NotFound, Unavailable
 from apps.projects.bundle_write import BundleInfo
+from apps.projects.forge.listing import ListedRepository
 
 #: The last line of a merge commit's message; what makes a repeated merge recognisable.
 MERGE_TRAILER: Final = "Merge-Request"
@@ -136,8 +137,8 @@ class MergeResult:
 class Forge(Protocol):
     """Repositories of ours on one git host.
 
-    Order: `ensure_repository` first; every other verb takes the Repository it
-    returned. A commit is pushed on a branch of its own before it is merged.
+    Order: `ensure_repository` first; every other verb but the listing takes the
+    Repository it returned. A commit is pushed on a branch of its own before it is merged.
 
     Idempotency: every verb may be repeated after any failure, also by another
     process, and a crash inside a verb leaves nothing that a repeat does not
@@ -164,6 +165,9 @@ class Forge(Protocol):
                 one is not made in its place.
 
         """
+
+    def list_repositories(self) -> Sequence[ListedRepository]:
+        """Return every repository of the host that we can reach, or raise: never a part of them."""
 
     def head(self, repository: Repository, branch: str) -> str | None:
         """Return the commit id a branch points to, or None when the host says there is no such branch."""

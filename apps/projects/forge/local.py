@@ -2,7 +2,7 @@
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,6 +11,7 @@ from typing_extensions import override
 from apps.errors import Invalid
 from apps.projects import objects
 from apps.projects.forge import base, local_store
+from apps.projects.forge.listing import ListedRepository
 from apps.projects.forge.reading import ReadingVerbs
 from apps.projects.git import DiskFull, Git, GitFailed, GitLimits
 from apps.projects.git_names import check_branch, check_sha
@@ -52,6 +53,13 @@ class LocalForge(ReadingVerbs):
             default_branch=recorded["defaultbranch"],
             url=path.as_uri(),
         )
+
+    def list_repositories(self) -> Sequence[ListedRepository]:
+        """See `Forge.list_repositories`; one that cannot be read spoils the listing."""
+        if not self._root.is_dir():
+            raise base.ForgeUnavailable("The forge's directory is missing")
+        with _as_forge_errors():
+            return [_listed(path) for path in sorted(self._root.glob("[!.]*.git"))]
 
     def head(self, repository: base.Repository, branch: str) -> str | None:
         """See `Forge.head`."""
@@ -136,6 +144,17 @@ class LocalForge(ReadingVerbs):
             ) as git,
         ):
             yield git
+
+
+def _listed(path: Path) -> ListedRepository:
+    recorded = local_store.identity(path)
+    return ListedRepository(
+        # What somebody else put there has no id of ours.
+        id=recorded.get("repositoryid") or f"path:{path.stem}",
+        name=path.stem,
+        url=path.as_uri(),
+        project_id=recorded.get("projectid"),
+    )
 
 
 @contextlib.contextmanager

@@ -11,6 +11,7 @@ from apps.projects.models.project import (
     ProjectStatus,
     SecretSource,
 )
+from apps.projects.models.repository import HostedRepository, RepositoryStatus
 from apps.projects.models.task import Task, TaskEvent, TaskEventKind, TaskStatus, TaskType
 from apps.projects.models.token import PersonalToken
 
@@ -18,6 +19,7 @@ __all__ = [
     "Dispatch",
     "DispatchStatus",
     "ForgeName",
+    "HostedRepository",
     "IdempotencyRecord",
     "Invitation",
     "InvitingBot",
@@ -28,6 +30,7 @@ __all__ = [
     "Project",
     "ProjectSecret",
     "ProjectStatus",
+    "RepositoryStatus",
     "SecretSource",
     "Task",
     "TaskEvent",

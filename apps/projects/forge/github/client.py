@@ -220,7 +220,7 @@ class Verbs:
             answer = self._ask(
                 repository, page, permissions=permissions, absent=absent, conditional=conditional
             )
-            yield from _entries(answer, key)
+            yield from entries_of(answer, key)
             if answer.next_page is None:
                 return
             page = Request("GET", answer.next_page)
@@ -235,7 +235,17 @@ def _is_young(found: Mapping[str, Any]) -> bool:
         return False
 
 
-def _entries(answer: Answer, key: str | None) -> list[Mapping[str, Any]]:
+def entries_of(answer: Answer, key: str | None) -> list[Mapping[str, Any]]:
+    """Return the entries of a listing's page.
+
+    Args:
+        answer: the page.
+        key: under which it holds them; None when it is the list itself.
+
+    Raises:
+        ForgeUnavailable: there is no list of objects.
+
+    """
     entries = answer.data if key is None else answer.mapping.get(key)
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
         raise base.ForgeUnavailable("GitHub's listing has another form than expected")

@@ -7,16 +7,19 @@ until the project's row knows the id.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from apps.projects.forge import base, hosting
 from apps.projects.forge.github import errors
 from apps.projects.forge.github.app import TokenRepositoryAbsent, scope
+from apps.projects.forge.github.client import MAX_PAGES, entries_of
 from apps.projects.forge.github.mirrors import MirrorVerbs
-from apps.projects.forge.github.transport import Answer, Request, segment
+from apps.projects.forge.github.transport import PAGE_SIZE, Answer, Request, segment
+from apps.projects.forge.listing import ListedRepository, marked_project
 from apps.projects.git_names import check_branch
 
+_LIST: Final = scope(metadata="read")
 _CREATE: Final = scope(administration="write")
 _ADMINISTRATION: Final[Mapping[str, str]] = {"administration": "write"}
 _DESCRIPTION: Final = 350
@@ -49,6 +52,25 @@ class RepositoryVerbs(MirrorVerbs):
         if found is None:
             raise errors.error_of(answer)
         return _ours(spec, found)
+
+    def list_repositories(self) -> Sequence[ListedRepository]:
+        """See `Forge.list_repositories`: what the app's installation reaches.
+
+        Raises:
+            ForgeUnavailable: the pages do not add up to what GitHub says there is, or have no end.
+
+        """
+        page = Request("GET", "/installation/repositories", parameters={"per_page": str(PAGE_SIZE)})
+        found: dict[str, ListedRepository] = {}
+        for _ in range(MAX_PAGES):
+            answer = self._client.ask(page, scope=_LIST)
+            found |= {one.id: one for one in map(_listed, entries_of(answer, "repositories"))}
+            if answer.next_page is None:
+                break
+            page = Request("GET", answer.next_page)
+        if len(found) != answer.mapping.get("total_count"):
+            raise base.ForgeUnavailable("GitHub's list of repositories is not complete")
+        return list(found.values())
 
     def delete_repository(self, repository: base.Repository) -> None:
         """See `Hosting.delete_repository`: only the one with our id, whatever its name is now."""
@@ -140,8 +162,8 @@ def _ours(spec: base.RepositorySpec, found: Mapping[str, Any]) -> base.Repositor
 
 def _is_of_another(spec: base.RepositorySpec, found: Mapping[str, Any]) -> bool:
     """Tell whether a mark names another project; a description that people rewrote names none."""
-    marked = re.search(r"\[codegen:([^\]]+)\]$", str(found.get("description") or ""))
-    return marked is not None and marked[1] != spec.project_id
+    marked = marked_project(str(found.get("description") or ""))
+    return marked is not None and marked != spec.project_id
 
 
 def _repository(spec: base.RepositorySpec, found: Mapping[str, Any]) -> base.Repository:
@@ -151,6 +173,18 @@ def _repository(spec: base.RepositorySpec, found: Mapping[str, Any]) -> base.Rep
             name=str(found["name"]),  # as it is now: people may have renamed it
             default_branch=spec.default_branch,
             url=str(found["html_url"]),
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        raise base.ForgeUnavailable("GitHub's repository has another form than expected") from error
+
+
+def _listed(found: Mapping[str, Any]) -> ListedRepository:
+    try:
+        return ListedRepository(
+            id=str(int(found["id"])),
+            name=str(found["name"]),
+            url=str(found["html_url"]),
+            project_id=marked_project(str(found.get("description") or "")),
         )
     except (KeyError, TypeError, ValueError) as error:
         raise base.ForgeUnavailable("GitHub's repository has another form than expected") from error
