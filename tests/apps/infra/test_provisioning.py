@@ -10,17 +10,18 @@ from django.utils import timezone
 
 from apps.infra import (
     identities,
+    incidents,
     provisioning,
     provisioning_run,
     provisioning_sweep,
     provisioning_tasks,
     signals,
 )
-from apps.infra.models import IdentityPurpose, Incident, Provisioning, Server
+from apps.infra.models import IdentityPurpose, Incident, Provisioning, ProvisioningKind, Server
 from apps.infra.provisioning_run import ProvisioningTools
 from apps.infra.recap import PlaybookOutcome, PlaybookResult
 from orchestrator.celery import app
-from tests.factories import make_server
+from tests.factories import make_deployment, make_server
 from tests.fakes_provisioning import (
     HOST_KEY,
     OTHER_HOST_KEY,
@@ -460,6 +461,63 @@ def test_the_end_is_announced(answer: PlaybookResult, goes_on: bool) -> None:
     site.step(asked)
 
     assert heard == [(str(asked), goes_on)]
+
+
+def test_an_end_and_its_incident_are_one_or_neither(monkeypatch: pytest.MonkeyPatch) -> None:
+    def dies(**_: Any) -> bool:
+        raise SystemExit
+
+    site = Site(failing("wrong_system"))
+    asked = site.ask()
+    monkeypatch.setattr(incidents, "report", dies)
+
+    with pytest.raises(SystemExit):
+        site.step(asked)
+
+    # Its process is gone, so the next look ends it, and tells.
+    assert Provisioning.objects.get(pk=asked).status == "running"
+
+
+def test_a_recovery_runs_its_own_playbook_and_leaves_the_day_of_the_set_up() -> None:
+    ready = timezone.now() - timedelta(days=3)
+    site = Site(status="unreachable", provisioned_at=ready)
+    make_deployment(server=site.server, status="live", url="https://x.example", project_slug="shop")
+
+    row = site.step(site.ask(kind=ProvisioningKind.RECOVERY))
+
+    job = site.playbooks.jobs[0]
+    assert (row.kind, row.status, site.status()) == ("recovery", "succeeded", "active")
+    assert (job.playbook, job.variables["compose_projects"]) == ("recovery.yml", ["shop"])
+    assert site.server.provisioned_at == ready
+
+
+def test_a_server_that_was_never_set_up_is_not_recovered() -> None:
+    site = Site()
+
+    with pytest.raises(provisioning.NeverSetUp):
+        site.ask(kind=ProvisioningKind.RECOVERY)
+
+    assert site.status() == "discovered"
+
+
+def test_a_second_attempt_of_a_recovery_is_one_too() -> None:
+    site = Site(failing(), provisioned_at=timezone.now(), status="active")
+
+    site.step(site.ask(kind=ProvisioningKind.RECOVERY))
+
+    assert (site.newest().attempt, site.newest().kind) == (2, "recovery")
+
+
+def test_a_password_puts_our_own_key_back_where_it_was_removed() -> None:
+    site = Site()
+    site.step(site.ask())
+    before = site.key(ADMIN)
+    site.login.keys.clear()
+    Server.objects.filter(pk=site.server.pk).update(admin_password=PASSWORD)
+
+    row = site.step(site.ask(kind=ProvisioningKind.RECOVERY))
+
+    assert (row.status, site.key(ADMIN), site.server.reload().admin_password) == ("succeeded", before, "")
 
 
 # --- Maintenance -------------------------------------------------------------

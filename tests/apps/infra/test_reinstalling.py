@@ -21,6 +21,7 @@ from apps.roles import Role
 from tests.factories import make_deployment, make_server, make_user
 from tests.fakes_provider import FakeProvider
 from tests.fakes_provisioning import HOST_KEY, FakeLogin, FakePlaybooks
+from tests.provider_server import ProviderServer, throttling
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
@@ -129,6 +130,24 @@ def test_a_server_is_erased_and_set_up_anew(site: Site) -> None:
     assert site.server.host_key == site.login.host_key
     said = LogEntry.objects.get(change_message__startswith="Reinstallation")
     assert (said.user_id, said.object_id) == (site.operator.pk, str(site.server.pk))
+
+
+def test_the_whole_way_with_the_real_adapter_over_http(site: Site) -> None:
+    with ProviderServer() as rented:
+        held = rented.add_server(address="203.0.113.10", label="server 110")
+        site.provider = rented.client()
+        pk = site.ask()
+        site.step(pk)
+        rented.faults.append(throttling(seconds=7))
+        site.step(pk, after=60)
+        rented.finish_tasks()
+        site.login.passwords = {held.password}
+        site.step(pk, after=60)
+        row = site.step(pk, after=60)
+
+    assert (row.status, site.server.reload().status) == ("succeeded", "active")
+    assert rented.seen.count("POST /api/server/110/reinstall") == 1
+    assert held.public_key.endswith(f"codegen-admin-{site.server.pk}")
 
 
 def test_the_new_system_is_given_a_key_that_is_in_the_database(site: Site) -> None:
