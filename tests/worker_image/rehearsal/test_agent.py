@@ -149,6 +149,13 @@ def test_what_is_not_built_is_told(turn: Turn) -> None:
     assert "Not built: a bot, reminders or notifications." in result["summary"]
 
 
+def test_a_russian_wish_is_answered_in_russian(turn: Turn) -> None:
+    result = turn("книги с названием и автором, и бот с напоминаниями")
+
+    assert result["summary"].startswith("репетиционный агент (без модели): Добавлено: books с полями")
+    assert "Не сделано: бот, напоминания и уведомления." in result["summary"]
+
+
 def test_added_field_changes_the_existing_resource(checkout: Path, turn: Turn) -> None:
     turn(BOOKS)
     before = _git(checkout, "rev-parse", "HEAD")

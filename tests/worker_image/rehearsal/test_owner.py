@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from worker_image.contract import instruction_file
 from worker_image.rehearsal.owner import memory, turn, wishes
 from worker_image.rehearsal.owner.hands import CommandRefused
 from worker_image.rehearsal.owner.wishes import Intent
@@ -99,6 +100,35 @@ def test_wish_becomes_a_project_and_its_work(talk: Talk, message: str, modules: 
     assert option(started, "--project") == ["p9"]
     assert option(started, "--spec") == option(created, "--description")
     assert "--deploy" in started
+
+
+def test_message_without_a_letter_is_answered_in_the_language_of_the_chat(talk: Talk) -> None:
+    (talk.home / instruction_file("rehearsal")).write_text(
+        "- Write in the language of the person's latest message; if you cannot tell, in Russian.\n"
+    )
+
+    assert "Я могу заказать новое" in talk("???")
+    assert "I can have something built" in talk("hm?")
+
+
+def test_what_will_not_be_there_is_said_in_so_many_words(talk: Talk) -> None:
+    text = talk("build me a list of matches with team and date, with reminders and payments")
+
+    assert "Mind what will **not** be there: reminders or notifications, payments." in text
+
+
+@pytest.mark.parametrize(
+    ("wish", "name"),
+    [
+        ("библиотеку книг с названием", "Библиотека книг с названием"),
+        ("новую базу рецептов", "База рецептов"),
+        ("простую домашнюю бухгалтерию", "Простая домашняя бухгалтерия"),
+        ("меню кафе", "Меню кафе"),
+        ("каталог фильмов про Анну", "Каталог фильмов про Анну"),
+    ],
+)
+def test_a_project_is_not_called_by_the_case_of_its_wish(wish: str, name: str) -> None:
+    assert wishes.name_of(wish) == name
 
 
 def test_answer_is_told_by_both_ways_and_says_what_speaks(talk: Talk) -> None:

@@ -4,14 +4,16 @@ The home outlives the worker, so the next worker goes on with the conversation.
 """
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Final
 
-from worker_image.contract import PO_SESSION_TTL_SECONDS
+from worker_image.contract import PO_SESSION_TTL_SECONDS, instruction_file
 
+_CHAT: Final = re.compile(r"if you cannot tell, in (?P<name>\w+)")
 FILE: Final = ".rehearsal-owner.json"
 
 
@@ -36,6 +38,18 @@ def load(home: Path) -> Open | None:
         return Open(**{**record, "files": tuple(record["files"])})
     except (OSError, ValueError, TypeError, KeyError, AttributeError):
         return None
+
+
+def chat_language(home: Path) -> str:
+    """Return the language of the person's chat as our orders name it; English if they do not."""
+    for directory in (Path.cwd(), home):
+        try:
+            found = _CHAT.search((directory / instruction_file("rehearsal")).read_text(encoding="utf-8"))
+        except OSError:
+            continue
+        if found is not None:
+            return "ru" if found["name"] == "Russian" else "en"
+    return "en"
 
 
 def keep(home: Path, matter: Open) -> None:

@@ -46,8 +46,10 @@ _TEXTS: Final[Mapping[str, tuple[str, str]]] = {
         "Токен бота спросят отдельно, кнопкой; мне его не присылайте.",
     ),
     "not_built": (
-        "Not part of what I can have built: {things}.",
-        "Этого без модели сделать не получится: {things}.",
+        "Mind what will **not** be there: {things}. Without a model I can have things with their fields "
+        "built, and an API for them; nothing else of what you asked for.",
+        "Учтите, чего в нём **не будет**: {things}. Без модели я могу заказать только вещи с их полями и API "
+        "к ним; остальное из вашей просьбы не делается.",
     ),
     "change_begun": (
         "I began to change **{name}**: {spec}. The card shows how it goes.",

@@ -13,6 +13,7 @@ from worker_image.rehearsal.owner.hands import Command, CommandRefused, Hands
 from worker_image.rehearsal.owner.memory import Open
 from worker_image.rehearsal.owner.texts import say, short
 from worker_image.rehearsal.owner.wishes import Intent, Said
+from worker_image.rehearsal.texts import beyond as beyond_in
 
 LABEL: Final = "rehearsal Product Owner (no model)"
 _MOST_TRIES: Final = 3
@@ -72,7 +73,8 @@ class _Owner:
         self._open = memory.load(home)
         is_answer = self._open is not None and (said.is_answer or said.intent is Intent.OTHER)
         # An answer such as a project's name says nothing about the language that is spoken.
-        self.language = self._open.language if is_answer and self._open else said.language
+        spoken = said.language or memory.chat_language(home)
+        self.language = self._open.language if is_answer and self._open else spoken
         self._is_answer = is_answer
         self._unasked = ""
 
@@ -163,7 +165,7 @@ class _Owner:
         if "telegram" in modules:
             told.append(self._say("token_later"))
         if beyond := [thing for thing in sentences.beyond(spec) if thing != "a bot"]:
-            told.append(self._say("not_built", things=", ".join(beyond)))
+            told.append(self._say("not_built", things=beyond_in(beyond, self.language)))
         return " ".join(told)
 
     def _name(self, spec: str) -> str:

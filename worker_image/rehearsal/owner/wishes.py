@@ -10,6 +10,7 @@ from typing import Any, Final
 from worker_image.rehearsal import sentences
 from worker_image.rehearsal.naming import word_set
 from worker_image.rehearsal.spec import NewResource, Refusal
+from worker_image.rehearsal.texts import language_of
 
 LONGEST: Final = 20_000
 _FILE: Final = re.compile(r"^\[Attached file (?P<name>'.*'|\".*\"); its id is (?P<id>[0-9a-f-]{36})\]$")
@@ -62,11 +63,13 @@ _MODULES: Final = (
 _ARTICLE: Final = re.compile(r"^(?:an?|the|my|our|new|нов\w+|мо[йюе]\w*)\s+", re.IGNORECASE)
 _PROJECT: Final = re.compile(r"^(?:an?\s+)?(?:new\s+|нов\w+\s+)?(?:project|проект)\s*[:,-]\s*", re.IGNORECASE)
 _WORD: Final = re.compile(r"\w{3,}")
+_LETTER: Final = re.compile(r"[^\W\d_]")
 #: Say nothing about which project is meant.
 _COMMON: Final = word_set(
     "the and add for with that this field fields project change remove into from also please new bot site "
     "поле поля проект проекте проекту добавь измени удали для или что как мой моя бот бота"
 )
+_UNDECLINED: Final = word_set("меню интервью ревю резюме рагу табу")
 _NAME_CHARACTERS: Final = 60
 _STEM_CHARACTERS: Final = 5
 
@@ -87,7 +90,7 @@ class Said:
 
     text: str
     intent: Intent
-    language: str  # "en" or "ru"
+    language: str  # "en" or "ru"; empty: there is no letter in it
     is_answer: bool = False  # to a question of ours
     files: tuple[str, ...] = ()  # ids
     lost: tuple[str, ...] = ()  # names
@@ -115,7 +118,7 @@ def read(prompt: str) -> Said:
     return Said(
         text=text,
         intent=intent_of(text),
-        language="ru" if re.search("[а-яё]", text, re.IGNORECASE) else "en",
+        language=language_of(text) if _LETTER.search(text) else "",
         is_answer=answered is not None,
         files=tuple(dict.fromkeys(files)),
         lost=tuple(lost),
@@ -192,8 +195,26 @@ def name_of(description: str) -> str:
         if len(name) + len(word) + 1 > _NAME_CHARACTERS:
             break
         name = f"{name} {word}".strip()
-    name = name.strip(" ,;-") or "Project"
+    name = nominative(name.strip(" ,;-")) or "Project"
     return name[:1].upper() + name[1:_NAME_CHARACTERS]
+
+
+def nominative(name: str) -> str:
+    """Return a name without the case in which a Russian wish has it: "библиотеку книг" → "библиотека книг".
+
+    Adjectives before the first noun change with it, what follows is in no accusative.
+    """
+    changed: list[str] = []
+    words = name.split()
+    for number, word in enumerate(words):
+        adjective = re.fullmatch(r"(?P<stem>[а-яё]+)(?P<end>ую|юю)", word, re.IGNORECASE)
+        if adjective is None:
+            noun = re.fullmatch(r"(?P<stem>[а-яё]{2,})(?P<end>[ую])", word, re.IGNORECASE)
+            if noun is not None and word.lower() not in _UNDECLINED:
+                word = noun["stem"] + {"у": "а", "ю": "я"}[noun["end"].lower()]
+            return " ".join([*changed, word, *words[number + 1 :]])
+        changed.append(adjective["stem"] + {"ую": "ая", "юю": "яя"}[adjective["end"].lower()])
+    return " ".join(changed)
 
 
 def candidates(text: str, projects: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
