@@ -23,7 +23,7 @@ def slugify(name: str) -> str:
     slug = "-".join(words)
     if slug and not slug[0].isalpha():
         slug = f"project-{slug}"
-    return slug[:SLUG_CHARACTERS].strip("-")
+    return _cut(slug, SLUG_CHARACTERS)
 
 
 def slug_candidates(name: str, *, project_id: UUID) -> Iterator[str]:
@@ -32,4 +32,12 @@ def slug_candidates(name: str, *, project_id: UUID) -> Iterator[str]:
     yield base
     for length in (6, 12, 24):
         suffix = project_id.hex[:length]
-        yield f"{base[: SLUG_CHARACTERS - length - 1].strip('-')}-{suffix}"
+        yield f"{_cut(base, SLUG_CHARACTERS - length - 1)}-{suffix}"
+
+
+def _cut(slug: str, characters: int) -> str:
+    """Return as many whole words as fit; a word that is too long by itself is cut."""
+    if len(slug) <= characters:
+        return slug.strip("-")
+    whole, _, _ = slug[: characters + 1].rpartition("-")
+    return (whole or slug[:characters]).strip("-")

@@ -31,6 +31,8 @@ PROJECT_ID = UUID("12345678-1234-4234-8234-1234567890ab")
         ("本の在庫", ""),
         ("🙂", ""),
         ("x" * 100, "x" * 40),
+        ("a library of books with title and author", "a-library-of-books-with-title-and-author"),
+        ("a library of books with title and authors", "a-library-of-books-with-title-and"),
     ],
 )
 def test_name_becomes_latin_words(name, slug):
