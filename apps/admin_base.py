@@ -12,6 +12,7 @@ from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.html import format_html
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from typing_extensions import override
@@ -45,6 +46,7 @@ class Section:
     title: Words
     headers: Sequence[Words]
     rows: Sequence[Sequence[Any]]
+    more: Words = ""  # says that there are more rows, and leads to them
 
     @property
     def table(self) -> dict[str, Any]:
@@ -261,6 +263,30 @@ def list_address(page: str, **filters: Any) -> str:
     """Return the address of a list, filtered."""
     address = reverse(f"admin:{page}_changelist")
     return f"{address}?{urlencode(filters)}" if filters else address
+
+
+def first_of(rows: QuerySet[Any], most: int, page: str = "", **filters: Any) -> tuple[list[Any], str]:
+    """Return the first rows of a query, and what is to be said where those are not all.
+
+    Args:
+        rows: in the order in which they are shown.
+        most: so many are enough for a page.
+        page: application and model whose list has them all, as ``projects_task``; none if empty.
+        filters: of that list.
+
+    """
+    found = list(rows[: most + 1])
+    if len(found) <= most:
+        return found, ""
+    return found[:most], left_out(most, list_address(page, **filters) if page else "")
+
+
+def left_out(most: int, address: str) -> str:
+    """Say that only so many rows are shown, and link to where all of them are."""
+    words = ngettext("Only %(count)s is shown.", "Only %(count)s are shown.", most) % {"count": most}
+    if not address:
+        return words
+    return format_html('{} <a class="text-link" href="{}">{}</a>', words, address, _("Show all"))
 
 
 def _go_to(request: HttpRequest, address: str) -> HttpResponse:

@@ -9,9 +9,9 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from apps import admin_display as display
-from apps.admin_base import HistoryAdmin, Section, operation, shown
+from apps.admin_base import HistoryAdmin, Section, first_of, operation, shown
 from apps.admin_columns import RowColumns
-from apps.bot import operations
+from apps.bot import operations, splitting
 from apps.bot.models import Chat, ChatMessage, Delivery, DeliveryStatus, ProcessedUpdate, Trouble
 
 MOST_SHOWN = 30
@@ -55,19 +55,19 @@ class ChatAdmin(HistoryAdmin):
 
     def sections(self, row: Chat) -> Iterable[Section]:
         """Show what was owed there last."""
-        owed = row.deliveries.order_by("-id")[:MOST_SHOWN]
+        newest = row.deliveries.order_by("-id")
+        owed, more = first_of(newest, MOST_SHOWN, "bot_delivery", chat=row.pk)
         lines = [
             (
                 display.link("bot_delivery", one.pk, one.get_kind_display()),
                 display.status(one),
-                display.beginning(str(one.payload.get("text", ""))),
+                display.beginning(_words(one)),
                 display.moment(one.created_at),
             )
             for one in owed
         ]
-        yield Section(
-            title=_("Deliveries"), headers=(_("Kind"), _("Status"), _("Text"), _("Time")), rows=lines
-        )
+        headers = (_("Kind"), _("Status"), _("Text"), _("Time"))
+        yield Section(title=_("Deliveries"), headers=headers, rows=lines, more=more)
 
 
 @admin.register(Delivery)
@@ -113,12 +113,12 @@ class DeliveryAdmin(RowColumns, HistoryAdmin):
     @shown(_("Text"))
     def shown_beginning(self, row: Delivery) -> str:
         """Show the beginning of what is said."""
-        return display.beginning(str(row.payload.get("text", "")))
+        return display.beginning(_words(row))
 
     @shown(_("Text"))
     def shown_text(self, row: Delivery) -> str:
-        """Show what is said, as it was written."""
-        return display.text_block(str(row.payload.get("text", "")))
+        """Show what is said, as the person reads it."""
+        return display.text_block(_words(row))
 
     @operation(
         _("Send again"),
@@ -134,6 +134,11 @@ class DeliveryAdmin(RowColumns, HistoryAdmin):
             act=lambda row: operations.send_again(delivery_id=row.pk),
             done=_("It is owed once more."),
         )
+
+
+def _words(row: Delivery) -> str:
+    """Return what a person reads of it."""
+    return splitting.plain(str(row.payload.get("text", "")))
 
 
 @admin.register(ChatMessage)
@@ -176,6 +181,7 @@ class ChatMessageAdmin(RowColumns, HistoryAdmin):
 
     def sections(self, row: ChatMessage) -> Iterable[Section]:
         """Show the files that came with it."""
+        files, more = first_of(row.files.order_by("pk"), MOST_SHOWN)
         lines = [
             (
                 one.file_name or one.kind,
@@ -183,9 +189,10 @@ class ChatMessageAdmin(RowColumns, HistoryAdmin):
                 display.size(one.size_bytes) if one.size_bytes else display.NOTHING,
                 one.reason or display.NOTHING,
             )
-            for one in row.files.order_by("pk")
+            for one in files
         ]
-        yield Section(title=_("Files"), headers=(_("Name"), _("Status"), _("Size"), _("Reason")), rows=lines)
+        headers = (_("Name"), _("Status"), _("Size"), _("Reason"))
+        yield Section(title=_("Files"), headers=headers, rows=lines, more=more)
 
 
 @admin.register(Trouble)

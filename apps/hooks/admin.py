@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
 from apps import admin_display as display
-from apps.admin_base import HistoryAdmin, Section, Words, operation, shown
+from apps.admin_base import HistoryAdmin, Section, Words, first_of, operation, shown
 from apps.hooks import services
 from apps.hooks.models import HookDelivery, Webhook
 
@@ -58,7 +58,8 @@ class WebhookAdmin(HistoryAdmin):
 
     def sections(self, row: Webhook) -> Iterable[Section]:
         """Show the latest deliveries."""
-        latest = row.deliveries.order_by("-created_at")[:_SHOWN]
+        newest = row.deliveries.order_by("-created_at")
+        latest, more = first_of(newest, _SHOWN, "hooks_hookdelivery", webhook=row.pk)
         rows = [
             (
                 display.link("hooks_hookdelivery", one.pk, one.event_id),
@@ -70,7 +71,7 @@ class WebhookAdmin(HistoryAdmin):
             for one in latest
         ]
         headers = (_("Delivery"), _("Event"), _("Status"), _("Tries"), _("Time"))
-        yield Section(title=_("Deliveries"), headers=headers, rows=rows)
+        yield Section(title=_("Deliveries"), headers=headers, rows=rows, more=more)
 
     @operation(
         _("Switch on"),

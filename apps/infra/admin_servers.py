@@ -10,13 +10,13 @@ from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
 from apps import admin_display as display
-from apps.admin_base import Section, shown
+from apps.admin_base import Section, first_of, shown
 from apps.infra import admin_metrics, identities, servers
 from apps.infra.admin_provisioning import ServerOperations, attempts_of
 from apps.infra.admin_server_form import ServerForm, words_of
 from apps.infra.models import DeploymentStatus, IdentityPurpose, PortAllocation, Server, ServerKind
 
-MAX_ALLOCATIONS_SHOWN = 200
+MAX_ALLOCATIONS_SHOWN = 50
 
 
 @admin.register(Server)
@@ -113,9 +113,11 @@ class ServerAdmin(ServerOperations):
         """Show its set-ups, and the ports that are given out."""
         if row.kind == ServerKind.SSH:
             yield attempts_of(row)
-        rows = row.allocations.select_related("deployment").order_by("port")[:MAX_ALLOCATIONS_SHOWN]
+        held = row.allocations.select_related("deployment").order_by("port")
+        rows, more = first_of(held, MAX_ALLOCATIONS_SHOWN, "infra_servicedeployment", server=row.pk)
         yield Section(
             title=_("Ports"),
+            more=more,
             headers=(_("Port"), _("Deployment"), _("Status"), _("URL"), _("Allocated")),
             rows=[
                 (str(allocation.port), *_holder(allocation), display.moment(allocation.allocated_at))

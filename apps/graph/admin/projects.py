@@ -1,6 +1,6 @@
 """The page of a project with what only this app can tell: what runs, where it answers, what it waits for."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final, cast
 
 from django import forms
@@ -13,10 +13,10 @@ from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
 from apps import admin_display as display
-from apps.admin_base import Section, operation
+from apps.admin_base import Section, left_out, list_address, operation
 from apps.graph import services
 from apps.graph.admin import waiting
-from apps.graph.admin.questions import forms_of
+from apps.graph.admin.questions import MAX_FORMS, forms_of
 from apps.graph.models import Question, QuestionStatus
 from apps.infra.models import DeploymentStatus, ServiceDeployment
 from apps.projects import services as projects
@@ -53,9 +53,9 @@ class ProjectPage(ProjectAdmin):
             "failure_box": display.failure(row.failure) if row.failure else "",
             "urls": [display.outside_link(one.url) for one in releases if _answers(one)],
             "figures": _figures(spend_of(Turn.objects.filter(project_id=row.pk)), tasks.count()),
-            "tables": [one for one in (busy, _table_of(releases), *self.sections(row)) if one.rows],
+            "tables": [one for one in (busy, _table_of(row, releases), *self.sections(row)) if one.rows],
             "is_busy": bool(busy.rows) or row.status == ProjectStatus.SCAFFOLDING,
-            "answer_forms": forms_of(asked.order_by("created_at")),
+            "answer_forms": forms_of(asked.order_by("created_at")[:MAX_FORMS]),
         }
 
     @operation(
@@ -83,20 +83,23 @@ class ProjectPage(ProjectAdmin):
 
 
 def _releases(project: Project) -> list[ServiceDeployment]:
-    """Return what answers, then the latest of the rest; what they were given is left in the database."""
+    """Return what answers, then the latest of the rest, one more than is shown; no values of theirs."""
     rows = ServiceDeployment.objects.filter(project_id=project.pk).defer("environment", "log_tail")
-    live = list(rows.filter(status=DeploymentStatus.LIVE).order_by("service_name"))
+    most = _SHOWN_RELEASES + 1
+    live = list(rows.filter(status=DeploymentStatus.LIVE).order_by("service_name")[:most])
     rest = rows.exclude(status=DeploymentStatus.LIVE).order_by("-created_at")
-    return [*live, *rest[: max(0, _SHOWN_RELEASES - len(live))]]
+    return [*live, *rest[: most - len(live)]]
 
 
 def _answers(release: ServiceDeployment) -> bool:
     return release.status == DeploymentStatus.LIVE and bool(release.url)
 
 
-def _table_of(releases: Iterable[ServiceDeployment]) -> Section:
+def _table_of(project: Project, releases: Sequence[ServiceDeployment]) -> Section:
+    address = list_address("infra_servicedeployment", project_id=project.pk)
     return Section(
         title=_("Deployments"),
+        more=left_out(_SHOWN_RELEASES, address) if len(releases) > _SHOWN_RELEASES else "",
         headers=(_("Deployment"), _("Status"), _("URL"), _("Commit"), _("Failure"), _("Live since")),
         rows=[
             (
@@ -107,7 +110,7 @@ def _table_of(releases: Iterable[ServiceDeployment]) -> Section:
                 display.failure_word(one.failure),
                 display.moment(one.live_at),
             )
-            for one in releases
+            for one in releases[:_SHOWN_RELEASES]
         ],
     )
 

@@ -1,7 +1,7 @@
 """Pages of questions, and the form that answers one: on its own page and on its task's."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from django import forms
@@ -20,6 +20,9 @@ from apps.admin_base import HistoryAdmin, shown
 from apps.errors import Invalid
 from apps.graph import services
 from apps.graph.models import Question, QuestionStatus
+
+#: On a page that is not about one question; whoever answers one sees the next.
+MAX_FORMS: Final = 5
 
 
 class AnswerForm(forms.Form):

@@ -1,16 +1,20 @@
 """The rows that carry the evidence of a task, and which line of its timeline each belongs to."""
 
 import re
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
+from django.urls import reverse
+from django.utils.html import format_html, format_html_join
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from apps import admin_display as display
-from apps.admin_base import Words
+from apps.admin_base import Words, list_address
 from apps.graph.card import Card, Line
 from apps.infra.models import ServiceDeployment
 from apps.projects.models import Dispatch, MergeRequest, TaskEvent, TaskEventKind
@@ -29,6 +33,10 @@ _EFFECT_OF: Mapping[str, str] = {
     **dict.fromkeys([K.SMOKE_PASSED, K.DEPLOYED], "deployment"),
     **dict.fromkeys([K.WORKFLOW_STARTED, K.WORKFLOW_FINISHED, K.WORKFLOW_FAILED], "dispatch"),
 }
+#: So many rows of a kind are read, so many are drawn; so many lines of the timeline.
+_READ: Final = 100
+_DRAWN: Final = 10
+_LINES: Final = 120
 _MARKS = {"done": "✓", "active": "●", "failed": "✕"}
 
 
@@ -66,7 +74,7 @@ class TimelineRow:
 
 
 def load(task_ids: Collection[UUID]) -> list[Related]:
-    """Return every row that was made for some tasks, oldest first; one query for each kind of row."""
+    """Return the latest rows that were made for some tasks, oldest first; one query for each kind of row."""
     queries: Sequence[tuple[str, Words, str, Any]] = (
         ("worker", _("Worker"), "workers_worker", Worker.objects),
         ("turn", _("Turn"), "workers_turn", Turn.objects),
@@ -85,24 +93,62 @@ def load(task_ids: Collection[UUID]) -> list[Related]:
             row=row,
         )
         for effect, title, page, rows in queries
-        for row in rows.filter(task_id__in=task_ids).only(
-            "id", "task_id", "idempotency_key", "status", "failure", "created_at"
-        )
+        for row in rows.filter(task_id__in=task_ids)
+        .only("id", "task_id", "idempotency_key", "status", "failure", "created_at")
+        .order_by("-created_at")[:_READ]
     ]
     return sorted(found, key=lambda related: related.created_at)
 
 
+def latest_of_each(found: Sequence[Related]) -> list[Related]:
+    """Return the rows that are drawn: of every kind the latest, oldest first."""
+    drawn = {one.row.pk for rows in _by_kind(found) for one in rows[-_DRAWN:]}
+    return [one for one in found if one.row.pk in drawn]
+
+
+def beyond(found: Sequence[Related]) -> str:
+    """Link to the lists of those kinds of which more was made than is drawn."""
+    links = [
+        (
+            list_address(rows[0].page, task_id__in=",".join(sorted({str(one.task_id) for one in rows}))),
+            rows[0].title,
+        )
+        for rows in _by_kind(found)
+        if len(rows) > _DRAWN
+    ]
+    if not links:
+        return ""
+    names = format_html_join(", ", '<a class="text-link" href="{}">{}</a>', links)
+    return format_html("{} {}", gettext("Only the latest are shown; all of them:"), names)
+
+
+def _by_kind(found: Sequence[Related]) -> list[list[Related]]:
+    kinds: dict[str, list[Related]] = defaultdict(list)
+    for one in found:
+        kinds[one.effect].append(one)
+    return list(kinds.values())
+
+
+def earlier(card: Card) -> str:
+    """Say how many lines of a card its page leaves out, and link to all that happened."""
+    count = len(card.lines) - _LINES
+    if count <= 0:
+        return ""
+    words = ngettext("%(count)s earlier line", "%(count)s earlier lines", count) % {"count": count}
+    address = reverse("task-events", args=[card.task_id])
+    return format_html('<a class="text-link" href="{}">{}</a>', address, words)
+
+
 def timeline(card: Card, related: Iterable[Related]) -> list[TimelineRow]:
-    """Put beside each line of a card the row that proves it."""
+    """Put beside each line of a card, so far as it is drawn, the row that proves it."""
+    lines = card.lines[-_LINES:]
     rounds: dict[tuple[UUID, str, str], Related] = {}
     for one in related:
         rounds[one.task_id, one.effect, one.round] = one
         rounds[one.task_id, one.effect, ""] = one  # the latest, for lines that name no round
         rounds[one.task_id, one.effect, str(one.row.pk)] = one
-    keys = dict(
-        TaskEvent.objects.filter(pk__in=[line.event_id for line in card.lines]).values_list("pk", "key")
-    )
-    return [_row(line, keys.get(line.event_id, ""), rounds) for line in card.lines]
+    keys = dict(TaskEvent.objects.filter(pk__in=[line.event_id for line in lines]).values_list("pk", "key"))
+    return [_row(line, keys.get(line.event_id, ""), rounds) for line in lines]
 
 
 def _row(line: Line, key: str, rounds: Mapping[tuple[UUID, str, str], Related]) -> TimelineRow:

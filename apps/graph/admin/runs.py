@@ -4,16 +4,18 @@ from collections.abc import Iterable
 from typing import Any
 
 from django.contrib import admin
+from django.urls import reverse
 from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
 from apps import admin_display as display
-from apps.admin_base import HistoryAdmin, Section, shown
+from apps.admin_base import HistoryAdmin, Section, first_of, left_out, shown
 from apps.admin_columns import RowColumns
 from apps.graph.admin import pictures
 from apps.graph.models import Run
 
-MAX_STEPS_SHOWN = 300
+MAX_STEPS_SHOWN = 60
+MAX_QUESTIONS_SHOWN = 20
 #: What a run may wait for → the page of that row.
 _PAGES = {
     "project": "projects_project",
@@ -111,9 +113,11 @@ class RunAdmin(RowColumns, HistoryAdmin):
 
     @override
     def sections(self, row: Run) -> Iterable[Section]:
-        """Show its steps and its questions."""
+        """Show its latest steps and questions."""
+        steps, more = first_of(row.steps.order_by("-seq"), MAX_STEPS_SHOWN)
         yield Section(
             title=_("Steps"),
+            more=left_out(MAX_STEPS_SHOWN, reverse("run-detail", args=[row.pk])) if more else "",
             headers=("#", _("Step"), _("Waited for"), _("Began"), _("Took"), _("Data")),
             rows=[
                 (
@@ -124,12 +128,14 @@ class RunAdmin(RowColumns, HistoryAdmin):
                     display.between(step.started_at, step.finished_at),
                     display.facts(step.data),
                 )
-                for step in row.steps.order_by("seq")[:MAX_STEPS_SHOWN]
+                for step in reversed(steps)
             ],
         )
-        questions = row.questions.order_by("created_at")[:MAX_STEPS_SHOWN]
+        asked = row.questions.order_by("-created_at")
+        questions, more = first_of(asked, MAX_QUESTIONS_SHOWN, "graph_question", run=row.pk)
         yield Section(
             title=_("Questions"),
+            more=more,
             headers=(_("Question"), _("Status"), _("Asked"), _("Answered")),
             rows=[
                 (

@@ -12,16 +12,18 @@ from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
 from apps import admin_display as display
-from apps.admin_base import Section, list_operation, operation, shown
+from apps.admin_base import Section, first_of, list_operation, operation, shown
 from apps.admin_columns import RowColumns
 from apps.graph import selectors, services
 from apps.graph.admin import pictures, related
 from apps.graph.admin.asking import TaskAsking
-from apps.graph.admin.questions import forms_of
+from apps.graph.admin.questions import MAX_FORMS, forms_of
 from apps.graph.admin.runs import waiting_link
 from apps.graph.models import UNFINISHED, Question, QuestionStatus, Run
 from apps.projects import selectors as projects
 from apps.projects.models import Task, TaskStatus
+
+MAX_RUNS_SHOWN = 20
 
 
 @admin.register(Task)
@@ -86,6 +88,7 @@ class TaskAdmin(RowColumns, TaskAsking):
                 (_PARTS[name], display.seconds(value)) for name, value in card.accounting.items() if value
             ],
             "timeline": related.timeline(card, found),
+            "timeline_more": related.earlier(card),
             "is_over": _last(row).status in Task.final_statuses(),
             "sections": [_runs(row), _rows(found)],
         }
@@ -220,13 +223,15 @@ def runs_of(runs: list[Run]) -> dict[str, Any]:
     return {
         "pictures": pictures.draw_runs(runs),
         "waits": [waiting_link(waiting_for) for waiting_for in waiting],
-        "answer_forms": forms_of(asked),
+        "answer_forms": forms_of(asked[:MAX_FORMS]),
     }
 
 
 def _runs(task: Task) -> Section:
+    runs, more = first_of(task.runs.order_by("-created_at"), MAX_RUNS_SHOWN, "graph_run", task=task.pk)
     return Section(
         title=_("Runs"),
+        more=more,
         headers=(_("Run"), _("Flow"), _("Status"), _("Waits for"), _("Attempts"), _("Reworks"), _("Took")),
         rows=[
             (
@@ -238,7 +243,7 @@ def _runs(task: Task) -> Section:
                 str(run.reworks),
                 display.between(run.created_at, run.finished_at),
             )
-            for run in Run.objects.filter(task=task).order_by("-created_at")
+            for run in runs
         ],
     )
 
@@ -246,6 +251,7 @@ def _runs(task: Task) -> Section:
 def _rows(found: list[related.Related]) -> Section:
     return Section(
         title=_("Evidence"),
+        more=related.beyond(found),
         headers=(_("What"), _("Status"), _("Failure"), _("Created")),
         rows=[
             (
@@ -254,6 +260,6 @@ def _rows(found: list[related.Related]) -> Section:
                 display.failure_word(one.row.failure),
                 display.moment(one.created_at),
             )
-            for one in found
+            for one in related.latest_of_each(found)
         ],
     )

@@ -14,7 +14,7 @@ from typing_extensions import override
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from apps import admin_display as display
-from apps.admin_base import RowAdmin, Section, link_operation, operation, shown
+from apps.admin_base import RowAdmin, Section, first_of, link_operation, operation, shown
 from apps.admin_columns import RowColumns
 from apps.errors import Invalid
 from apps.projects import services, validation
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 else:
     ProjectModelForm = forms.ModelForm
 
-MAX_ROWS_SHOWN = 50
+MAX_ROWS_SHOWN = 30
 
 
 class ProjectForm(ProjectModelForm):
@@ -243,8 +243,11 @@ def _names(line: Any) -> tuple[str, ...]:
 
 
 def _tasks(project: Project) -> Section:
+    newest = project.tasks.order_by("-created_at")
+    tasks, more = first_of(newest, MAX_ROWS_SHOWN, "projects_task", project=project.pk)
     return Section(
         title=_("Tasks"),
+        more=more,
         headers=(_("Task"), _("Type"), _("Status"), _("What was asked"), _("Failure"), _("Created")),
         rows=[
             (
@@ -255,14 +258,17 @@ def _tasks(project: Project) -> Section:
                 display.failure_word(task.failure),
                 display.moment(task.created_at),
             )
-            for task in project.tasks.order_by("-created_at")[:MAX_ROWS_SHOWN]
+            for task in tasks
         ],
     )
 
 
 def _changes(project: Project) -> Section:
+    newest = project.merge_requests.order_by("-created_at")
+    changes, more = first_of(newest, MAX_ROWS_SHOWN, "projects_mergerequest", project=project.pk)
     return Section(
         title=_("Merge requests"),
+        more=more,
         headers=(_("Title"), _("Status"), _("Branch"), _("Merged as"), _("Created")),
         rows=[
             (
@@ -272,22 +278,20 @@ def _changes(project: Project) -> Section:
                 display.sha(change.merge_sha),
                 display.moment(change.created_at),
             )
-            for change in project.merge_requests.order_by("-created_at")[:MAX_ROWS_SHOWN]
+            for change in changes
         ],
     )
 
 
 def _secrets(project: Project) -> Section:
     names = project.secrets.order_by("key").values_list("pk", "key", "created_at", "updated_at")
+    secrets, more = first_of(names, MAX_ROWS_SHOWN, "projects_projectsecret", project=project.pk)
     return Section(
         title=_("Secrets"),
+        more=more,
         headers=(_("Key"), _("Created"), _("Changed")),
         rows=[
-            (
-                display.link("projects_projectsecret", pk, key),
-                display.moment(made),
-                display.moment(changed),
-            )
-            for pk, key, made, changed in names
+            (display.link("projects_projectsecret", pk, key), display.moment(made), display.moment(changed))
+            for pk, key, made, changed in secrets
         ],
     )

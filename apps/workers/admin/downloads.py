@@ -14,13 +14,13 @@ from typing_extensions import override
 
 from apps import admin_display as display
 from apps import storage
-from apps.admin_base import Section, refusal
+from apps.admin_base import Section, first_of, refusal
 from apps.errors import OrchestratorError
 from apps.workers import snapshot_reading
 from apps.workers.admin.rows import TaskRowAdmin
 from apps.workers.models import Snapshot, Worker
 
-MAX_SNAPSHOTS_SHOWN = 100
+MAX_SNAPSHOTS_SHOWN = 20
 
 
 def download_link(snapshot: Snapshot) -> str:
@@ -37,6 +37,7 @@ def contents_link(snapshot: Snapshot) -> str:
 
 def snapshots_section(worker: Worker) -> Section:
     """Return the table of the bundles that were stored of a worker, the latest first."""
+    latest, more = first_of(worker.snapshots.order_by("-created_at"), MAX_SNAPSHOTS_SHOWN)
     rows = [
         (
             display.moment(snapshot.created_at),
@@ -47,10 +48,10 @@ def snapshots_section(worker: Worker) -> Section:
             display.sha(snapshot.sha256),
             format_html("{} · {}", contents_link(snapshot), download_link(snapshot)),
         )
-        for snapshot in worker.snapshots.order_by("-created_at")[:MAX_SNAPSHOTS_SHOWN]
+        for snapshot in latest
     ]
     columns = (_("Uploaded"), _("Reason"), _("Branch"), _("Head"), _("Size"), _("Checksum"), _("Bundle"))
-    return Section(title=_("Snapshots"), headers=columns, rows=rows)
+    return Section(title=_("Snapshots"), headers=columns, rows=rows, more=more)
 
 
 class SnapshotDownloads(TaskRowAdmin):

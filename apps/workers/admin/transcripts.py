@@ -8,11 +8,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from apps import admin_display as display
-from apps.admin_base import Section
+from apps.admin_base import Section, first_of
 from apps.workers.models import Turn, Worker, WorkerEvent
 
 MAX_TURNS: Final = 10
-MAX_LINES: Final = 300
+MAX_LINES: Final = 50
 MAX_CHARACTERS: Final = 4_000
 #: What an agent tells; heartbeats and results are shown elsewhere.
 _TOLD: Final = ("progress", "message")
@@ -32,9 +32,11 @@ def of_turn(turn: Turn) -> Section:
 
 def _section(turns: Iterable[Turn], events: Any) -> Section:
     lines = [line for turn in turns for line in _ends(turn)]
-    lines += [_told(event) for event in events.order_by("-pk")[:MAX_LINES]]
+    told, more = first_of(events.order_by("-pk"), MAX_LINES)
+    lines += [_told(event) for event in told]
     return Section(
         title=_("Transcript"),
+        more=more,
         headers=(_("When"), _("Who"), _("Words"), _("Step")),
         rows=[
             (display.moment(at), who, display.text_block(_bounded(words)), step)

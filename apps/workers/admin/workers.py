@@ -13,13 +13,13 @@ from django.utils.translation import gettext_lazy as _
 from typing_extensions import override
 
 from apps import admin_display as display
-from apps.admin_base import Section, list_operation, operation, shown
+from apps.admin_base import Section, first_of, list_operation, operation, shown
 from apps.workers import liveness_words, selectors, services
 from apps.workers.admin import transcripts
 from apps.workers.admin.downloads import SnapshotDownloads, snapshots_section
 from apps.workers.models import Verdict, Worker, WorkerStatus
 
-MAX_TURNS_SHOWN = 50
+MAX_TURNS_SHOWN = 20
 
 
 @admin.register(Worker)
@@ -161,6 +161,8 @@ class WorkerAdmin(SnapshotDownloads):
     @override
     def sections(self, row: Worker) -> Iterable[Section]:
         """Show its turns, the bundles it uploaded, and what was said."""
+        newest = row.turns.order_by("-number")
+        latest, more = first_of(newest, MAX_TURNS_SHOWN, "workers_turn", worker=row.pk)
         turns = [
             (
                 display.link("workers_turn", turn.pk, str(turn.number)),
@@ -170,12 +172,13 @@ class WorkerAdmin(SnapshotDownloads):
                 display.seconds(None if turn.duration_ms is None else turn.duration_ms / 1_000),
                 display.moment(turn.created_at),
             )
-            for turn in row.turns.order_by("-number")[:MAX_TURNS_SHOWN]
+            for turn in latest
         ]
         yield Section(
             title=_("Turns"),
             headers=(_("Turn"), _("Status"), _("Failure"), _("Claimed commit"), _("Took"), _("Created")),
             rows=turns,
+            more=more,
         )
         yield snapshots_section(row)
         yield transcripts.of_worker(row)
