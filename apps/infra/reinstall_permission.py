@@ -8,7 +8,6 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from typing import Any, Final
-from uuid import UUID
 
 from apps.errors import Conflict
 from apps.infra.models import (
@@ -110,9 +109,11 @@ def projects_on(server: Server) -> dict[str, str]:
     releases = ServiceDeployment.objects.filter(server=server)
     present = releases.filter(status__in=_PRESENT) | releases.exclude(live_at=None).filter(removed_at=None)
     found = {str(pk): slug for pk, slug in present.values_list("project_id", "project_slug")}
-    for project_id in PortAllocation.objects.filter(server=server).values_list("project_id", flat=True):
-        found.setdefault(str(project_id), _slug_of(project_id))
-    return found
+    held = set(PortAllocation.objects.filter(server=server).values_list("project_id", flat=True))
+    # Of a project that only holds ports, the newest release anywhere knows the name.
+    named = ServiceDeployment.objects.filter(project_id__in=held).order_by("created_at")
+    slugs = {str(pk): slug for pk, slug in named.values_list("project_id", "project_slug")}
+    return {**{str(pk): slugs.get(str(pk), str(pk)) for pk in held}, **found}
 
 
 def refuse_unless_erasable(server: Server, *, managed_ids: Collection[str]) -> None:
@@ -220,8 +221,3 @@ def _address(said: str) -> str:
         return str(ipaddress.ip_address(said))
     except ValueError:
         return said
-
-
-def _slug_of(project_id: UUID) -> str:
-    rows = ServiceDeployment.objects.filter(project_id=project_id).order_by("-created_at")
-    return rows.values_list("project_slug", flat=True).first() or str(project_id)

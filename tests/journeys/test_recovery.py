@@ -1,12 +1,18 @@
 """A real Debian that was set up and then spoilt is put right by the real playbook."""
 
+from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from apps.infra import provisioning
+from apps.infra.ansible import Playbooks, Watcher
+from apps.infra.inventory import PlaybookJob
 from apps.infra.models import Provisioning, ProvisioningKind, Server
 from apps.infra.provisioning_run import reconcile_provisioning
+from apps.infra.provisioning_tools import ProvisioningTools
+from apps.infra.recap import PlaybookOutcome, PlaybookResult
 from tests.factories import make_server
 from tests.real_server import PORT, Machine, real_server
 
@@ -26,16 +32,24 @@ kill -HUP "$(cat /run/sshd.pid)"
 """
 
 
-def recover(machine: Machine, row: Server) -> Provisioning:
+def recover(machine: Machine, row: Server, tools: ProvisioningTools | None = None) -> Provisioning:
     asked = provisioning.request_provisioning(
         idempotency_key=uuid4().hex, server_id=row.pk, user_id=None, kind=ProvisioningKind.RECOVERY
     )
-    reconcile_provisioning(provisioning_id=asked, tools=machine.tools)
+    reconcile_provisioning(provisioning_id=asked, tools=tools or machine.tools)
     row.refresh_from_db()
     return Provisioning.objects.get(pk=asked)
 
 
-def test_a_spoilt_server_is_put_right_and_a_second_time_nothing_is_changed() -> None:
+class Asking(Playbooks):
+    """Asks what would be changed, and changes nothing."""
+
+    def run(self, job: PlaybookJob, watcher: Watcher) -> PlaybookResult:
+        self.result = super().run(replace(job, is_check=True), watcher)
+        return self.result
+
+
+def test_a_spoilt_server_is_put_right_and_a_second_time_nothing_is_changed(tmp_path: Path) -> None:
     with real_server() as machine:
         row = make_server(
             kind="ssh",
@@ -50,6 +64,8 @@ def test_a_spoilt_server_is_put_right_and_a_second_time_nothing_is_changed() -> 
         Server.objects.filter(pk=row.pk).update(admin_password=machine.password)
 
         first, second = recover(machine, row), recover(machine, row)
+        asking = Asking(tmp_path)
+        recover(machine, row, replace(machine.tools, playbooks=asking))
 
         assert [ready.status, first.status, second.status] == ["succeeded"] * 3, (
             first.failure,
@@ -63,3 +79,5 @@ def test_a_spoilt_server_is_put_right_and_a_second_time_nothing_is_changed() -> 
         assert (row.status, row.provisioned_at, row.admin_password) == ("active", before, "")
         assert not machine.lets_in(row, machine.password)
         assert "deploy" in machine.run("id deploy")
+        assert asking.result.outcome == PlaybookOutcome.SUCCEEDED, asking.result.failure
+        assert asking.result.recap["counts"]["changed"] == 0, asking.result.recap["tasks"]

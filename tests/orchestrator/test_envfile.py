@@ -83,7 +83,7 @@ def checkout() -> Iterator[Path]:
     # Not pytest's own temporary directory: that is closed, and the state directory would be moved away.
     root = Path(tempfile.mkdtemp(dir="/tmp", prefix="envfile-"))
     root.chmod(0o755)
-    for name in ("orchestrator", "apps/units", "apps/workers", "scripts", "worker_image"):
+    for name in ("orchestrator", "apps/infra", "apps/units", "apps/workers", "scripts", "worker_image"):
         shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "locale"))
     for name in ("manage.py", "apps/__init__.py", "apps/errors.py"):
         shutil.copy(ROOT / name, root / name)

@@ -12,7 +12,14 @@ from django.utils import timezone
 from apps.errors import Conflict, Invalid
 from apps.infra import identities, provisioning, provisioning_run, reinstalling
 from apps.infra.composition import may_authorize
-from apps.infra.models import IdentityPurpose, Incident, Provisioning, Server, SshIdentity
+from apps.infra.models import (
+    IdentityPurpose,
+    Incident,
+    PortAllocation,
+    Provisioning,
+    Server,
+    SshIdentity,
+)
 from apps.infra.providers.allowing import AllowingProvider
 from apps.infra.providers.base import Malformed, NotAllowed, ProviderAway, Throttled
 from apps.infra.provisioning_tools import ProvisioningTools
@@ -359,6 +366,17 @@ def test_another_name_and_other_projects_are_refused(site: Site) -> None:
     assert unnamed.value.details == {"projects": {str(release.project_id): release.project_slug}}
     assert foreign.value.error_code == "projects_not_named"
     assert not Provisioning.objects.exists()
+
+
+def test_a_project_that_only_holds_a_port_there_is_named_too(site: Site) -> None:
+    elsewhere = make_deployment(status="stopped", project_slug="shop")
+    PortAllocation.objects.create(
+        server=site.server, port=20_001, project_id=elsewhere.project_id, service_name="project", role="web"
+    )
+
+    losses = reinstalling.describe(site.server.pk)
+
+    assert losses.projects == {str(elsewhere.project_id): "shop"}
 
 
 def test_a_set_up_that_is_under_way_is_not_replaced_by_it(site: Site) -> None:
