@@ -18,6 +18,7 @@ from apps.projects.services import people
 from apps.roles import Role
 
 _MINUTE_SECONDS: Final = 60
+_PAUSE_SECONDS: Final = 5
 
 
 class DecidedAlready(Conflict):
@@ -72,9 +73,10 @@ def receive_stranger(talk: Talk) -> None:
     incoming = talk.incoming
     if incoming.command == "start" and incoming.argument:
         return _redeem(talk, incoming.argument)
-    # Whoever writes a hundred times is told once a minute.
-    minute = int(timezone.now().timestamp()) // _MINUTE_SECONDS
-    key = f"stranger:{talk.chat.pk}:{talk.chat.status}:{minute}"
+    # Whoever writes a hundred times is told once a minute; who begins anew has asked to be told.
+    seconds = _PAUSE_SECONDS if incoming.command == "start" else _MINUTE_SECONDS
+    turn = int(timezone.now().timestamp()) // seconds
+    key = f"stranger:{talk.chat.pk}:{talk.chat.status}:{incoming.command == 'start'}:{turn}"
     match talk.chat.status:
         case ChatStatus.ASKED:
             text = _("You have asked for access. As soon as somebody decides, you will read it here.")
@@ -205,12 +207,20 @@ def _let_in(chat: Chat, person: User, *, key: str) -> None:
         outbox.send_text(chat, welcome(person), key=key)
 
 
-def welcome(person: User) -> str:
-    """Return the first words to somebody who was let in."""
-    hello = _("Welcome, %(name)s! You are here as: %(role)s.") % {
+def welcome(person: User, *, is_back: bool = False) -> str:
+    """Return the first words to somebody who was let in.
+
+    Args:
+        person: who they are.
+        is_back: whether we have talked before.
+
+    """
+    named = {
         "name": words.bold(person.first_name or person.username),
         "role": words.text(Role(person.role).label),
     }
+    first = _("Welcome, %(name)s! You are here as: %(role)s.")
+    hello = (_("Welcome back, %(name)s! You are here as: %(role)s.") if is_back else first) % named
     if not may_change(person):
         return f"{hello}\n" + _("You may look at everything: /projects, /status, /help.")
     return f"{hello}\n" + _(

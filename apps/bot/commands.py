@@ -48,7 +48,11 @@ class Command:
     told: Promise  # what it does, for the help and the menu
     whom: For = For.EVERYBODY
 
+
 _LANGUAGES: Final = {"en": "English", "ru": "Русский"}
+#: What may follow /settings → whether only results make a sound.
+_SOUNDS: Final = {"quiet": True, "loud": False}
+
 
 def run(talk: Talk) -> None:
     """Do what a command says.
@@ -89,7 +93,8 @@ def _start(talk: Talk) -> None:
     if talk.incoming.argument:
         access.accept_code(talk, talk.incoming.argument)
     else:
-        talk.say(access.welcome(talk.person))
+        is_back = talk.chat.deliveries.exists()
+        talk.say(access.welcome(talk.person, is_back=is_back))
 
 
 def _help(talk: Talk) -> None:
@@ -146,7 +151,8 @@ def _language(talk: Talk) -> None:
     if wanted in known:
         talk.say(taps.choose_language(talk, wanted))
         return
-    talk.say(_("Which language shall I speak?"), buttons=[_language_buttons(talk)])
+    refusal = [_("I do not speak %(language)s.") % {"language": words.name(wanted)}] if wanted else []
+    talk.say(words.lines(refusal, _("Which language shall I speak?")), buttons=[_language_buttons(talk)])
 
 
 def _language_buttons(talk: Talk) -> list[outbox.Button]:
@@ -165,6 +171,10 @@ def _language_buttons(talk: Talk) -> list[outbox.Button]:
 
 
 def _settings(talk: Talk) -> None:
+    wanted = talk.incoming.argument.lower()
+    if wanted in _SOUNDS:
+        talk.say(taps.choose_sound(talk, is_quiet=_SOUNDS[wanted]))
+        return
     person = talk.person
     text = words.lines(
         _("<b>Settings</b>"),
@@ -175,6 +185,9 @@ def _settings(talk: Talk) -> None:
         % {"sound": _("results, answers and questions only") if talk.chat.is_quiet else _("everything")},
         _("Language: %(name)s") % {"name": _LANGUAGES.get(talk.chat.language, _LANGUAGES["en"])},
     )
+    if wanted:
+        known = {sound: words.code(f"/settings {sound}") for sound in _SOUNDS}
+        text = words.lines(_("That I cannot set. I know %(quiet)s and %(loud)s.") % known, text)
     talk.say(text, buttons=[_language_buttons(talk), [_sound_button(talk)]])
 
 

@@ -50,15 +50,18 @@ def show_workers(talk: Talk) -> None:
 
 
 def kill(talk: Talk) -> None:
-    """Ask whether a worker shall be stopped, named by the beginning of its id.
+    """Ask whether a worker shall be stopped, named by the beginning of its id; without one, list them.
 
     Raises:
         NotFound: none that has not ended is called so, or several are.
 
     """
     wanted = talk.incoming.argument.lower()
+    if not wanted:
+        show_workers(talk)
+        return
     running = Worker.objects.filter(status__in=UNFINISHED).order_by("-created_at")
-    rows = [row for row in running if wanted and str(row.pk).startswith(wanted)]
+    rows = [row for row in running if str(row.pk).startswith(wanted)]
     if len(rows) != 1:
         raise NotFound(_("Name one worker of /workers by the beginning of its id."))
     text = _(

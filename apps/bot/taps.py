@@ -133,7 +133,11 @@ def choose_language(talk: Talk, language: str) -> str:
 
 
 def _sound(talk: Talk, row: Callback) -> str:
-    is_quiet = row.argument == "results"
+    return choose_sound(talk, is_quiet=row.argument == "results")
+
+
+def choose_sound(talk: Talk, *, is_quiet: bool) -> str:
+    """Let everything make a sound in a chat from now on, or results, answers and questions only."""
     Chat.objects.filter(pk=talk.chat.pk).update(is_quiet=is_quiet)
     return _("Only results make a sound now.") if is_quiet else _("Everything makes a sound now.")
 

@@ -34,6 +34,15 @@ def test_stranger_who_writes_a_hundred_times_is_answered_once_a_minute():
     assert len(phone.texts()) <= 2
 
 
+def test_stranger_who_begins_again_is_answered():
+    phone = Phone()
+    phone.writes("let me in")
+
+    phone.writes("/start")
+
+    assert len(phone.texts()) >= 2
+
+
 def test_stranger_is_let_in_by_the_tap_of_an_owner():
     owner, _ = somebody("owner")
     phone = Phone(first_name="Bob", username="bob")

@@ -57,6 +57,40 @@ def test_quiet_chat_hears_results_only():
     assert not phone.chat.is_quiet
 
 
+def test_settings_and_language_do_what_follows_them_or_say_that_they_cannot():
+    phone, _ = somebody("member")
+
+    phone.writes("/settings quiet")
+    assert phone.chat.is_quiet
+    phone.writes("/settings loud")
+    assert not phone.chat.is_quiet
+    phone.writes("/settings green")
+    assert "That I cannot set" in phone.last()
+    phone.writes("/language de")
+
+    assert "I do not speak de." in phone.last()
+    assert phone.chat.language == "en"
+
+
+def test_whoever_begins_again_is_greeted_as_an_acquaintance():
+    phone, _ = somebody("member")
+    phone.writes("/start")
+    first = phone.last()
+
+    phone.writes("/start")
+
+    assert "Welcome back" not in first
+    assert "Welcome back" in phone.last()
+
+
+def test_which_worker_is_meant_is_asked_with_the_list_of_them():
+    phone, _ = somebody("operator")
+
+    phone.writes("/kill")
+
+    assert "Workers" in phone.last()
+
+
 @pytest.mark.parametrize("is_quiet", [True, False])
 def test_card_of_a_quiet_chat_makes_no_sound_and_its_end_does(is_quiet: bool):
     phone, user = somebody("member")
