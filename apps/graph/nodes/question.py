@@ -15,6 +15,7 @@ from apps.graph.release import release_of
 from apps.graph.signals import announce, question_changed
 from apps.graph.state import RunState, Verdict, Wait
 from apps.projects import services as projects
+from apps.projects.environment_contract import SecretFormat
 from apps.projects.models import TaskEventKind
 
 LANGUAGES = ("en", "ru")
@@ -59,10 +60,22 @@ def _words(state: RunState, key: str) -> dict[str, Any]:
             lines = [_("The service needs a value for %(key)s.") % {"key": key}]
             if entry is not None and entry.describe(language):
                 lines.append(entry.describe(language))
-            if entry is not None and entry.format not in (None, "text"):
-                lines.append(_("Format: %(format)s") % {"format": entry.format})
+            if entry is not None and (form := _form_of(entry.format)):
+                lines.append(form)
             texts[language] = "\n".join(lines)
     return {"text": texts["en"], "texts": texts}
+
+
+def _form_of(kind: SecretFormat | None) -> str:
+    """Say what a value looks like; empty where any text will do."""
+    match kind:
+        case "telegram_bot_token":
+            return _("It comes from @BotFather and looks like 123456789:AA….")
+        case "openai_key":
+            return _("It begins with sk-.")
+        case "url":
+            return _("It is an address with its scheme: https://….")
+    return ""
 
 
 def await_answer(state: RunState) -> RunState | Wait:
