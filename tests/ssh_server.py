@@ -13,6 +13,7 @@ import signal
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import asyncssh
@@ -28,6 +29,15 @@ def make_key() -> asyncssh.SSHKey:
 def public_part(key: asyncssh.SSHKey) -> str:
     """Return type and key, as in a known_hosts file."""
     return key.export_public_key().decode().strip()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """Whose rights commands have instead of the test's own."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...] = ()
 
 
 class SshServer:
@@ -46,8 +56,9 @@ class SshServer:
 
     user: Final = "deploy"
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: Mapping[str, str], account: Account | None = None) -> None:
         self.environment = dict(environment)
+        self._account = account
         self.port = 0
         self.commands: list[str] = []
         self.running = self.most_at_once = 0
@@ -76,10 +87,17 @@ class SshServer:
         self.running += 1
         self.most_at_once = max(self.most_at_once, self.running)
         pipe = asyncio.subprocess.PIPE
-        words = ("sh", "-c", command)
-        streams = {"stdin": pipe, "stdout": pipe, "stderr": pipe}
+        mine = self._account
         child = await asyncio.create_subprocess_exec(
-            *words, **streams, env=self.environment, start_new_session=True
+            *("sh", "-c", command),
+            stdin=pipe,
+            stdout=pipe,
+            stderr=pipe,
+            user=mine.uid if mine else None,
+            group=mine.gid if mine else None,
+            extra_groups=mine.groups if mine else None,
+            env=self.environment,
+            start_new_session=True,
         )
         given = asyncio.create_task(_copy(process.stdin, child.stdin, ends=True))
         try:
@@ -112,14 +130,15 @@ async def _copy(source: Any, target: Any, *, ends: bool = False) -> None:
 
 
 @contextmanager
-def ssh_server(environment: Mapping[str, str]) -> Iterator[SshServer]:
+def ssh_server(environment: Mapping[str, str], account: Account | None = None) -> Iterator[SshServer]:
     """Run a server for the length of a block.
 
     Args:
         environment: the variables of the account that commands run under, and no others.
+        account: that account; it may be another one than the test's only if that is root's.
 
     """
-    server, loop = SshServer(environment), asyncio.new_event_loop()
+    server, loop = SshServer(environment, account), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="ssh", daemon=True)
     thread.start()
     try:

@@ -12,7 +12,6 @@ from apps.errors import Invalid, OrchestratorError, Unavailable
 from apps.infra import identities, metrics, selectors
 from apps.infra.fitting import Need, Reason, decide
 from apps.infra.models import (
-    DeploymentTarget,
     IdentityPurpose,
     PortAllocation,
     Server,
@@ -98,7 +97,7 @@ def choose_server(*, kind: str = ServerKind.LOCAL) -> Server:
 
 
 def choose_for_project(*, project_id: UUID, roles: Sequence[str]) -> Server:
-    """Return the server that a workflow deploys a project to: the one it is on, or the first with room.
+    """Return the server that a project is deployed to: the one it is on, or the first with room.
 
     The active servers are locked until the transaction ends.
 
@@ -109,7 +108,7 @@ def choose_for_project(*, project_id: UUID, roles: Sequence[str]) -> Server:
         ServerAway: the project's own server is not active at the moment.
         ServerIncomplete: it cannot be logged in to.
     """
-    server = _server_of(project_id) or _first_ssh(len(roles))
+    server = _server_of(project_id, roles) or _first_ssh(len(roles))
     key = identities.find_installed(server_id=server.pk, purpose=IdentityPurpose.DEPLOY)
     if not (server.ssh_user and server.host_key and key):
         raise ServerIncomplete(details={"server": server.name})
@@ -148,10 +147,11 @@ def standing_ports(
     return {role: known[role] for role in roles}
 
 
-def _server_of(project_id: UUID) -> Server | None:
-    """Return the server that a project has ports on or was deployed to before, locked."""
+def _server_of(project_id: UUID, roles: Sequence[str]) -> Server | None:
+    """Return the server that a project has ports on or was deployed to before, locked, if it has room."""
     ports = PortAllocation.objects.filter(project_id=project_id, deployment=None, server__kind=ServerKind.SSH)
-    releases = ServiceDeployment.objects.filter(project_id=project_id, target=DeploymentTarget.WORKFLOW)
+    # What this machine runs is not there; data of the others are.
+    releases = ServiceDeployment.objects.filter(project_id=project_id, server__kind=ServerKind.SSH)
     known = (
         ports.values_list("server_id", flat=True).first()
         or releases.exclude(live_at=None).order_by("-live_at").values_list("server_id", flat=True).first()
@@ -166,7 +166,10 @@ def _server_of(project_id: UUID) -> Server | None:
         )
     if server.status != ServerStatus.ACTIVE:
         raise ServerAway(details={"server": server.name})
-    return server
+    mine = server.allocations.filter(project_id=project_id, deployment=None).values_list("role", flat=True)
+    missing = len(set(roles) - set(mine))
+    # What runs already has its memory; what is built anew needs disk all the same.
+    return _first_that_fits([server], ports=missing, services=missing)
 
 
 def _first_ssh(ports: int) -> Server:
@@ -174,9 +177,13 @@ def _first_ssh(ports: int) -> Server:
     servers = list(active.order_by("pk"))
     if not servers:
         raise NoServer()
+    return _first_that_fits(servers, ports=ports, services=max(ports, 1))
+
+
+def _first_that_fits(servers: Sequence[Server], *, ports: int, services: int) -> Server:
     need = Need(
         ports=ports,
-        memory_mb=max(ports, 1) * settings.SERVERS_SERVICE_MEMORY_MB,
+        memory_mb=services * settings.SERVERS_SERVICE_MEMORY_MB,
         disk_mb=settings.SERVERS_FREE_DISK_MB,
     )
     rooms = metrics.rooms_of(servers)

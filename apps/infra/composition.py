@@ -6,14 +6,17 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 
-from apps.infra import providing
+from apps.infra import identities, providing
 from apps.infra.ansible import Playbooks
 from apps.infra.answering import Smoke
 from apps.infra.first_login import SshLogin
+from apps.infra.models import IdentityPurpose, Server, ServerStatus
 from apps.infra.provisioning_tools import ProvisioningTools
-from apps.infra.targets.base import DeployTarget
+from apps.infra.targets.base import DeployTarget, TargetUnavailable
 from apps.infra.targets.entrance import LocalEntrance
 from apps.infra.targets.local import LocalTarget
+from apps.infra.targets.server import ServerTarget
+from apps.infra.targets.ssh import SshAccess
 from apps.roles import powers
 from apps.units import toolchain
 from apps.units.environment import base_environment
@@ -32,6 +35,29 @@ def get_target() -> DeployTarget:
         data=settings.DATA_DIR,
         environment=base_environment(tools, outer=settings.UNITS_OUTER_ENVIRONMENT) | telegram_environment(),
     )
+
+
+def get_server_target(server: Server) -> DeployTarget:
+    """Return the deploy target on a server, logged in to as its user of deployments.
+
+    Raises:
+        TargetUnavailable: it cannot be logged in to.
+    """
+    if server.status == ServerStatus.UNREACHABLE:
+        # Whoever looks at servers says when it is back; nobody else waits at its door meanwhile.
+        raise TargetUnavailable(f"The server {server.name} does not answer.", code="server_unreachable")
+    key = identities.find_installed(server_id=server.pk, purpose=IdentityPurpose.DEPLOY)
+    if not (server.ssh_user and server.host_key and key):
+        text = f"The server {server.name} lacks its user or a key."
+        raise TargetUnavailable(text, code="server_incomplete")
+    access = SshAccess(
+        host=server.host,
+        port=server.ssh_port,
+        user=server.ssh_user,
+        host_key=server.host_key,
+        private_key=key.private_key,
+    )
+    return ServerTarget(access)
 
 
 def telegram_environment() -> dict[str, str]:

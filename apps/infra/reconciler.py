@@ -18,11 +18,12 @@ from django.utils import timezone
 
 from apps.errors import Invalid, NotFound, OrchestratorError, Unavailable
 from apps.failures import FailureKind
-from apps.infra import allocation, answering, entering, releases, rollout_steps, settling
+from apps.infra import allocation, answering, entering, releases, rollout_steps, server_steps, settling
 from apps.infra.answering import Answer, BotAnswer, Smoke
 from apps.infra.entering import Entered
 from apps.infra.models import DeploymentStatus, DeploymentTarget, ServiceDeployment
 from apps.infra.selectors import own_port_of, port_of
+from apps.infra.server_undoing import Far, nobody_is_far
 from apps.infra.targets.base import DeployTarget, Job, JobPhase, JobState
 
 logger = logging.getLogger(__name__)
@@ -39,13 +40,16 @@ _RESTART_PAUSE = timedelta(seconds=20)
 _STARTS_AT_ONCE = 3
 
 
-def reconcile_deployment(*, deployment_id: str | UUID, target: DeployTarget, smoke: Smoke = AS_USUAL) -> bool:
+def reconcile_deployment(
+    *, deployment_id: str | UUID, target: DeployTarget, smoke: Smoke = AS_USUAL, far: Far = nobody_is_far
+) -> bool:
     """Take one step; the caller holds the deployment's advisory lock.
 
     Args:
         deployment_id: whose step.
         target: where it runs.
         smoke: how a release that runs is asked whether it is well.
+        far: how a server is reached by SSH.
 
     Returns:
         Whether another step is due at once.
@@ -60,6 +64,8 @@ def reconcile_deployment(*, deployment_id: str | UUID, target: DeployTarget, smo
     ServiceDeployment.objects.filter(pk=row.pk).update(observed_at=timezone.now())
     if row.target == DeploymentTarget.WORKFLOW:
         return rollout_steps.take(row, smoke)
+    if row.target == DeploymentTarget.SERVER:
+        return server_steps.take(row, far, smoke)
     return _take(row, target, smoke)
 
 

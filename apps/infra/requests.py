@@ -54,14 +54,25 @@ class DeploymentRequest:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RolloutRequest:
-    """One release of a whole project by a workflow of its git host."""
+    """One release of a whole project on a server: by a workflow of its git host, or by us over SSH."""
 
     owner_id: int
     project_id: UUID
     project_slug: str
     task_id: UUID | None
     commit_sha: str
-    kind: str  # of the service that is asked from outside: web, or worker when nothing listens
+    kind: str  # of the service that is asked from outside: web; bot or worker when nothing listens
     health_path: str = ""  # of a web service
     roles: Sequence[str] = ()  # of the ports that the project needs
     facts: ReleaseFacts = ReleaseFacts()
+    by_us: "ByUs | None" = None  # None: by a workflow, which has all this from its git host
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ByUs:
+    """What we need to bring a release to its server ourselves."""
+
+    bundle_name: str  # git bundle in the shared storage that holds the commit
+    bundle_sha256: str
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)  # by the contract's names
+    token_variable: str = ""  # of a project that is nothing but a bot

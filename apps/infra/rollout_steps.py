@@ -57,11 +57,12 @@ def _ask(row: ServiceDeployment, smoke: Smoke) -> bool:
         return False
     if row.deadline_at is None or timezone.now() <= row.deadline_at:
         return True
-    record_failure(row, *_complaint(row, answer))
+    record_failure(row, *complaint_from_outside(row, answer))
     return False
 
 
-def _complaint(row: ServiceDeployment, answer: answering.Answer) -> tuple[str, str, FailureKind]:
+def complaint_from_outside(row: ServiceDeployment, answer: answering.Answer) -> tuple[str, str, FailureKind]:
+    """Say why a release that runs is not well from here: code, sentence, whose failure."""
     code, text, _ = answering.complaint(row, answer)
     if isinstance(answer, ProbeResult) and answer.status is None:
         text = f"{row.url} cannot be reached from here ({answer.error}): is the server's firewall open?"

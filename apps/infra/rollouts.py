@@ -1,7 +1,7 @@
-"""Releases of whole projects by a workflow of their git host: asked for here, reported by whoever follows it.
+"""Releases of whole projects on servers: asked for here, reported by whoever follows a workflow.
 
-The row is the fence: while it is on its way, the workflow may be at work on the
-server, and no other release of the project begins.
+The row is the fence: while it is on its way, or what it did is not undone yet,
+somebody may be at work on the server, and no other release of the project begins.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ from django.utils import timezone
 
 from apps.enqueue import enqueue
 from apps.failures import Failure, FailureKind
-from apps.infra import allocation, identities, settling, tasks
+from apps.infra import allocation, identities, releases, settling, tasks
 from apps.infra.models import (
     DeploymentStatus,
     DeploymentTarget,
@@ -57,8 +57,7 @@ def request_rollout(*, idempotency_key: str, request: RolloutRequest) -> UUID:
     known = _find_known(idempotency_key)
     if known is not None:
         return known
-    coming = ServiceDeployment.objects.filter(project_id=request.project_id, status__in=COMING)
-    if coming.exists():
+    if _is_fenced(request.project_id):
         raise DeploymentUnderWay()
     allocation.standing_ports(
         server=server, project_id=request.project_id, owner_id=request.owner_id, roles=request.roles
@@ -68,7 +67,7 @@ def request_rollout(*, idempotency_key: str, request: RolloutRequest) -> UUID:
             row = ServiceDeployment.objects.create(
                 idempotency_key=idempotency_key,
                 server=server,
-                target=DeploymentTarget.WORKFLOW,
+                target=DeploymentTarget.SERVER if request.by_us else DeploymentTarget.WORKFLOW,
                 owner_id=request.owner_id,
                 project_id=request.project_id,
                 project_slug=request.project_slug,
@@ -78,6 +77,8 @@ def request_rollout(*, idempotency_key: str, request: RolloutRequest) -> UUID:
             )
     except IntegrityError as error:
         raise DeploymentUnderWay() from error
+    if request.by_us:
+        enqueue(tasks.reconcile_deployment, deployment_id=str(row.pk))
     return row.pk
 
 
@@ -190,12 +191,29 @@ def report_end(*, deployment_id: UUID) -> None:
 
 def _released(request: RolloutRequest) -> dict[str, Any]:
     """Return the fields of a row that tell one commit's release from another's."""
-    return {
+    fields = {
         "commit_sha": request.commit_sha,
         "kind": request.kind,
         "health_path": request.health_path,
         **request.facts.as_fields(),
     }
+    ours = request.by_us
+    if ours is None:
+        return fields
+    return fields | {
+        "bundle_name": ours.bundle_name,
+        "bundle_sha256": ours.bundle_sha256,
+        "environment": releases.stored_environment(ours.secrets, list(ours.secrets.values())),
+        "token_variable": ours.token_variable,
+    }
+
+
+def _is_fenced(project_id: UUID) -> bool:
+    rows = ServiceDeployment.objects.filter(project_id=project_id)
+    undone = rows.filter(target=DeploymentTarget.SERVER, removed_at=None).exclude(
+        status=DeploymentStatus.LIVE
+    )
+    return undone.exists() or rows.filter(status__in=COMING).exists()
 
 
 def _with_path(url: str) -> str:

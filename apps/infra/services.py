@@ -21,7 +21,7 @@ from apps.infra.models import (
     ServiceKind,
 )
 from apps.infra.requests import DeploymentRequest
-from apps.infra.selectors import COMING
+from apps.infra.selectors import COMING, get_deployment
 
 
 class DeploymentUnderWay(Conflict):
@@ -115,16 +115,24 @@ def cancel_deployment(*, deployment_id: UUID) -> None:
         enqueue(tasks.reconcile_deployment, deployment_id=str(deployment_id))
 
 
+@transaction.atomic
 def stop_deployment(*, deployment_id: UUID) -> None:
     """Ask that a live release stops.
 
     Raises:
         IllegalTransition: it is not live.
         NotFound: there is no such deployment.
+        DeploymentUnderWay: its successor is about to take its place on its server.
         StopUnsupported: a workflow has deployed it.
     """
-    if ServiceDeployment.objects.filter(pk=deployment_id, target=DeploymentTarget.WORKFLOW).exists():
+    row = get_deployment(deployment_id=deployment_id)
+    if row.target == DeploymentTarget.WORKFLOW:
         raise StopUnsupported()
+    if row.target == DeploymentTarget.SERVER:
+        # As whoever asks for a release does: neither may begin while the other looks.
+        Server.objects.select_for_update().get(pk=row.server_id)
+        if ServiceDeployment.objects.filter(project_id=row.project_id, status__in=COMING).exists():
+            raise DeploymentUnderWay()
     ServiceDeployment.transition(deployment_id, to=DeploymentStatus.STOPPING)
     enqueue(tasks.reconcile_deployment, deployment_id=str(deployment_id))
 

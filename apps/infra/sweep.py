@@ -34,6 +34,8 @@ def list_due() -> Iterable[UUID]:
     elsewhere = Q(target=DeploymentTarget.WORKFLOW) & ~Q(
         status__in=[DeploymentStatus.STARTING, DeploymentStatus.STOPPING]
     )
+    # Its server's own Docker keeps it running.
+    elsewhere |= Q(target=DeploymentTarget.SERVER, status=DeploymentStatus.LIVE)
     due = ServiceDeployment.objects.filter((moving & unseen) | rested).exclude(elsewhere)
     return due.values_list("pk", flat=True)
 

@@ -24,6 +24,7 @@ def reconcile_deployment(*, deployment_id: str) -> None:
                 deployment_id=deployment_id,
                 target=composition.get_target(),
                 smoke=composition.get_smoke(),
+                far=composition.get_server_target,
             )
         except IllegalTransition as error:
             logger.info("Deployment %s was moved by someone else: %s", deployment_id, error)

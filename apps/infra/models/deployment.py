@@ -17,6 +17,7 @@ class DeploymentTarget(models.TextChoices):
 
     PROCESS = "process", _("As a process of ours")
     WORKFLOW = "workflow", _("By a workflow of the git host")
+    SERVER = "server", _("On a server, over SSH")
 
 
 class ServiceKind(models.TextChoices):

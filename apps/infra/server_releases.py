@@ -1,0 +1,182 @@
+"""From a row to the jobs that make a project's release live on a server, and undo that: pure.
+
+The project's own scripts do the work, the same ones that its workflow runs elsewhere: what they need is a
+server with Docker, and the files of one commit. A release is built there: no registry, and no Docker of ours.
+"""
+
+import json
+import re
+import shlex
+from collections.abc import Mapping
+from typing import Any, Final
+
+from apps.failures import FailureKind
+from apps.infra import releases
+from apps.infra.models import ServiceDeployment
+from apps.infra.targets.base import Job
+
+BUILD_SECONDS, ACTIVATION_SECONDS, UNDO_SECONDS = 900.0, 420.0, 420.0
+_HEALTH_WORDS: Final = re.compile(r"\bnot healthy:|did not stay healthy")
+_BOTH_WORDS: Final = "the release before is not healthy either"
+_KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_IMAGES: Final = 50
+
+_ROOT: Final = 'set -eu\nroot="${DEPLOY_ROOT:-$HOME/projects}/$1"\n'
+#: PROJECT SHA KEYS...: values are resolved first, and forgotten before anything of the project is built.
+_INSTALL: Final = (
+    _ROOT
+    + """\
+sha=$2
+shift 2
+for file in compose.yaml compose.prod.yaml deploy/environment.py deploy/build.sh deploy/activate.sh; do
+    [ -f "$file" ] || { echo "The project has no $file, so it cannot be deployed to a server."; exit 64; }
+done
+releases="$root/releases" new="$root/releases/.$sha"
+(umask 077; mkdir -p "$releases"; rm -rf "$new"; mkdir "$new")
+python3 -m deploy.environment release "$new" || exit 65
+unset PORTS "$@"
+bash deploy/build.sh "$sha" "$new/images.json" || exit 66
+cp compose.yaml compose.prod.yaml deploy/activate.sh "$new/"
+# The same commit with another environment: the files of before are the release to go back to.
+if [ -d "$releases/$sha" ] && [ ! -d "$new.before" ]; then mv "$releases/$sha" "$new.before"; fi
+rm -rf "${releases:?}/$sha"
+mv "$new" "$releases/$sha"
+"""
+)
+#: PROJECT SHA
+_ACTIVATE: Final = (
+    _ROOT + 'release="$root/releases/$2"\nsh "$release/activate.sh" "$1" "$2"\ncat "$release/images.json"\n'
+)
+#: PROJECT SHA-OF-BEFORE-OR-NOTHING: goes back, or removes all but the volumes, which are the project's data.
+_UNDO: Final = (
+    _ROOT
+    + """\
+if [ -n "$2" ]; then
+    exec sh "$root/releases/$2/activate.sh" "$1" "$2"
+fi
+own="label=com.docker.compose.project=$1"
+containers=$(docker ps --all --quiet --filter "$own")
+if [ -n "$containers" ]; then
+    docker stop $containers >/dev/null
+    docker rm --force $containers >/dev/null
+fi
+networks=$(docker network ls --quiet --filter "$own")
+[ -z "$networks" ] || docker network rm $networks >/dev/null
+images=$(docker image ls --quiet --filter "reference=$1-*" | sort -u)
+[ -z "$images" ] || docker image rm --force $images >/dev/null || true
+rm -rf "${root:?}"
+left=$(docker ps --all --quiet --filter "$own")
+[ -z "$left" ]
+"""
+)
+
+
+def install_job(row: ServiceDeployment, *, ports: Mapping[str, int]) -> Job:
+    """Return the job that builds a release on its server, with what each service will be told.
+
+    Args:
+        row: the release.
+        ports: of the project, by the variables that tell them.
+    """
+    secrets = json.loads(row.environment).get("variables", {})
+    given = {"RELEASE": row.commit_sha, "DEPLOY_HOST": row.server.host, "PORTS": json.dumps(dict(ports))}
+    keys = [key for key in secrets if _KEY.fullmatch(key)]
+    return Job(
+        name=releases.install_name(row),
+        release=releases.release_of(row),
+        command=_shell(_INSTALL, row.project_slug, row.commit_sha, *keys),
+        environment={**{key: str(secrets[key]) for key in keys}, **given},
+        timeout_seconds=BUILD_SECONDS,
+        bundle_name=row.bundle_name,
+        bundle_sha256=row.bundle_sha256,
+        commit_sha=row.commit_sha,
+        deployment_id=str(row.pk),
+    )
+
+
+def activation_name(row: ServiceDeployment) -> str:
+    """Return the derived name of the present try to make a release live."""
+    return f"activate-{row.pk}-{row.starts}"
+
+
+def activation_job(row: ServiceDeployment) -> Job:
+    """Return the job that makes a release the one that runs, or leaves the one before."""
+    command = _shell(_ACTIVATE, row.project_slug, row.commit_sha)
+    return _job(row, activation_name(row), command, ACTIVATION_SECONDS)
+
+
+def undo_name(row: ServiceDeployment) -> str:
+    """Return the derived name of the job that undoes a release."""
+    return f"undo-{row.pk}"
+
+
+def undo_job(row: ServiceDeployment, *, before: str) -> Job:
+    """Return the job that makes the release before live again, or removes all of the project but its data.
+
+    Args:
+        row: the release that goes.
+        before: the commit to go back to; empty: none.
+    """
+    return _job(row, undo_name(row), _shell(_UNDO, row.project_slug, before), UNDO_SECONDS)
+
+
+def address_of(row: ServiceDeployment, ports: Mapping[str, int]) -> str:
+    """Return where a project's first web service answers on its server; empty if it has none.
+
+    Args:
+        row: the release.
+        ports: of the project, by role.
+    """
+    services = (row.contract or {}).get("services") or ()
+    roles = [one.get("port") for one in services if one.get("kind", "web") == "web"]
+    port = next((ports[role] for role in roles if role in ports), None)
+    host = f"[{row.server.host}]" if ":" in row.server.host else row.server.host
+    return "" if port is None else f"http://{host}:{port}/"
+
+
+def images_of(log: str) -> dict[str, str]:
+    """Return the digests that an activation names in its last line; a stranger's words."""
+    try:
+        found: Any = json.loads(log.strip().rpartition("\n")[2])
+    except ValueError:
+        return {}
+    if not isinstance(found, dict):
+        return {}
+    pairs = [(str(name)[:100], str(digest)[:100]) for name, digest in found.items()]
+    return dict(pairs[:_IMAGES])
+
+
+def install_problem(exit_code: int | None, log: str) -> tuple[str, str, FailureKind]:
+    """Say why a release was not built: a stable code, a sentence, and whose failure it is."""
+    match exit_code:
+        case 64:
+            return "compose_missing", log.strip().rpartition("\n")[2][:200], FailureKind.USER
+        case 65:
+            text = f"The environment contract cannot be met: {log.strip().rpartition(chr(10))[2][:200]}"
+            return "environment_broken", text, FailureKind.USER
+        case 66:
+            return "build_failed", "The release's images could not be built.", FailureKind.PRODUCT
+    return "install_failed", f"The server ended the build with exit code {exit_code}.", FailureKind.PLATFORM
+
+
+def activation_problem(exit_code: int | None, log: str) -> tuple[str, str, FailureKind]:
+    """Say why a release did not become the one that runs; only its own ill health is its own fault."""
+    if _HEALTH_WORDS.search(log) and _BOTH_WORDS not in log:
+        text = "The release was not healthy on its server; the one before goes on."
+        return "not_healthy", text, FailureKind.PRODUCT
+    text = f"The server could not make the release live (exit code {exit_code})."
+    return "activation_failed", text, FailureKind.PLATFORM
+
+
+def _job(row: ServiceDeployment, name: str, command: str, seconds: float) -> Job:
+    return Job(
+        name=name,
+        release=releases.release_of(row),
+        command=command,
+        timeout_seconds=seconds,
+        deployment_id=str(row.pk),
+    )
+
+
+def _shell(script: str, *words: str) -> str:
+    return shlex.join(["sh", "-c", script, "deploy", *words])
