@@ -1,7 +1,7 @@
 """The deploy flows: from a merged commit to an address that answers."""
 
 from apps.graph.flow import Flow, Stop
-from apps.graph.nodes import deployment, finish, question, rollout
+from apps.graph.nodes import deployment, finish, on_server, question, rollout
 
 #: As processes of ours.
 DEPLOY = Flow(
@@ -19,6 +19,23 @@ DEPLOY = Flow(
         "request_deployment": Stop(node=deployment.request_deployment, ok="await_deployment"),
         "await_deployment": Stop(node=deployment.await_deployment, ok="smoke"),
         "smoke": Stop(node=deployment.smoke, ok="finish", again="request_deployment"),
+        "finish": Stop(node=finish.finish),
+    },
+)
+
+#: By us, onto a server.
+DEPLOY_SERVER = Flow(
+    name="deploy_server",
+    version=1,
+    start="load",
+    stops={
+        "load": Stop(node=on_server.load, ok="resolve_secrets"),
+        "resolve_secrets": Stop(node=question.resolve_secrets, ok="request_release", again="request_answer"),
+        "request_answer": Stop(node=question.request_answer, ok="await_answer"),
+        "await_answer": Stop(node=question.await_answer, ok="resolve_secrets"),
+        "request_release": Stop(node=on_server.request_release, ok="await_deployment"),
+        "await_deployment": Stop(node=deployment.await_deployment, ok="smoke"),
+        "smoke": Stop(node=on_server.smoke, ok="finish"),
         "finish": Stop(node=finish.finish),
     },
 )

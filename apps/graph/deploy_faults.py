@@ -22,11 +22,16 @@ class Fault(StrEnum):
     ELSEWHERE = "elsewhere"  # the network, a machine, the git host: tried again
 
 
-#: Codes of releases that run as processes of ours.
+#: Codes of releases that we bring about ourselves, as processes or on a server.
 PROCESS_FAULTS: Final[dict[str, Fault]] = {
     "setup_failed": Fault.CODE,
     "service_exited": Fault.CODE,
     "smoke_failed": Fault.CODE,
+    "build_failed": Fault.CODE,
+    "not_healthy": Fault.CODE,
+    "compose_missing": Fault.PERSON,
+    "environment_broken": Fault.PERSON,
+    "port_missing": Fault.PERSON,
     "bot_token_refused": Fault.PERSON,
 }
 #: Codes of workflows; a failed one is judged by its step.
@@ -67,7 +72,7 @@ ELSEWHERE_WORDS: Final = re.compile(
 
 
 def fault_of_process(code: str, log: str) -> Fault:
-    """Judge a release that runs as a process of ours."""
+    """Judge a release that we brought about ourselves."""
     fault = PROCESS_FAULTS.get(code, Fault.ELSEWHERE)
     return Fault.ELSEWHERE if fault is Fault.CODE and ELSEWHERE_WORDS.search(log) else fault
 

@@ -66,7 +66,8 @@ def release_of(state: RunState) -> Release:
     project = facts.project_of(state)
     rollback_of = UUID(state["rollback_to"]) if state.get("rollback_to") else None
     manifest = _manifest(project, rollback_of)
-    target: Target = "process" if project.forge == ForgeName.LOCAL else "compose"
+    is_process = project.forge == ForgeName.LOCAL and state.get("place") != "server"
+    target: Target = "process" if is_process else "compose"
     names = Facts(
         slug=project.slug, name=project.name, sha=state["commit_sha"], ports=state.get("ports") or {}
     )

@@ -44,6 +44,7 @@ class RunState(TypedDict, total=False):
     verification_id: str
     measured: dict[str, Any]  # the numbers of the present verification
     # deploy
+    place: str  # "server": by us over SSH; absent: as the project's git host has it
     commit_sha: str
     bundle_name: str
     bundle_sha256: str
