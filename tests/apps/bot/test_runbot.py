@@ -249,6 +249,26 @@ def test_webhook_is_set_with_the_secret(telegram: TelegramServer, settings: Any)
     assert len(telegram.bot.webhook.secret) == 64
 
 
+def test_webhook_that_somebody_took_away_is_set_again_and_its_problem_is_told_once(
+    telegram: TelegramServer, settings: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    monkeypatch.setattr(running, "_CHECK_SECONDS", 0.05)
+    settings.TELEGRAM_MODE = "webhook"
+    settings.TELEGRAM_WEBHOOK_URL = "https://bot.example.org"
+
+    with bot(Ear()):
+        until(lambda: telegram.bot.webhook.url)
+        telegram.bot.webhook.last_error = "Wrong response from the webhook: 502 Bad Gateway"
+        until(lambda: "502 Bad Gateway" in caplog.text)
+        telegram.bot.webhook.url = "https://other.example.org/"
+        until(lambda: len(telegram.calls("setWebhook")) == 2)
+        looks = len(telegram.calls("getWebhookInfo"))
+        until(lambda: len(telegram.calls("getWebhookInfo")) > looks + 2)
+
+    assert telegram.bot.webhook.url == "https://bot.example.org/webhooks/telegram"
+    assert caplog.text.count("502 Bad Gateway") == 1
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
