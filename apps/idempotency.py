@@ -37,7 +37,7 @@ def idempotent(view: View, *, shown_once: str = "") -> View:
 
     Args:
         view: the method that creates.
-        shown_once: a field of the answer that must not be kept; a repeat shows it empty.
+        shown_once: fields of the answer, by spaces, that must not be kept; a repeat shows them empty.
 
     The record and the effect are one transaction: of two simultaneous
     requests the second waits for the first at the unique constraint. An error
@@ -66,7 +66,8 @@ def idempotent(view: View, *, shown_once: str = "") -> View:
                 )
                 response = view(self, request, *args, **kwargs)
                 record.response_status = response.status_code
-                kept = {**response.data, shown_once: ""} if shown_once else response.data
+                hidden = dict.fromkeys(shown_once.split(), "")
+                kept = {**response.data, **hidden} if hidden else response.data
                 record.response_body = json.loads(json.dumps(kept, default=str))
                 record.save(update_fields=["response_status", "response_body"])
                 return response

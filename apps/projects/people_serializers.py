@@ -60,13 +60,17 @@ class InvitationSerializer(serializers.ModelSerializer[Invitation]):
 
 
 class NewInvitationSerializer(InvitationSerializer):
-    """A new invitation with its code, which is shown this once: ``/start CODE`` tells it to the bot."""
+    """A new invitation with what is shown this once: its link, and the code, for ``/start CODE`` in the chat.
+
+    The link is empty while no bot has run.
+    """
 
     code = serializers.CharField()
+    link = serializers.CharField(allow_blank=True)
 
     class Meta:
         model = Invitation
-        fields = (*InvitationSerializer.Meta.fields, "code")
+        fields = (*InvitationSerializer.Meta.fields, "code", "link")
         read_only_fields = fields
 
 

@@ -58,9 +58,9 @@ class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Generi
     permission_classes = (IsOwner,)
 
     @extend_schema(request=InvitationCreateSerializer, responses={201: NewInvitationSerializer})
-    @partial(idempotent, shown_once="code")
+    @partial(idempotent, shown_once="code link")
     def create(self, request: Request) -> Response:
-        """Invite somebody; the code is in this answer and nowhere else."""
+        """Invite somebody; link and code are in this answer and nowhere else."""
         body = InvitationCreateSerializer(data=request.data)
         body.is_valid(raise_exception=True)
         invitation, code = services.invite(
@@ -69,7 +69,8 @@ class InvitationViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, Generi
             ttl=timedelta(hours=body.validated_data["expires_in_hours"]),
             person_id=body.validated_data["person_id"],
         )
-        answer = {**InvitationSerializer(invitation).data, "code": code}
+        secret = {"code": code, "link": services.link_of(code)}
+        answer = {**InvitationSerializer(invitation).data, **secret}
         return Response(answer, status=status.HTTP_201_CREATED)
 
     @extend_schema(responses={204: None})

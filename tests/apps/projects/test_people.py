@@ -235,6 +235,17 @@ def test_link_is_shown_in_the_admin(client):
     assert shown_once(answer).startswith("https://t.me/our_bot?start=")
 
 
+@pytest.mark.parametrize("has_bot", [True, False])
+def test_link_is_in_the_answer_of_the_api(client, has_bot):
+    if has_bot:
+        services.note_bot("our_bot")
+    client.force_login(make_user(role=Role.OWNER))
+
+    answer = client.post("/api/invitations/", {"role": "member"}, content_type="application/json").json()
+
+    assert answer["link"] == (f"https://t.me/our_bot?start={answer['code']}" if has_bot else "")
+
+
 def test_command_refuses_an_account_that_is_not_here():
     with pytest.raises(CommandError):
         call_command("invite", "--username", "nobody")
