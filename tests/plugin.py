@@ -50,7 +50,8 @@ def _start() -> Callable[[], None]:
     (var_dir / "static").mkdir()  # WhiteNoise warns about a missing one, and warnings are errors
     if _only_units() or _is_xdist_controller():
         return lambda: shutil.rmtree(var_dir)
-    embedded = Embedded(var_dir)
+    # Every commit would wait for the disk, and pytest waits with it.
+    embedded = Embedded(var_dir, is_durable=False)
     embedded.start()
     os.environ.update(embedded.env())
     return embedded.remove

@@ -51,12 +51,15 @@ class Embedded:
     manager it is for tests: on exit the servers are stopped and the whole state directory is removed.
     """
 
-    def __init__(self, var_dir: Path | str, *, names: Sequence[str] = tuple(URL_NAMES)) -> None:
+    def __init__(
+        self, var_dir: Path | str, *, names: Sequence[str] = tuple(URL_NAMES), is_durable: bool = True
+    ) -> None:
         """Describe the servers; nothing is started or created but the state directory.
 
         Args:
             var_dir: state directory; as root it may be moved and linked, ``self.var_dir`` is the real one.
             names: which servers to run, of ``postgres``, ``broker``, ``channel``.
+            is_durable: False for tests: a fall of the whole machine may ruin the database.
 
         """
         self._given_dir = Path(var_dir).absolute()
@@ -67,7 +70,7 @@ class Embedded:
         self._lock_file = run / "embedded.lock"
         self._env_file = self.var_dir / "embedded.env"
         every: tuple[Server, ...] = (
-            Postgres(self.var_dir),
+            Postgres(self.var_dir, is_durable=is_durable),
             valkey.broker(self.var_dir),
             valkey.channel(self.var_dir),
         )

@@ -41,6 +41,8 @@ SETTINGS = {
     "log_min_error_statement": "panic",
     "password_encryption": "scram-sha-256",
 }
+# For servers whose data nobody needs after a fall of the machine; a killed server still loses nothing.
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off"}
 INITDB_OPTIONS = (
     f"--username={ROLE}",
     "--encoding=UTF8",
@@ -57,8 +59,9 @@ SOCKET_PATH_LIMIT = 80
 class Postgres:
     """PostgreSQL in ``<state>/postgres``; runs as ``nobody`` when we are root."""
 
-    def __init__(self, var_dir: Path) -> None:
+    def __init__(self, var_dir: Path, *, is_durable: bool = True) -> None:
         self.name = "postgres"
+        self._settings = SETTINGS if is_durable else SETTINGS | NOT_DURABLE
         self.home = var_dir / "postgres"
         self._data = self.home / "data"
         self._password_file = self.home / "password"
@@ -122,7 +125,7 @@ class Postgres:
         """Start the server on a loopback port."""
         self._forget_dead_postmaster()
         socket_dir = str(self.home / "socket")
-        settings = SETTINGS | {
+        settings = self._settings | {
             "port": str(port),
             # The kernel refuses longer socket paths; TCP on loopback serves everybody anyway.
             "unix_socket_directories": socket_dir if len(socket_dir) < SOCKET_PATH_LIMIT else "",
