@@ -48,7 +48,7 @@ def refuse_foreign_configuration(
         logger.error("No set-up is run: %s", problem)
     queues.deselect(QUEUE)
     if not queues.consume_from:
-        raise SystemExit(f"No set-up is run: {found[0]}")
+        raise SystemExit(1)
 
 
 def _tell(found: Sequence[str]) -> None:

@@ -110,7 +110,8 @@ def test_a_worker_of_set_ups_alone_does_not_start():
     with pytest.raises(SystemExit) as left:
         starting.refuse_foreign_configuration(FakeQueues("provision"), problems=lambda: ["chmod o-w it"])
 
-    assert "chmod o-w it" in str(left.value)
+    assert left.value.code == 1
+    assert Incident.objects.get().details == {"problems": ["chmod o-w it"]}
 
 
 @pytest.mark.unit
