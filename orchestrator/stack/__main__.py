@@ -8,6 +8,7 @@ import time
 
 from orchestrator.embedded import ServerFailed
 from orchestrator.stack import CommandFailed, Stack, StackFailed
+from orchestrator.stack.greeting import bot_line
 from orchestrator.stack.signals import StopAsked, stop_signals_raised
 
 
@@ -62,6 +63,8 @@ def _announce(stack: Stack, *, seconds: float) -> None:
     print(f"  API      {stack.web_url}/api/docs/")
     if stack.flower_url:
         print(f"  Flower   {stack.flower_url}  (signed in to the admin)")
+    if bot := bot_line(stack.settings()):
+        print(f"  bot      {bot}")
     if stack.runtime is not None:
         print(f"  workers  {stack.runtime.notice}")
     print(f"  logs     {stack.var_dir / 'run' / 'logs'}")

@@ -142,7 +142,7 @@ class Stack:
         if self._table is not None:
             specs = self._table(self.ports)
         else:
-            configured = self._dotenv | self.child_env()
+            configured = self.settings()
             specs = default_table(self.ports, flower_socket=prepare_socket(flower_socket(self.var_dir)))
             if self.runtime is not None and self.runtime.has_containers:
                 url = configured.get("CHANNEL_REDIS_URL", "")
@@ -157,6 +157,10 @@ class Stack:
         missing = {key: value for key, value in generated.items() if key not in self._dotenv}
         chosen = {} if self.runtime is None else self.runtime.settings()
         return {**missing, **self._given_env, **chosen, "VAR_DIR": str(self.var_dir), "PYTHONUNBUFFERED": "1"}
+
+    def settings(self) -> dict[str, str]:
+        """Return the settings of its processes, those of ``.env`` included."""
+        return self._dotenv | self.child_env()
 
     def _keep_servers(self) -> None:
         for name in self._names:
