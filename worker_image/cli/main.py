@@ -47,7 +47,9 @@ def _default_language() -> str:
 def options(
     context: typer.Context,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON even on a terminal.")] = False,
-    language: Annotated[str, typer.Option(help="Of cards, questions and reasons: en, ru; the rest is English.")] = "",
+    language: Annotated[
+        str, typer.Option(help="Of cards, questions and reasons: en, ru; the rest is English.")
+    ] = "",
 ) -> None:
     """Read the options before the command."""
     context.obj = Options(as_json=as_json, language=language or _default_language())
