@@ -64,6 +64,11 @@ class ServerAdmin(ServerOperations):
             *(("status_label", "health", "kind"), ("provider", "provider_id", "system")),
             *(("cpus", "memory_mb", "disk_mb"), ("shown_ports", "live_count", "has_key")),
         )
+        if obj.kind == ServerKind.LOCAL:
+            # Nobody logs in to it, and nobody sets it up or looks at it.
+            here = (("status_label", "kind", "host"), ("shown_ports", "live_count"), *ports)
+            when = (("created_at", "status_changed_at"),)
+            return ((None, {"fields": here}), (_("Times"), {"fields": when}))
         times = (("created_at", "status_changed_at"), ("provisioned_at", "checked_at", "last_seen_at"))
         asked = (None, {"fields": (*place, *secrets, *ports)})
         return ((None, {"fields": known}), asked, (_("Times"), {"fields": times}))
