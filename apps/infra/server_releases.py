@@ -62,9 +62,17 @@ if [ -n "$containers" ]; then
 fi
 networks=$(docker network ls --quiet --filter "$own")
 [ -z "$networks" ] || docker network rm $networks >/dev/null
-images=$(docker image ls --quiet --filter "reference=$1-*" | sort -u)
-[ -z "$images" ] || docker image rm --force $images >/dev/null || true
-rm -rf "${root:?}"
+# By their whole names: those of a project whose name goes on after ours are not ours.
+for file in "$root"/releases/*/images.json; do
+    [ -f "$file" ] || continue
+    sha=$(basename "$(dirname "$file")")
+    for service in $(grep -o '"[A-Za-z0-9_.-]*": "sha256:' "$file" | cut -d '"' -f 2); do
+        docker image rm --force "$1-$service:$sha" >/dev/null 2>&1 || true
+    done
+done
+rm -rf "$root/releases" "$root/current" "$root/.current" "$root/.lock"
+# What else lies there is data.
+rmdir "$root" 2>/dev/null || true
 left=$(docker ps --all --quiet --filter "$own")
 [ -z "$left" ]
 """

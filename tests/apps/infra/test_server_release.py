@@ -153,6 +153,8 @@ def test_project_lives_on_a_server_and_leaves_it(site: Site, engine: Any) -> Non
     stopped = settled(second.pk)
     assert stopped.status == DeploymentStatus.STOPPED
     assert not running_of(site)
+    left = [tag for image in engine.images.list() for tag in image.tags if tag.startswith(f"{site.slug}-")]
+    assert left == []
     assert not (site.machine.home / "projects" / site.slug).exists()
     assert not composition.get_server_target(site.server).list_jobs()
     # Data are the project's, and come back with it.
