@@ -30,10 +30,11 @@ class Machine:
 
 
 @contextmanager
-def machine(**variables: str) -> Iterator[Machine]:
+def machine(*, host: str = "127.0.0.1", **variables: str) -> Iterator[Machine]:
     """Be a server for the length of a block; whatever its releases leave on the engine is the caller's.
 
     Args:
+        host: the address at which it is reached.
         variables: of its user's environment, besides the usual ones and the stand-ins for base images.
 
     """
@@ -43,7 +44,7 @@ def machine(**variables: str) -> Iterator[Machine]:
     _prepare(home, account)
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": str(home), **images, **variables}
     try:
-        with ssh_server(environment, account) as server:
+        with ssh_server(environment, account, host) as server:
             yield Machine(ssh=server, home=home)
     finally:
         shutil.rmtree(home, ignore_errors=True)

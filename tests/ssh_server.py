@@ -44,7 +44,8 @@ class SshServer:
     """What a test knows of a server.
 
     Attributes:
-        port: where it listens on the loopback address.
+        host: the address at which it listens.
+        port: where it listens there.
         host_key: what proves that it is the one.
         identity: the private key that it lets in.
         commands: what it was told, in order.
@@ -56,10 +57,12 @@ class SshServer:
 
     user: Final = "deploy"
 
-    def __init__(self, environment: Mapping[str, str], account: Account | None = None) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], account: Account | None = None, host: str = "127.0.0.1"
+    ) -> None:
         self.environment = dict(environment)
         self._account = account
-        self.port = 0
+        self.host, self.port = host, 0
         self.commands: list[str] = []
         self.running = self.most_at_once = 0
         self.connections: set[asyncssh.SSHServerConnection] = set()
@@ -70,7 +73,7 @@ class SshServer:
     async def listen(self) -> asyncssh.SSHAcceptor:
         """Begin to listen."""
         listener = await asyncssh.listen(
-            "127.0.0.1",
+            self.host,
             0,
             server_host_keys=[self._key],
             authorized_client_keys=asyncssh.import_authorized_keys(public_part(self._login)),
@@ -130,15 +133,18 @@ async def _copy(source: Any, target: Any, *, ends: bool = False) -> None:
 
 
 @contextmanager
-def ssh_server(environment: Mapping[str, str], account: Account | None = None) -> Iterator[SshServer]:
+def ssh_server(
+    environment: Mapping[str, str], account: Account | None = None, host: str = "127.0.0.1"
+) -> Iterator[SshServer]:
     """Run a server for the length of a block.
 
     Args:
         environment: the variables of the account that commands run under, and no others.
         account: that account; it may be another one than the test's only if that is root's.
+        host: the address to listen at.
 
     """
-    server, loop = SshServer(environment, account), asyncio.new_event_loop()
+    server, loop = SshServer(environment, account, host), asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, name="ssh", daemon=True)
     thread.start()
     try:

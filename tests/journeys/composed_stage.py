@@ -150,6 +150,11 @@ class Composed:
         networks = self.container(service).attrs["NetworkSettings"]["Networks"].values()
         return [network["IPAddress"] for network in networks]
 
+    def gateway(self) -> str:
+        """Return this machine's address as those services see it that may speak to the outside."""
+        network = self.engine.networks.get(f"{self.name}_outside")
+        return str(network.attrs["IPAM"]["Config"][0]["Gateway"])
+
     def workers_network(self) -> Any:
         """Return the bridge that workers are on."""
         (network,) = self.engine.networks.list(filters={"label": f"codegen.installation={self.name}"})

@@ -12,15 +12,24 @@ import httpx
 import pytest
 
 from orchestrator.celery import QUEUES
+from orchestrator.embedded.processes import free_port
 from orchestrator.env import ROOT
 from tests import docker_engine
 from tests.data.sentences import SENTENCES
-from tests.journeys.composed_stage import OURS, Composed, composed, eventually, make_images
+from tests.journeys.composed_stage import COMPOSE, OURS, Composed, composed, eventually, make_images
+from tests.server_machine import machine
+from tests.template import docker_stage
 
 pytestmark = [pytest.mark.e2e, pytest.mark.docker, pytest.mark.timeout(1_500)]
 
 BOOKS = SENTENCES[0]
 BOT_TOKEN = "123456789:AAaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+SERVER = """
+from apps.infra.servers import ServerWords, save_server
+save_server(server_id=None, words=ServerWords(
+    name="berlin", host="{host}", ssh_port={ssh}, ssh_user="{user}", host_key="{host_key}",
+    port_range_start={web}, port_range_end={web}, identity='''{identity}'''))
+"""
 ENDED = {"completed", "failed", "cancelled"}
 
 
@@ -143,6 +152,31 @@ def test_a_question_is_answered_and_there_is_no_machine_to_deploy_to(
 
     assert end["failure"]["code"] == "no_server"
     assert "add one" in end["failure"]["message"]
+
+
+def test_once_there_is_a_server_projects_are_deployed_to_it(stack: Composed, worked: dict[str, Any]) -> None:
+    words = ("--name", "Library", "--modules", "backend", "--description", BOOKS.text)
+    project = stack.orchestrator("project", "create", *words)
+    gateway, port = stack.gateway(), free_port()
+    with machine(host=gateway, DEPLOY_SETTLE_SECONDS="2") as server:
+        ssh = server.ssh
+        typed = SERVER.format(
+            host=gateway, ssh=ssh.port, user=ssh.user, host_key=ssh.host_key, web=port, identity=ssh.identity
+        )
+        stack.run(str(COMPOSE), "exec", "-T", "web", "python", "manage.py", "shell", typed=typed)
+        ready = eventually(
+            lambda: stack.orchestrator("project", "get", project["id"])["status"] == "active", seconds=90
+        )
+        try:
+            task = stack.orchestrator("deploy", "start", "--project", project["id"])["id"]
+            end = eventually(lambda: ended(stack, task), seconds=400)
+            health = httpx.get(f"http://{gateway}:{port}/health", trust_env=False, timeout=20)
+        finally:
+            docker_stage.remove_project(stack.engine, project["slug"])
+
+    assert ready
+    assert end["status"] == "completed", end["failure"]
+    assert health.json()["status"] == "ok"
 
 
 def test_a_worker_reaches_the_gateway_and_no_server_of_ours(stack: Composed, worked: dict[str, Any]) -> None:
