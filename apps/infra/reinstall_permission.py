@@ -6,7 +6,7 @@ Whatever is not known counts as a no.
 import ipaddress
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from apps.errors import Conflict
@@ -25,6 +25,8 @@ from apps.infra.selectors import COMING
 
 #: A release in one of these is on its server, or may be.
 _PRESENT: Final = (*COMING, DeploymentStatus.LIVE, DeploymentStatus.STOPPING)
+#: So far apart the clocks of two of our machines may be.
+_SKEW: Final = timedelta(seconds=30)
 
 
 class NotErasable(Conflict):
@@ -161,7 +163,8 @@ def refuse_unless_authorized(
     """
     if not (row.force_reinstall and row.authorized_by_id and row.authorized_at):
         raise NotAuthorized()
-    if row.authorization_expires_at is None or not row.authorized_at <= now < row.authorization_expires_at:
+    expires_at = row.authorization_expires_at
+    if expires_at is None or not row.authorized_at - _SKEW <= now < expires_at:
         raise AuthorizationExpired(details={"authorized_at": row.authorized_at.isoformat()})
     if not may_authorize(row.authorized_by_id):
         raise NotAuthorized(details={"by": row.authorized_by_id})
