@@ -39,9 +39,9 @@ STATUS_COLORS: dict[str, str | None] = {
     **dict.fromkeys(["sent", "stored", "resolved", "installed"], "success"),
     **dict.fromkeys(["blocked", "dropped"], "warning"),
     **dict.fromkeys(["asked", "sending"], "info"),
-    **dict.fromkeys(["stranger", "gone", "superseded", "candidate", "retired"]),
+    **dict.fromkeys(["stranger", "gone", "superseded", "candidate", "retired", "empty"]),
     **dict.fromkeys(["partly"], "warning"),
-    **dict.fromkeys(["listed"], "success"),
+    **dict.fromkeys(["listed", "passed"], "success"),
 }
 
 

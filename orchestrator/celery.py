@@ -47,6 +47,7 @@ app.conf.task_routes = {
     "graph.*": {"queue": "graph"},
     # Playbooks take long: nothing waits behind them.
     "infra.reconcile_provisioning": {"queue": "provision"},
+    "infra.drill_backups": {"queue": "provision"},
     "infra.*": {"queue": "servers"},
     "bot.*": {"queue": "bot"},
     "hooks.*": {"queue": "hooks"},

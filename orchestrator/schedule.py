@@ -26,6 +26,7 @@ ENTRIES: tuple[Entry, ...] = (
     Entry(name="probe_deployments", task="periodic.probe_deployments", every_seconds=60),
     Entry(name="server_sync", task="periodic.server_sync", every_seconds=60),
     Entry(name="health_check", task="periodic.health_check", every_seconds=120),
+    Entry(name="backup_drill", task="periodic.backup_drill", every_seconds=3_600),
     Entry(name="sweep_projects", task="periodic.sweep_projects", every_seconds=5),
     Entry(name="github_sync", task="periodic.github_sync", every_seconds=300),
     Entry(name="sweep_bot", task="periodic.sweep_bot", every_seconds=5),

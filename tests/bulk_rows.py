@@ -43,14 +43,16 @@ def _unique_fields(model: type[models.Model]) -> set[str]:
     for constraint in model._meta.constraints:
         if isinstance(constraint, UniqueConstraint):
             named |= set(constraint.fields)
-    return named | {name for names in model._meta.unique_together for name in names}
+    named |= {name for names in model._meta.unique_together for name in names}
+    fields = [field for field in model._meta.concrete_fields if field.name in named]
+    if any(isinstance(field, models.CharField) and not field.choices for field in fields):
+        # Unique together with a free word: the word alone will do, and the choice stays one.
+        named -= {field.name for field in fields if field.choices}
+    return named
 
 
 def _fresh(field: Any, row: models.Model) -> Any:
     value = getattr(row, field.attname)
-    if field.choices:
-        # Unique together with something else.
-        return value
     if isinstance(field, models.AutoField | models.BigAutoField):
         return None
     if isinstance(field, models.UUIDField):

@@ -12,6 +12,7 @@ from typing_extensions import override
 from apps import admin_display as display
 from apps.admin_base import Section, first_of, shown
 from apps.infra import admin_metrics, identities, servers
+from apps.infra.admin_drills import archives_of
 from apps.infra.admin_provisioning import ServerOperations, attempts_of
 from apps.infra.admin_server_form import ServerForm, words_of
 from apps.infra.models import DeploymentStatus, IdentityPurpose, PortAllocation, Server, ServerKind
@@ -118,6 +119,8 @@ class ServerAdmin(ServerOperations):
         """Show its set-ups, and the ports that are given out."""
         if row.kind == ServerKind.SSH:
             yield attempts_of(row)
+        if row.provisioned_at is not None:
+            yield archives_of(row)
         held = row.allocations.select_related("deployment").order_by("port")
         rows, more = first_of(held, MAX_ALLOCATIONS_SHOWN, "infra_servicedeployment", server=row.pk)
         yield Section(

@@ -1,7 +1,7 @@
 """Rounds of looks at servers: measurements, incidents, and whether each is reachable."""
 
 import asyncio
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -84,7 +84,7 @@ def _batches(pks: Sequence[int]) -> Iterator[Sequence[int]]:
 
 def _check(pks: Sequence[int], found: _Round, run: Run) -> None:
     servers = {row.pk: row for row in Server.objects.filter(pk__in=pks).defer("admin_password")}
-    subjects = _subjects(servers)
+    subjects = subjects_of(servers)
     run.count("without_key", len(servers) - len(subjects))
     looks = asyncio.run(
         look_at_all(
@@ -103,7 +103,8 @@ def _check(pks: Sequence[int], found: _Round, run: Run) -> None:
     )
 
 
-def _subjects(servers: dict[int, Server]) -> list[Subject]:
+def subjects_of(servers: Mapping[int, Server]) -> list[Subject]:
+    """Return how servers are logged in to; one that no key of ours lets us in to is left out."""
     installed = SshIdentity.objects.filter(server_id__in=servers, status=IdentityStatus.INSTALLED)
     keys = {(key.server_id, key.purpose): key.private_key for key in installed}
     found = []
@@ -185,19 +186,20 @@ def _miss(row: Server, look: Look) -> None:
     Server.objects.filter(pk=row.pk).update(**seen, failed_checks=F("failed_checks") + 1)
     is_over = row.failed_checks + 1 >= settings.SERVERS_UNREACHABLE_AFTER
     if is_over or look.outcome is not Outcome.UNREACHABLE:
-        _report(row, REFUSALS[look.outcome])
+        report_finding(row, REFUSALS[look.outcome])
     if is_over:
         Server.try_transition(row.pk, to=ServerStatus.UNREACHABLE, expect=ServerStatus.ACTIVE)
 
 
 def _settle(row: Server, finding: Finding, known: _Known) -> None:
     if finding.is_wrong:
-        _report(row, finding)
+        report_finding(row, finding)
     elif finding.is_wrong is False and f"{finding.kind}:server:{row.pk}" in known.open_keys:
         incidents.resolve(kind=finding.kind, subject=f"server:{row.pk}")
 
 
-def _report(row: Server, finding: Finding) -> None:
+def report_finding(row: Server, finding: Finding) -> None:
+    """Tell operators of something that is wrong with a server."""
     incidents.report(
         kind=finding.kind,
         subject=f"server:{row.pk}",

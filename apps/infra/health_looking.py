@@ -15,6 +15,7 @@ import asyncssh
 logger = logging.getLogger(__name__)
 
 _BYTES: Final = 4_096
+_ANSWER_BYTES: Final = 262_144
 _RSA: Final = ("rsa-sha2-512", "rsa-sha2-256")
 #: What costs least first: a round may be a thousand key exchanges.
 _KEX: Final = ("curve25519-sha256", "ecdh-sha2-nistp256", "diffie-hellman-group14-sha256")
@@ -81,6 +82,15 @@ class Look:
     error: str = ""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a server said to a command."""
+
+    server_id: int
+    text: str | None = None  # None: it did not get to say anything, or did not come to an end
+    error: str = ""
+
+
 async def look_at_all(subjects: Iterable[Subject], *, connections: int, seconds: float) -> list[Look]:
     """Look at servers, so many at once.
 
@@ -102,11 +112,32 @@ async def look_at_all(subjects: Iterable[Subject], *, connections: int, seconds:
     return looks
 
 
+async def ask_all(subjects: Iterable[Subject], command: str, *, seconds: float) -> list[Answer]:
+    """Have a command of ours run on servers, on all at once.
+
+    Args:
+        subjects: whom; a few.
+        command: for their shell.
+        seconds: how long it may take on each.
+
+    """
+
+    async def ask(subject: Subject) -> Answer:
+        try:
+            async with asyncio.timeout(seconds):
+                text = await _ask(subject, command, _ANSWER_BYTES)
+        except (OSError, asyncssh.Error) as error:
+            return Answer(server_id=subject.server_id, error=type(error).__name__)
+        return Answer(server_id=subject.server_id, text=text)
+
+    return list(await asyncio.gather(*map(ask, subjects)))
+
+
 async def look_at(subject: Subject, *, seconds: float) -> Look:
     """Look at one server once."""
     try:
         async with asyncio.timeout(seconds):
-            text = await _ask(subject)
+            text = await _ask(subject, COMMAND, _BYTES)
     except (asyncssh.HostKeyNotVerifiable, asyncssh.KeyExchangeFailed):
         return _ended(subject, Outcome.HOST_KEY_CHANGED)
     except asyncssh.PermissionDenied:
@@ -161,7 +192,7 @@ def _ended(subject: Subject, outcome: Outcome, error: str = "") -> Look:
     return Look(server_id=subject.server_id, outcome=outcome, error=error)
 
 
-async def _ask(subject: Subject) -> str:
+async def _ask(subject: Subject, command: str, most: int) -> str:
     kind = subject.host_key.partition(" ")[0]
     options: dict[str, Any] = {
         "username": subject.user,
@@ -176,10 +207,10 @@ async def _ask(subject: Subject) -> str:
     }
     async with (
         asyncssh.connect(subject.host, subject.port, **options) as connection,
-        connection.create_process(COMMAND, stderr=asyncssh.DEVNULL) as process,
+        connection.create_process(command, stderr=asyncssh.DEVNULL) as process,
     ):
         parts, length = [], 0
-        while length < _BYTES and (part := await process.stdout.read(_BYTES)):
+        while length < most and (part := await process.stdout.read(_BYTES)):
             parts.append(part)
             length += len(part)
-        return "".join(parts)[:_BYTES]
+        return "".join(parts)[:most]

@@ -6,12 +6,14 @@ from celery import shared_task
 from django.conf import settings
 
 from apps.enqueue import enqueue
-from apps.infra import health, probing, providing, provisioning, syncing
+from apps.infra import drills, health, probing, providing, provisioning, syncing
 from apps.periodic.recording import Run, recorded
 
 #: A thousand servers of which none answers: 10 s for each, 50 at once, and as long again.
 _ROUND_SECONDS: Final = 400
 _GRACE_SECONDS: Final = 30
+#: Those that are begun within the first minutes, and the last of them to its end.
+_DRILL_SECONDS: Final = 840
 
 
 @shared_task(name="infra.sync_servers")
@@ -32,6 +34,15 @@ def check_health(run: Run) -> None:
     health.check_servers(run)
 
 
+@shared_task(
+    name="infra.drill_backups", soft_time_limit=_DRILL_SECONDS, time_limit=_DRILL_SECONDS + _GRACE_SECONDS
+)
+@recorded("backup_drill", pause_seconds=600)
+def drill_backups(run: Run) -> None:
+    """Have what servers archive restored on trial."""
+    drills.drill_servers(run)
+
+
 @shared_task(name="infra.probe_live")
 @recorded("probe_deployments", pause_seconds=20)
 def probe_live(run: Run) -> None:
@@ -50,6 +61,12 @@ def retry_pending_provisioning(run: Run) -> None:
 def probe_deployments() -> None:
     """Have the deployed services asked."""
     enqueue(probe_live)
+
+
+@shared_task(name="periodic.backup_drill")
+def backup_drill() -> None:
+    """Have archives tried, on the queue of what may take long."""
+    enqueue(drill_backups)
 
 
 @shared_task(name="periodic.health_check")

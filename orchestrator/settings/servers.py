@@ -44,3 +44,9 @@ SERVERS_FREE_DISK_MB = 1_024
 # Looks in a row that a deployed service must fail, and how many days before its end a certificate is a worry.
 SERVERS_PROBE_FAILURES = 3
 SERVERS_CERTIFICATE_DAYS = 14
+# How often what a server archives is restored on trial, and for how long at most; when such a trial, and when
+# the newest archive of a project, is too old.
+SERVERS_DRILL_HOURS = 20
+SERVERS_DRILL_SECONDS = 300.0
+SERVERS_DRILL_MAX_HOURS = 72
+SERVERS_ARCHIVE_MAX_HOURS = 36

@@ -7,6 +7,7 @@ from apps.infra.models.deployment import (
     ServiceDeployment,
     ServiceKind,
 )
+from apps.infra.models.drill import DrillOutcome, ServerDrill
 from apps.infra.models.incident import Incident, IncidentSeverity, IncidentStatus
 from apps.infra.models.metric import ServerMetric
 from apps.infra.models.provisioning import (
@@ -34,6 +35,7 @@ __all__ = [
     "UNFINISHED_PROVISIONING",
     "DeploymentStatus",
     "DeploymentTarget",
+    "DrillOutcome",
     "IdentityPurpose",
     "IdentityStatus",
     "Incident",
@@ -44,6 +46,7 @@ __all__ = [
     "ProvisioningKind",
     "ProvisioningStatus",
     "Server",
+    "ServerDrill",
     "ServerHealth",
     "ServerKind",
     "ServerMetric",
