@@ -136,7 +136,9 @@ def _secret(talk: Talk) -> None:
     if len(asked) == 1:
         secret_lists.show_secrets(talk, project)
     else:
-        dialogs.ask_secret(talk, project=project, key=asked[1].upper())
+        # With more words after it, what is not written like a name is none: "a secret!" is not A.
+        key = asked[1].upper() if len(asked) == 2 else asked[1]
+        dialogs.ask_secret(talk, project=project, key=key)
 
 
 def _stop(talk: Talk) -> None:

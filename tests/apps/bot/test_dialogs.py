@@ -206,6 +206,13 @@ def test_value_that_comes_along_with_the_command_is_deleted_and_asked_for(stage:
     assert len(stage.deleted()) == 2
 
 
+def test_words_that_are_no_name_and_a_value_are_refused_as_a_name(stage: Stage):
+    stage.phone.writes(f"/secret {stage.project.slug} bad name!")
+
+    assert "written like API_KEY" in stage.phone.last()
+    assert not Dialog.objects.exists()
+
+
 @pytest.mark.parametrize("words", ["nowhere API_KEY", "{slug} bad-name"])
 def test_value_in_a_command_that_is_refused_is_deleted(stage: Stage, words: str):
     stage.phone.writes(f"/secret {words.format(slug=stage.project.slug)} hunter-2")
