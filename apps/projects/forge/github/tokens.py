@@ -101,7 +101,7 @@ class SharedTokens:
             with store.answering():
                 is_mine = self._redis.set(f"{key}:lock", holder, nx=True, ex=_LOCK_SECONDS)
             if is_mine or time.monotonic() > until:
-                return self._renew(key, scope, holder)
+                return self._renew(key, scope, holder, is_mine=bool(is_mine))
             time.sleep(_POLL_SECONDS)
 
     def forget(self, scope: Scope, token: str) -> None:
@@ -121,8 +121,12 @@ class SharedTokens:
         """
         return base.ForgeUnavailable("GitHub does not know the token yet that it has just made")
 
-    def _renew(self, key: str, scope: Scope, holder: str) -> str:
+    def _renew(self, key: str, scope: Scope, holder: str, *, is_mine: bool) -> str:
         try:
+            # Between looking and taking the lock, its last holder may have put one there.
+            known = self._read(key) if is_mine else None
+            if known is not None:
+                return known
             token = self._mint(scope)
             lives = int((token.expires_at - datetime.now(UTC)).total_seconds()) - MARGIN_SECONDS
             if lives > 0:

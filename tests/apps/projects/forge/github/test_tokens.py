@@ -59,6 +59,22 @@ def test_processes_that_wake_up_together_make_one_token(github, connect, reposit
     assert calls[MINT] == 1
 
 
+def test_who_gets_the_lock_just_after_another_uses_what_that_one_made(github, connect, repository):
+    wanted = scope(int(repository.id), actions="read")
+    slow, quick = tokens_of(connect()), tokens_of(connect())
+    read, made = slow._read, []
+
+    def read_too_early(key: str) -> str | None:
+        known = read(key)
+        if not made:
+            made.append(quick.get(wanted))
+        return known
+
+    slow._read = read_too_early
+
+    assert [slow.get(wanted)] == made
+
+
 def test_token_is_renewed_before_it_ends(github, forge, repository, shared):
     wanted = scope(int(repository.id), contents="read")
     github.stage.token_seconds = 900
