@@ -189,7 +189,7 @@ def test_stranger_who_polls_for_the_same_bot_is_told_to_the_operator(telegram: T
         httpx.post(f"{telegram.url}/bot{telegram.token}/getUpdates", trust_env=False)
         until(lambda: Trouble.objects.filter(code="telegram_polling_conflict", resolved_at=None).exists())
         ada.says("after all")
-        until(lambda: Trouble.objects.filter(resolved_at__isnull=False).exists())
+        until(lambda: Trouble.objects.filter(resolved_at__isnull=False).exists() and ear.heard)
 
     assert ear.heard == ["after all"]
     assert "Stop the other process" in Trouble.objects.get().message
