@@ -93,11 +93,13 @@ def _bring_up(row: ServiceDeployment, far: Far, smoke: Smoke) -> bool:
 def _install(row: ServiceDeployment, target: DeployTarget) -> bool:
     job = server_releases.install_job(row, ports=_ports_by_variable(row))
     state = target.inspect(job.name)
-    if state is None:
-        target.begin(job)
+    if state is None or state.phase is JobPhase.RUNNING:
+        if _is_late(row):
+            text = "The server did not build the release in time."
+            return _end(row, "install_timeout", text, FailureKind.PLATFORM, log="")
+        if state is None:
+            target.begin(job)
         return False
-    if state.phase is JobPhase.RUNNING:
-        return _fail_if_late(row, "install_timeout", "The server did not build the release in time.")
     log = settling.read_log(row, target, job.name)
     if state.phase is JobPhase.LOST:
         return _again(row, target, job.name, "installs", log)
@@ -118,11 +120,13 @@ def _install(row: ServiceDeployment, target: DeployTarget) -> bool:
 def _activate(row: ServiceDeployment, target: DeployTarget) -> bool:
     name = server_releases.activation_name(row)
     state = target.inspect(name)
-    if state is None:
-        target.begin(server_releases.activation_job(row))
+    if state is None or state.phase is JobPhase.RUNNING:
+        if _is_late(row):
+            text = "The server did not make the release live in time."
+            return _end(row, "activation_timeout", text, FailureKind.PLATFORM, log="")
+        if state is None:
+            target.begin(server_releases.activation_job(row))
         return False
-    if state.phase is JobPhase.RUNNING:
-        return _fail_if_late(row, "activation_timeout", "The server did not make the release live in time.")
     log = settling.read_log(row, target, name)
     if state.phase is JobPhase.LOST:
         return _again(row, target, name, "starts", log)
@@ -173,10 +177,6 @@ def _again(row: ServiceDeployment, target: DeployTarget, job: str, counter: str,
 def _give_up(row: ServiceDeployment, error: OrchestratorError) -> bool:
     text = f"The release could not be brought up: {error.message}"
     return _end(row, error.error_code, text, FailureKind.PLATFORM, log="")
-
-
-def _fail_if_late(row: ServiceDeployment, code: str, text: str) -> bool:
-    return _end(row, code, text, FailureKind.PLATFORM, log="") if _is_late(row) else False
 
 
 def _end(row: ServiceDeployment, code: str, text: str, kind: FailureKind, *, log: str) -> bool:

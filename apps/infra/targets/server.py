@@ -19,8 +19,8 @@ from apps.infra.targets.ssh import SshAccess
 
 _PROGRAM: Final = Path(__file__).with_name("on_server.py")
 _PHASES: Final = {"running": JobPhase.RUNNING, "exited": JobPhase.EXITED, "lost": JobPhase.LOST}
-#: The files of a release may be large, and the way to the server thin.
-_SECONDS, _BEGIN_SECONDS = 30.0, 300.0
+#: The files of a release may be large, and the way to the server thin; all of a step is one Celery task.
+_SECONDS, _BEGIN_SECONDS = 20.0, 75.0
 #: Whole under its name or not there; one of another version stays for the jobs that it keeps.
 _PLACE: Final = (
     'set -eu; umask 077; mkdir -p "$HOME/.codegen"; new="$HOME/.codegen/{name}.$$"; '

@@ -12,7 +12,7 @@ from apps.infra.targets.base import TargetUnavailable
 
 _ANSWER_BYTES: Final = 1_048_576
 _BLOCK: Final = 262_144
-_CONNECT_SECONDS: Final = 20.0
+_CONNECT_SECONDS: Final = 15.0
 _RSA: Final = ("rsa-sha2-512", "rsa-sha2-256")
 #: Our program is not on the server yet.
 ABSENT: Final = 97

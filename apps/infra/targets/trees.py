@@ -13,7 +13,7 @@ from typing import Final
 from apps import storage
 from apps.errors import Unavailable
 
-_SECONDS: Final = 120
+_SECONDS: Final = 20
 #: Attributes of the project's own would leave files out, or change them.
 _ATTRIBUTES: Final = "* -export-ignore -export-subst -text -ident -filter -working-tree-encoding\n"
 

@@ -267,6 +267,18 @@ class TestFailures:
         assert (row(deployment_id).failure or {})["code"] == "install_lost"
         assert len(far.begun) == 3
 
+    def test_step_that_never_comes_to_its_end_is_bounded_too(self, far: FarTarget) -> None:
+        far.dies_at = 0
+        deployment_id = ask()
+        with pytest.raises(Killed):
+            settle(deployment_id, far)
+        late(deployment_id)
+
+        found = settle(deployment_id, far)
+
+        assert (found.failure or {})["code"] == "install_timeout"
+        assert found.removed_at is not None
+
     def test_server_that_is_lost_in_the_middle_ends_the_release_and_is_tidied_when_it_is_back(
         self, far: FarTarget
     ) -> None:
