@@ -84,16 +84,17 @@ REFUSALS: Final[Mapping[Reason, type[OrchestratorError]]] = {
 }
 
 
-def choose_server(*, kind: str = ServerKind.LOCAL) -> Server:
-    """Return the first active server with room; the active ones are locked until the transaction ends.
+def choose_server() -> Server:
+    """Return this machine while it has room; it is locked until the transaction ends.
 
     Raises:
-        NoCapacity: every active server of the kind is full, or none is active.
-        NoServer: there is none at all, and none will come by waiting.
+        NoCapacity: it is full, or not active.
+        NoServer: it runs no projects, and none will by waiting.
     """
-    if not Server.objects.filter(kind=kind).exists():
+    # A row may be left of the time when it did.
+    if not (settings.INFRA_LOCAL_TARGET and Server.objects.filter(kind=ServerKind.LOCAL).exists()):
         raise NoServer()
-    return _first_with_room(kind, ports=1)
+    return _first_with_room(ServerKind.LOCAL, ports=1)
 
 
 def choose_for_project(*, project_id: UUID, roles: Sequence[str]) -> Server:

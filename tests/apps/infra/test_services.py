@@ -12,7 +12,14 @@ from apps.errors import Invalid, NotFound
 from apps.infra import selectors, services
 from apps.infra.allocation import NoCapacity, NoServer, choose_server
 from apps.infra.apps import give_every_database_its_server
-from apps.infra.models import DeploymentStatus, PortAllocation, Server, ServerStatus, ServiceDeployment
+from apps.infra.models import (
+    DeploymentStatus,
+    PortAllocation,
+    Server,
+    ServerKind,
+    ServerStatus,
+    ServiceDeployment,
+)
 from apps.lifecycle import IllegalTransition
 from tests.factories import make_deployment, make_server
 
@@ -176,6 +183,14 @@ def test_an_installation_may_do_without_the_local_server(settings):
 
 def test_where_no_server_is_and_none_will_come_nobody_waits_for_one():
     Server.objects.all().delete()
+
+    with pytest.raises(NoServer):
+        choose_server()
+
+
+def test_a_row_of_the_time_when_this_machine_ran_projects_is_no_server(settings):
+    settings.INFRA_LOCAL_TARGET = False
+    assert Server.objects.filter(kind=ServerKind.LOCAL).exists()
 
     with pytest.raises(NoServer):
         choose_server()
