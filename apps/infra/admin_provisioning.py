@@ -10,7 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext_lazy as _
 
 from apps import admin_display as display
-from apps.admin_base import HistoryAdmin, Section, operation, shown
+from apps.admin_base import HistoryAdmin, Section, first_of, operation, shown
 from apps.admin_columns import RowColumns
 from apps.infra import provisioning
 from apps.infra.admin_reinstall import ReinstallPage
@@ -135,9 +135,11 @@ class ServerOperations(ReinstallPage):
 
 def attempts_of(server: Server) -> Section:
     """Return a server's newest set-ups as a table."""
-    rows = server.provisionings.order_by("-created_at")[:_ATTEMPTS_SHOWN]
+    newest = server.provisionings.order_by("-created_at")
+    rows, more = first_of(newest, _ATTEMPTS_SHOWN, "infra_provisioning", server=server.pk)
     return Section(
         title=_("Set-ups"),
+        more=more,
         headers=(_("Begun"), _("Kind"), _("Status"), _("Attempt"), _("What"), _("Changed")),
         rows=[
             (
