@@ -81,6 +81,11 @@ class Machine:
         assert status == 0, output.decode()
         return str(output.decode())
 
+    def replace_host_key(self) -> None:
+        """Let somebody else answer at its address."""
+        self.run("rm /etc/ssh/ssh_host_*_key* && ssh-keygen -A && kill -HUP $(cat /run/sshd.pid)")
+        self.await_ssh()
+
     def set_up(self, row: Server, tools: ProvisioningTools | None = None) -> Provisioning:
         """Ask for a set-up and carry its first attempt out."""
         asked = provisioning.request_provisioning(

@@ -7,16 +7,16 @@ from typing import Any
 
 import pytest
 
-from apps.infra import health, syncing
+from apps.infra import drills, health, syncing
 from apps.infra.ansible import Playbooks, Watcher
 from apps.infra.inventory import PlaybookJob
-from apps.infra.models import Incident, Provisioning, Server
+from apps.infra.models import Incident, Provisioning, Server, ServerDrill, ServerMetric
 from apps.infra.providers.allowing import AllowingProvider
 from apps.infra.recap import PlaybookOutcome, PlaybookResult
 from apps.periodic.recording import Run
 from tests.factories import make_server
 from tests.provider_server.server import ProviderServer
-from tests.real_server import Machine, real_server
+from tests.real_server import DISK, DISK_MB, Machine, real_server
 
 pytestmark = [
     pytest.mark.e2e,
@@ -27,6 +27,11 @@ pytestmark = [
 
 #: Whatever a container cannot have is named with its reason; nothing is passed over in silence.
 LEFT_OUT = ["caddy.service", "docker", "firewall", "journald", "restarts", "sysstat.timer"]
+
+SITE = """
+printf 'http://books.example.org {\\n\\trespond ok\\n}\\n' >/etc/caddy/sites/books.caddy
+caddy validate --adapter caddyfile --config /etc/caddy/Caddyfile
+"""
 
 
 class Asking(Playbooks):
@@ -103,6 +108,53 @@ def test_the_life_of_a_server(machine: Machine, settings: Any) -> None:
     assert (row.admin_password, row.ssh_user) == ("", "deploy")
     assert not machine.lets_in(row, machine.password)
 
+    # What deployments may do there: say where their sites are, and have that read.
+    machine.run(SITE, user="deploy")
+    rights = machine.run("sudo -n -l", user="deploy")
+    assert rights.strip().splitlines()[-1].strip() == "(root) NOPASSWD: /usr/bin/systemctl reload caddy"
+
+    # What projects keep is archived, restored on trial, and brought back.
+    machine.run("mkdir -p ~/projects/books/data && echo ten >~/projects/books/data/books", user="deploy")
+    machine.run("codegen-backup run")
+    drills.drill_servers(run := Run("backup_drill"))
+    drill = ServerDrill.objects.get(server=row)
+    assert (drill.outcome, drill.projects["books"]["files"], run.failed) == ("passed", 1, 0), drill.error
+    machine.run("echo none >~/projects/books/data/books", user="deploy")
+    machine.run("codegen-backup restore books")
+    assert machine.run("cat /home/deploy/projects/books/data/books") == "ten\n"
+
+    # Looked at.
+    look()
+    measured = ServerMetric.objects.filter(server=row).latest("pk")
+    assert measured.memory_total_mb > 256
+    assert measured.disk_total_mb > DISK_MB
+    assert (state_of(row), incidents_of(row)) == (("active", "healthy"), [])
+
+    # Filled, and emptied.
+    machine.run(f"fallocate -l {DISK_MB - 3}M {DISK}/filler")
+    look(2)
+    assert ServerMetric.objects.filter(server=row).latest("pk").disk_total_mb == DISK_MB
+    assert (state_of(row), incidents_of(row)) == (("active", "degraded"), [("disk_full", "open")])
+    machine.run(f"rm {DISK}/filler")
+    look()
+    assert (state_of(row), incidents_of(row)) == (("active", "healthy"), [("disk_full", "resolved")])
+
+    # Lost, and found again.
+    machine.container.pause()
+    look(3)
+    assert state_of(row) == ("unreachable", "unreachable")
+    assert incidents_of(row)[1:] == [("unreachable", "open")]
+    machine.container.unpause()
+    look()
+    assert state_of(row) == ("active", "healthy")
+    assert incidents_of(row)[1:] == [("unreachable", "resolved")]
+
+    # Somebody else at its address is told nothing.
+    machine.replace_host_key()
+    look()
+    assert state_of(row) == ("active", "unreachable")
+    assert incidents_of(row)[2:] == [("host_key_changed", "open")]
+
 
 def test_a_fresh_server_says_what_a_set_up_would_change_and_stays_as_it_is(tmp_path: Path) -> None:
     with real_server(is_bare=True) as machine:
@@ -128,9 +180,8 @@ def test_what_only_a_person_can_change_is_refused_by_name(machine: Machine) -> N
     machine.run("cp /tmp/os /etc/os-release && cp /etc/ssh/sshd_config /tmp/sshd")
     machine.run("echo 'Bogus setting' >>/etc/ssh/sshd_config")
     failing_task = machine.set_up(row)
-    machine.run("cp /tmp/sshd /etc/ssh/sshd_config && rm /etc/ssh/ssh_host_*_key*")
-    machine.run("ssh-keygen -A && kill -HUP $(cat /run/sshd.pid)")
-    machine.await_ssh()
+    machine.run("cp /tmp/sshd /etc/ssh/sshd_config")
+    machine.replace_host_key()
     other_key = machine.set_up(row)
 
     ended = [wrong_password, wrong_system, failing_task, other_key]
