@@ -16,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 _BYTES: Final = 4_096
 _ANSWER_BYTES: Final = 262_144
+_UNREADABLE_KEY: Final = "A stored key cannot be read."
 _RSA: Final = ("rsa-sha2-512", "rsa-sha2-256")
 #: What costs least first: a round may be a thousand key exchanges.
 _KEX: Final = ("curve25519-sha256", "ecdh-sha2-nistp256", "diffie-hellman-group14-sha256")
@@ -126,7 +127,13 @@ async def ask_all(subjects: Iterable[Subject], command: str, *, seconds: float) 
         try:
             async with asyncio.timeout(seconds):
                 text = await _ask(subject, command, _ANSWER_BYTES)
+        except asyncssh.KeyImportError:
+            return Answer(server_id=subject.server_id, error=_UNREADABLE_KEY)
         except (OSError, asyncssh.Error) as error:
+            return Answer(server_id=subject.server_id, error=type(error).__name__)
+        except Exception as error:
+            # One bad row is no reason not to ask the others.
+            logger.exception("Server %s could not be asked", subject.server_id)
             return Answer(server_id=subject.server_id, error=type(error).__name__)
         return Answer(server_id=subject.server_id, text=text)
 
@@ -143,7 +150,7 @@ async def look_at(subject: Subject, *, seconds: float) -> Look:
     except asyncssh.PermissionDenied:
         return _ended(subject, Outcome.LOGIN_REFUSED)
     except asyncssh.KeyImportError:
-        return _ended(subject, Outcome.BROKEN, "A stored key cannot be read.")
+        return _ended(subject, Outcome.BROKEN, _UNREADABLE_KEY)
     except (OSError, asyncssh.Error) as error:
         return _ended(subject, Outcome.UNREACHABLE, type(error).__name__)
     except Exception as error:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+import asyncssh
 from django.db import IntegrityError, transaction
 
 from apps.errors import Invalid
@@ -93,7 +94,7 @@ def problems_of(words: ServerWords) -> dict[str, str | None]:
         "ssh_port": None if 0 < words.ssh_port < 65_536 else "must be a port",
         "ssh_user": _problem_of_user(words.ssh_user, may_be_empty=later),
         "host_key": None
-        if _HOST_KEY.fullmatch(words.host_key) or (later and not words.host_key)
+        if _is_host_key(words.host_key) or (later and not words.host_key)
         else "must be type and key: ssh-ed25519 AAAA…",
         "identity": _problem_of_key(words.identity),
         "admin_user": _problem_of_user(words.admin_user),
@@ -101,6 +102,16 @@ def problems_of(words: ServerWords) -> dict[str, str | None]:
         "admin_identity": _problem_of_key(words.admin_identity),
         "port_range_start": None if ports else "must be 1024 to 65535, the first not above the last",
     }
+
+
+def _is_host_key(said: str) -> bool:
+    if not _HOST_KEY.fullmatch(said):
+        return False
+    try:
+        asyncssh.import_public_key(said)
+    except asyncssh.KeyImportError:
+        return False
+    return True
 
 
 def _problem_of_user(name: str, *, may_be_empty: bool = False) -> str | None:

@@ -27,7 +27,8 @@ from apps.infra.servers import ServerWords, save_server
 from apps.infra.identities import make_key_pair
 key = make_key_pair().private_key
 save_server(server_id=None, words=ServerWords(name="berlin", host="127.0.0.1", ssh_port=22, ssh_user="deploy",
-    host_key="ssh-ed25519 " + "A" * 68, port_range_start={port}, port_range_end={port}, identity=key))
+    host_key="ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43,
+    port_range_start={port}, port_range_end={port}, identity=key))
 """
 
 

@@ -153,6 +153,20 @@ def test_a_silent_server_keeps_what_is_known_and_is_told_when_that_is_old(
     assert "Too old" in page_of(row)
 
 
+def test_a_key_that_cannot_be_read_does_not_stop_the_drills_of_others(row: Server, program: Any) -> None:
+    program(saying(books=restored()))
+    bad = make_server(
+        kind="ssh", status="active", host_key="ssh-ed25519 nonsense", provisioned_at=timezone.now()
+    )
+    SshIdentity.objects.create(server=bad, purpose="admin", status="installed", private_key="nonsense")
+
+    run = drill()
+
+    assert (run.counts["due"], run.counts["drilled"], run.failed) == (2, 1, 1)
+    assert run.errors[0]["item"] == bad.name
+    assert ServerDrill.objects.get().server == row
+
+
 @pytest.mark.parametrize("script", [None, "echo nonsense", "exit 3"])
 def test_a_server_whose_program_does_not_work_has_failed(
     row: Server, program: Any, script: str | None

@@ -14,7 +14,7 @@ from tests.factories import make_server, make_user
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
-HOST_KEY = "ssh-ed25519 " + "A" * 68
+HOST_KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI" + "A" * 43
 KEY, OTHER_KEY = (make_key_pair().private_key for _ in range(2))
 
 
@@ -63,6 +63,7 @@ def test_an_empty_key_keeps_the_one_that_is_stored() -> None:
         ("ssh_port", 0),
         ("ssh_user", "root; id"),
         ("host_key", "AAAA"),
+        ("host_key", "ssh-ed25519 " + "A" * 68),
         ("identity", "sesame"),
         ("admin_identity", "sesame"),
         ("admin_user", "root; id"),
