@@ -7,19 +7,23 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 WEB, FLOWER, BEAT, EDGE, ENTRANCE, BOT = "web", "flower", "beat", "edge", "entrance", "runbot"
+#: The process of Celery that speaks for the bot; it is there where the bot is.
+CHAT = "chat"
 #: What a switch of the settings says when it is off.
 OFF = frozenset({"0", "false", "no", "off"})
 CELERY_APP = "orchestrator.celery"
 #: Names the descriptor of the socket on which a process serves that was told to.
 LISTEN_VARIABLE = "STACK_LISTEN_FD"
 
-# Queues are privilege boundaries; on one machine under one account they share three processes.
+# Queues are privilege boundaries; on one machine under one account they share processes.
 QUEUES = {
-    "work": ("scaffold", "build", "provision", "servers", "bot", "hooks"),
+    "work": ("scaffold", "build", "provision", "servers", "hooks"),
     "flow": ("graph", "workers", "periodic"),
     "ingest": ("ingest",),
+    # Nothing long runs here: a person waits for each message.
+    CHAT: ("bot",),
 }
-# Who takes steps for rows, and starts workers; the third process of Celery only reads what they report.
+# Who takes steps for rows, and starts workers; the other processes of Celery read what they report, and talk.
 DISPATCHERS = frozenset({BEAT, "work", "flow"})
 # The edge talks to strangers, so it is not handed the keys of the house.
 EDGE_INHERITS = frozenset(
@@ -40,6 +44,7 @@ POOLS = {
     "work": ("--pool", "prefork", "--concurrency", "3"),
     "flow": ("--pool", "prefork", "--concurrency", "3"),
     "ingest": ("--pool", "threads", "--concurrency", "4"),
+    CHAT: ("--pool", "prefork", "--concurrency", "2"),
 }
 
 
@@ -76,14 +81,15 @@ class Ports:
 
 
 def default_table(ports: Ports, *, flower_socket: Path) -> tuple[ChildSpec, ...]:
-    """Return every process of the stack.
+    """Return the processes of every stack.
 
     Args:
         ports: where the web listens.
         flower_socket: where Flower listens.
 
     """
-    return (_web(ports.web), *map(_worker, QUEUES), _beat(), _flower(flower_socket))
+    workers = [_worker(name) for name in QUEUES if name != CHAT]
+    return (_web(ports.web), *workers, _beat(), _flower(flower_socket))
 
 
 def edge(*, installation: str, channel_url: str) -> ChildSpec:
@@ -110,7 +116,7 @@ def asked_for(settings: Mapping[str, str]) -> tuple[ChildSpec, ...]:
     """Return the processes that the settings decide about: the projects' entrance, and the bot."""
     has_entrance = settings.get("INFRA_LOCAL_TARGET", "").lower() not in OFF
     has_bot = bool(settings.get("TELEGRAM_BOT_TOKEN"))
-    return (*((_entrance(),) if has_entrance else ()), *((_bot(),) if has_bot else ()))
+    return (*((_entrance(),) if has_entrance else ()), *((_worker(CHAT), _bot()) if has_bot else ()))
 
 
 def _entrance() -> ChildSpec:

@@ -160,7 +160,7 @@ class Weather:
                     "runbot", after_seconds=self.draw.uniform(0.0, 0.1)
                 )
             case "Celery killed":
-                return self._kill_child_of_the_stack("work")
+                return self._kill_child_of_the_stack("chat")
             case _:
                 return self._kill_sender("editMessageText" if name.endswith("edit") else "sendMessage")
 

@@ -24,6 +24,7 @@ KINDS = (
     "postgres",
     "runbot",
     "entrance",
+    "chat",
 )
 
 

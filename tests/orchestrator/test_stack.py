@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -495,11 +496,21 @@ def test_secrets_stay_out_of_command_lines() -> None:
     [
         ({}, ["entrance"]),
         ({"INFRA_LOCAL_TARGET": "false"}, []),
-        ({"INFRA_LOCAL_TARGET": "on", "TELEGRAM_BOT_TOKEN": "1:x"}, ["entrance", "runbot"]),
+        ({"INFRA_LOCAL_TARGET": "on", "TELEGRAM_BOT_TOKEN": "1:x"}, ["entrance", "chat", "runbot"]),
     ],
 )
 def test_settings_decide_about_the_entrance_and_the_bot(settings: dict[str, str], names: list[str]) -> None:
     assert [spec.name for spec in asked_for(settings)] == names
+
+
+@pytest.mark.unit
+def test_nothing_long_runs_where_the_bot_s_messages_are_sent() -> None:
+    chat = next(spec for spec in asked_for({"TELEGRAM_BOT_TOKEN": "1:x"}) if spec.name == "chat")
+    others = [" ".join(spec.argv) for spec in default_table(Ports(web=1), flower_socket=Path("/run/f.sock"))]
+
+    assert chat.argv[chat.argv.index("--queues") + 1] == "bot"
+    assert chat.env["REMAP_SIGTERM"] == "SIGQUIT"
+    assert not any(re.search(r"--queues \S*\bbot\b", words) for words in others)
 
 
 @pytest.mark.unit
