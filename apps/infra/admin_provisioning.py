@@ -12,7 +12,7 @@ from django.utils.translation import gettext_lazy as _
 from apps import admin_display as display
 from apps.admin_base import HistoryAdmin, Section, first_of, operation, shown
 from apps.admin_columns import RowColumns
-from apps.infra import provisioning
+from apps.infra import decommissioning, provisioning
 from apps.infra.admin_reinstall import ReinstallPage
 from apps.infra.models import (
     MAY_BE_REINSTALLED,
@@ -33,13 +33,17 @@ _WAITS = {ServerStatus.PENDING_SETUP, ServerStatus.PROVISIONING}
 class ServerOperations(ReinstallPage):
     """Buttons of a server's page."""
 
-    actions_detail = ("set_up", "recover", "cancel_set_up", "take_out", "bring_back", "reinstall")
+    actions_detail = (
+        *("set_up", "recover", "cancel_set_up", "take_out", "bring_back"),
+        *("reinstall", "decommission"),
+    )
     offered: ClassVar = {
         "set_up": set(MAY_BE_SET_UP) - _WAITS | {ServerStatus.PENDING_SETUP},
         "recover": set(MAY_BE_SET_UP) - _WAITS,
         "reinstall": set(MAY_BE_REINSTALLED),
         "take_out": {ServerStatus.ACTIVE, ServerStatus.UNREACHABLE, ServerStatus.PENDING_SETUP},
         "bring_back": {ServerStatus.MAINTENANCE},
+        "decommission": set(ServerStatus) - {ServerStatus.PROVISIONING, ServerStatus.DECOMMISSIONED},
     }
 
     def _is_offered(self, name: str, row: Any) -> bool:
@@ -131,6 +135,24 @@ class ServerOperations(ReinstallPage):
             provisioning.end_maintenance(server_id=server.pk)
 
         return self.operate(request, object_id, act=act, done=_("The server is back."))
+
+    @operation(
+        _("Decommission"),
+        question=_(
+            "It is given up for good and never used again: what ran there counts as ended, its ports are "
+            "freed, and data and archives on it are left behind. Its projects can be deployed elsewhere."
+        ),
+        confirm=_("Yes, give it up"),
+        icon="dns",
+        dangerous=True,
+    )
+    def decommission(self, request: HttpRequest, _form: forms.Form, object_id: str) -> HttpResponse:
+        """Give it up."""
+
+        def act(server: Server) -> None:
+            decommissioning.decommission(server_id=server.pk)
+
+        return self.operate(request, object_id, act=act, done=_("The server is given up."))
 
 
 def attempts_of(server: Server) -> Section:

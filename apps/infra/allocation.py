@@ -150,9 +150,10 @@ def standing_ports(
 
 def _server_of(project_id: UUID, roles: Sequence[str]) -> Server | None:
     """Return the server that a project has ports on or was deployed to before, locked, if it has room."""
-    ports = PortAllocation.objects.filter(project_id=project_id, deployment=None, server__kind=ServerKind.SSH)
-    # What this machine runs is not there; data of the others are.
-    releases = ServiceDeployment.objects.filter(project_id=project_id, server__kind=ServerKind.SSH)
+    # What this machine runs is not there; data of the others are, unless an operator has given them up.
+    kept = Server.objects.filter(kind=ServerKind.SSH).exclude(status=ServerStatus.DECOMMISSIONED)
+    ports = PortAllocation.objects.filter(project_id=project_id, deployment=None, server__in=kept)
+    releases = ServiceDeployment.objects.filter(project_id=project_id, server__in=kept)
     known = (
         ports.values_list("server_id", flat=True).first()
         or releases.exclude(live_at=None).order_by("-live_at").values_list("server_id", flat=True).first()
@@ -162,7 +163,7 @@ def _server_of(project_id: UUID, roles: Sequence[str]) -> Server | None:
     server = Server.objects.select_for_update().get(pk=known)
     if server.status in (ServerStatus.DECOMMISSIONED, ServerStatus.MISSING):
         raise NoServer(
-            f"The project's server {server.name} is gone; bring it back or remove its deployments.",
+            f"The project's server {server.name} is gone; bring it back or decommission it.",
             details={"server": server.name},
         )
     if server.status != ServerStatus.ACTIVE:

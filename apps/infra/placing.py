@@ -29,6 +29,7 @@ def is_for_server(*, project_id: UUID) -> bool:
     ours = ServiceDeployment.objects.filter(
         project_id=project_id, target__in=[DeploymentTarget.PROCESS, DeploymentTarget.SERVER]
     )
+    ours = ours.exclude(server__status=ServerStatus.DECOMMISSIONED)
     last = ours.exclude(live_at=None).order_by("-live_at").values_list("target", flat=True).first()
     if last == DeploymentTarget.SERVER or (last is not None and has_local):
         return last == DeploymentTarget.SERVER

@@ -40,10 +40,11 @@ def forget(server_id: int, *, now: datetime) -> None:
         health=ServerHealth.UNKNOWN,
     )
     for release in ServiceDeployment.objects.filter(server_id=server_id, removed_at=None):
-        _end(release, now)
+        end(release, now)
 
 
-def _end(release: ServiceDeployment, now: datetime) -> None:
+def end(release: ServiceDeployment, now: datetime) -> None:
+    """Record that nothing is left of a release; one that is still on its way is left alone."""
     if release.status == _D.LIVE:
         ServiceDeployment.transition(release.pk, to=_D.STOPPING)
     if release.reload().status == _D.STOPPING:

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
 
 from apps.idempotency import idempotent
-from apps.infra import provisioning, reinstalling
+from apps.infra import decommissioning, provisioning, reinstalling
 from apps.infra.models import Provisioning, ProvisioningKind, Server
 from apps.infra.provisioning_serializers import (
     LossesSerializer,
@@ -114,6 +114,14 @@ class ServerViewSet(mixins.ListModelMixin, mixins.RetrieveModelMixin, GenericVie
         """Bring a server back."""
         server = self.get_object()
         provisioning.end_maintenance(server_id=server.pk)
+        return Response(ServerSerializer(server.reload()).data)
+
+    @extend_schema(request=None, responses={200: ServerSerializer})
+    @action(detail=True, methods=["post"])
+    def decommission(self, _request: Request, **_: str) -> Response:
+        """Give a server up for good: its releases count as ended, its projects can go to another one."""
+        server = self.get_object()
+        decommissioning.decommission(server_id=server.pk)
         return Response(ServerSerializer(server.reload()).data)
 
 

@@ -73,6 +73,8 @@ def sync_provider(provider: Provider, *, managed_ids: Collection[str], run: Run)
 
 def _take(provider: str, listed: ListedServer, among: Sequence[ListedServer], run: Run) -> None:
     row = Server.objects.filter(provider=provider, provider_id=listed.provider_id).first()
+    if row is not None and row.status == ServerStatus.DECOMMISSIONED:
+        return
     subject = f"{provider}:{listed.provider_id}"
     seen: dict[str, Any] = {
         "missed_listings": 0,

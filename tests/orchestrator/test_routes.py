@@ -136,6 +136,7 @@ TABLE: dict[tuple[str, str], Rule] = {
     ("server-reinstall", "post"): Rule(Kind.OPERATED),
     ("server-cancel", "post"): Rule(Kind.OPERATED),
     ("server-maintenance", "post"): Rule(Kind.OPERATED),
+    ("server-decommission", "post"): Rule(Kind.OPERATED),
     ("server-maintenance", "delete"): Rule(Kind.OPERATED),
     ("provisioning-list", "get"): Rule(Kind.OPERATED),
     ("provisioning-detail", "get"): Rule(Kind.OPERATED),

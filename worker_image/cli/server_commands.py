@@ -95,6 +95,17 @@ def maintenance(context: typer.Context, server: ServerArgument, turn: Turn) -> N
 
 
 @servers.command()
+def decommission(context: typer.Context, server: ServerArgument) -> None:
+    """Give a server up for good: what ran there counts as ended; asks for the server's name."""
+    with session(context) as current:
+        name = current.api.get(f"/api/servers/{server}/")["name"]
+        if read_seen(f"Data and archives on it are left behind. Type {name!r} to give it up") != name:
+            raise ApiError("invalid", "The name that was typed is not the server's.")
+        shown = current.api.post(f"/api/servers/{server}/decommission/")
+        current.output.success(shown, message=f"{shown['name']} is {shown['status']}.")
+
+
+@servers.command()
 def reinstall(
     context: typer.Context,
     server: ServerArgument,

@@ -72,6 +72,17 @@ def test_a_server_is_taken_out_and_brought_back() -> None:
     assert [answers[0].json()["status"], answers[2].json()["status"]] == ["maintenance", "active"]
 
 
+def test_a_lost_server_is_given_up_once() -> None:
+    server, client = make_server(kind="ssh", status="missing"), api()
+    address = f"/api/servers/{server.pk}/decommission/"
+
+    refused = api(Role.MEMBER).post(address)
+    answers = [client.post(address), client.post(address)]
+
+    assert [answer.status_code for answer in (refused, *answers)] == [403, 200, 409]
+    assert answers[0].json()["status"] == "decommissioned"
+
+
 def test_who_is_no_operator_looks_and_changes_nothing() -> None:
     server, client = found(), api(Role.MEMBER)
 
@@ -231,6 +242,7 @@ def test_an_operator_adds_a_server_for_us_to_set_up() -> None:
         ("discovered", "set_up", "pending_setup"),
         ("active", "take_out", "maintenance"),
         ("maintenance", "bring_back", "pending_setup"),
+        ("missing", "decommission", "decommissioned"),
     ],
 )
 def test_buttons_of_a_server_ask_the_service(status: str, button: str, after: str) -> None:

@@ -63,6 +63,20 @@ def test_each_command_asks_for_its_deed(api, person, command, method, address, b
     assert [heard.body for heard in api.asked(method, f"/api/servers/7/{address}/")] == [body]
 
 
+@pytest.mark.parametrize(("typed", "code", "times"), [("berlin", 0, 1), ("bonn", 1, 0), ("", 1, 0)])
+def test_a_server_is_given_up_by_its_name(api, person, typed, code, times):
+    api.on("GET", "/api/servers/7/", (200, {"id": 7, "name": "berlin", "status": "missing"}))
+    api.on(
+        "POST",
+        "/api/servers/7/decommission/",
+        (200, {"id": 7, "name": "berlin", "status": "decommissioned"}),
+    )
+
+    result = person("infra", "servers", "decommission", "7", input=f"{typed}\n")
+
+    assert (result.exit_code, len(api.asked("POST", "/api/servers/7/decommission/"))) == (code, times)
+
+
 def test_a_word_that_is_neither_on_nor_off_is_no_command(api, person):
     result = person("infra", "servers", "maintenance", "7", "maybe")
 
