@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import subprocess
 import tarfile
 import tempfile
 import time
@@ -74,7 +75,7 @@ def drill(project: Project) -> dict[str, Any]:
             tar.extractall(scratch)
         tree = hashlib.sha256(b"".join(digest_of(scratch / root, root) for root in note["roots"]))
     finally:
-        shutil.rmtree(scratch)
+        _remove(scratch)
     outcome = "restored" if tree.hexdigest() == note["tree"] else "mismatch"
     return {**told, "outcome": outcome, "seconds": round(time.monotonic() - began, 3)}
 
@@ -148,7 +149,8 @@ def _see_room(place: Path, needed: int) -> None:
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        # The one of Python 3.11 has an end at some hundred directories in each other.
+        subprocess.run(["rm", "-rf", "--", path], stdin=subprocess.DEVNULL, check=True)
     else:
         path.unlink()
 

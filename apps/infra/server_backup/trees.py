@@ -26,12 +26,18 @@ class Hashing:
 
 def entries(root: Path, name: str) -> Iterator[tuple[str, Path, os.stat_result]]:
     """Return a directory and all below it that can be archived, in one order everywhere."""
-    seen = root.lstat()
-    yield name, root, seen
-    if stat.S_ISDIR(seen.st_mode):
-        for child in sorted(os.scandir(root), key=lambda each: os.fsencode(each.name)):
-            if child.is_symlink() or child.is_dir() or child.is_file():
-                yield from entries(Path(child.path), f"{name}/{child.name}")
+    # Not by recursion: a project may have more directories in each other than Python has frames.
+    waiting = [(name, root)]
+    while waiting:
+        name, path = waiting.pop()
+        seen = path.lstat()
+        yield name, path, seen
+        if stat.S_ISDIR(seen.st_mode):
+            with os.scandir(path) as children:
+                last_first = sorted(children, key=lambda each: os.fsencode(each.name), reverse=True)
+            for child in last_first:
+                if child.is_symlink() or child.is_dir() or child.is_file():
+                    waiting.append((f"{name}/{child.name}", Path(child.path)))
 
 
 def line(name: str, seen: os.stat_result, content: str) -> bytes:

@@ -197,6 +197,38 @@ def test_a_docker_that_does_not_answer_is_a_failure_and_not_an_empty_project(hos
     assert "Cannot connect" in told["error"]
 
 
+@pytest.fixture
+def deep(host: Host) -> Iterator[None]:
+    """More directories in each other than Python has frames, also for whoever clears up."""
+    place = host.data
+    for _ in range(1_200):
+        place = place / "a"
+        place.mkdir()
+    (place / "note").write_bytes(b"deep")
+    yield
+    subprocess.run(["rm", "-rf", host.place], check=True)
+
+
+@pytest.mark.usefixtures("deep")
+def test_directories_in_each_other_are_archived_however_many(host: Host) -> None:
+    made, tried = host.tell("run")["books"], host.tell("drill")["books"]
+
+    assert (made["outcome"], made["files"], tried["outcome"]) == ("archived", 3, "restored")
+    assert sorted(path.suffix for path in host.archives.iterdir()) == [".gz", ".json"]
+
+
+def test_a_note_without_its_fields_fails_its_project_and_no_other(host: Host) -> None:
+    (host.place / "projects" / "annals" / "data").mkdir(parents=True)
+    name = host.tell("run")["annals"]["archive"]
+    (host.place / "archives" / "annals" / name.replace(".tar.gz", ".json")).write_text("{}")
+
+    done = host.run("drill")
+
+    told = json.loads(done.stdout)["projects"]
+    assert (done.returncode, told["annals"]["outcome"], told["books"]["outcome"]) == (1, "failed", "restored")
+    assert told["annals"]["error"] == "KeyError: 'made_at'"
+
+
 @pytest.mark.parametrize("words", [("restore", "../etc"), ("restore", "books"), ("restore", "books", "x")])
 def test_what_is_not_there_is_not_restored(host: Host, words: tuple[str, ...]) -> None:
     done = host.run(*words)
