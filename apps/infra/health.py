@@ -40,6 +40,7 @@ _LOOKED_AT: Final = (ServerStatus.ACTIVE, ServerStatus.UNREACHABLE, ServerStatus
 _BATCH: Final = 250
 #: The subject of what is wrong with this installation itself.
 _PLATFORM: Final = "platform"
+_NAMES_SHOWN: Final = 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,7 +154,10 @@ def _write_down(look: Look, known: _Known, found: _Round, run: Run) -> None:
 
 
 def _judge_silence(found: _Round, run: Run) -> None:
-    """Count the silence of servers against them, unless so many share it that it is rather our own."""
+    """Count the silence of servers against them, unless so many share it that it is rather our own.
+
+    That is suspected for a few rounds only, if anybody answers: a network that is down reaches nobody.
+    """
     is_ours = is_our_own(
         silent=len(found.silent),
         looked_at=found.looked_at,
@@ -167,8 +171,14 @@ def _judge_silence(found: _Round, run: Run) -> None:
             subject=_PLATFORM,
             message=OWN_NETWORK.message,
             severity=OWN_NETWORK.severity,
-            details={"silent": len(found.silent), "looked_at": found.looked_at},
+            details={
+                "silent": len(found.silent),
+                "looked_at": found.looked_at,
+                "answered": found.answered,
+                "servers": [row.name for row, _ in found.silent[:_NAMES_SHOWN]],
+            },
         )
+    if is_ours and not (found.answered and _was_suspected()):
         # Nothing is known of them; what was known before is too old to be shown as their health.
         pks = [row.pk for row, _ in found.silent]
         Server.objects.filter(pk__in=pks).update(health=ServerHealth.UNKNOWN)
@@ -176,8 +186,14 @@ def _judge_silence(found: _Round, run: Run) -> None:
     for row, look in found.silent:
         with run.item(f"server {row.pk}"):
             _miss(row, look)
-    if found.answered:
+    if found.answered and not is_ours:
         incidents.resolve(kind=OWN_NETWORK.kind, subject=_PLATFORM)
+
+
+def _was_suspected() -> bool:
+    """Tell whether our own network has been suspected for as many rounds as make a server unreachable."""
+    rounds = Incident.objects.filter(key=f"{OWN_NETWORK.kind}:{_PLATFORM}", status=IncidentStatus.OPEN)
+    return rounds.filter(count__gt=settings.SERVERS_UNREACHABLE_AFTER).exists()
 
 
 def _miss(row: Server, look: Look) -> None:

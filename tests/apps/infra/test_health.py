@@ -139,9 +139,23 @@ def test_silence_of_most_servers_is_one_incident_of_ours_and_counts_against_none
 
     assert suspected == [("active", "unknown", 0, [])] * 3
     assert told == [("own_network:platform", "open", 4)]
+    assert Incident.objects.get(kind="own_network").details["servers"] == [row.name for row in rows]
     assert run.counts["silence_of_our_own"] == 3
     assert Incident.objects.get(key="own_network:platform").status == "resolved"
     assert [row.reload().status for row in rows] == ["active", "active", "unreachable"]
+
+
+def test_silence_of_most_is_theirs_when_others_keep_answering(machine):
+    dead = [make_row(machine, ssh_port=1) for _ in range(3)]
+    for _ in range(2):
+        make_row(machine)
+    check(times=3)
+    suspected = [(row.reload().status, row.failed_checks) for row in dead]
+    check(times=4)
+
+    assert suspected == [("active", 0)] * 3
+    assert [row.reload().status for row in dead] == ["unreachable"] * 3
+    assert Incident.objects.get(kind="own_network").status == "resolved"
 
 
 def test_servers_that_are_known_to_be_silent_cast_no_doubt_on_us(machine):
