@@ -5,6 +5,7 @@ be called at any time and any number of times.
 """
 
 import logging
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
 from uuid import UUID
@@ -97,7 +98,7 @@ def _settle(conversation: Conversation, chat: Chat, turn_id: UUID) -> bool:
             _tell_answer(conversation, chat, outcome)
         else:
             _tell_failure(conversation, chat, outcome)
-        _remove_notice(conversation, chat)
+        _remove_notice(chat, [_notice_key(conversation)])
         Conversation.objects.filter(pk=conversation.pk).update(turn_id=None)
     return True
 
@@ -150,10 +151,13 @@ def _say_that_it_works(conversation: Conversation, chat: Chat) -> None:
     now = timezone.now()
     if heard_at is None or now - heard_at < NOTICE_AFTER:
         return
+    _show_notice(chat, key=_notice_key(conversation), silence=now - heard_at)
+
+
+def _show_notice(chat: Chat, *, key: str, silence: timedelta) -> None:
     outbox.show_typing(chat)
-    seconds = _rounded(now - heard_at)
-    text = _("Still working on it: %(time)s") % {"time": words.duration(seconds)}
-    outbox.show_card(chat, f"… {text}", key=_notice_key(conversation), is_quiet=chat.is_quiet)
+    text = _("Still working on it: %(time)s") % {"time": words.duration(_rounded(silence))}
+    outbox.show_card(chat, f"… {text}", key=key, is_quiet=chat.is_quiet)
 
 
 def _rounded(silence: timedelta) -> float:
@@ -161,14 +165,19 @@ def _rounded(silence: timedelta) -> float:
     return max(15.0, silence.total_seconds() // 15 * 15)
 
 
-def _remove_notice(conversation: Conversation, chat: Chat) -> None:
-    key = _notice_key(conversation)
-    if chat.deliveries.filter(idempotency_key=key).exists():
+def _remove_notice(chat: Chat, keys: Iterable[str]) -> None:
+    shown = chat.deliveries.filter(idempotency_key__in=list(keys))
+    for key in shown.values_list("idempotency_key", flat=True):
         outbox.delete(chat, key=f"{key}:gone", of=key)
 
 
 def _notice_key(conversation: Conversation) -> str:
     return f"notice:{conversation.turn_id}"
+
+
+def _waiting_key(row: ChatMessage) -> str:
+    # A message that is handed over once more waits anew.
+    return f"notice:message:{row.pk}:{row.status_changed_at.timestamp()}"
 
 
 def _begin(conversation: Conversation, chat: Chat, downloads: attachments.Downloads) -> bool:
@@ -187,10 +196,10 @@ def _begin(conversation: Conversation, chat: Chat, downloads: attachments.Downlo
     said = [_said(row) for row in rows]
     count = prompts.how_many(said)
     try:
-        _send(conversation, rows[:count], prompts.join(said[:count]), language=chat.language)
+        _send(conversation, chat, rows[:count], prompts.join(said[:count]))
     except _PASSING as error:
         logger.info("The conversation of %s waits: %s", conversation.pk, error.error_code)
-        _give_up_late(chat, rows, error, now=timezone.now())
+        _wait(chat, rows, error, now=timezone.now())
     except OrchestratorError as error:
         logger.warning("The messages of %s cannot be handed over: %s", conversation.pk, error.error_code)
         _refuse(chat, rows[:count], error)
@@ -214,13 +223,13 @@ def _said(row: ChatMessage) -> prompts.Said:
 
 
 @transaction.atomic
-def _send(conversation: Conversation, rows: list[ChatMessage], prompt: str, *, language: str) -> None:
+def _send(conversation: Conversation, chat: Chat, rows: list[ChatMessage], prompt: str) -> None:
     # Rows only: worker, turn and messages are written together or not at all.
     attempt = conversation.attempts + 1
     key = f"chat-{conversation.pk}-{attempt}"
     worker_id = workers.request_worker(
         idempotency_key=key,
-        request=po_instructions.request_for(conversation.pk, language=language),
+        request=po_instructions.request_for(conversation.pk, language=chat.language),
     )
     turn_id = workers.send_turn(
         idempotency_key=key,
@@ -228,6 +237,7 @@ def _send(conversation: Conversation, rows: list[ChatMessage], prompt: str, *, l
         prompt=prompt,
         timeout_seconds=settings.WORKERS_TURN_TIMEOUT_SECONDS,
     )
+    _remove_notice(chat, map(_waiting_key, rows))
     for row in rows:
         ChatMessage.transition(row.pk, to=ChatMessageStatus.SENT, turn_id=turn_id)
     Conversation.objects.filter(pk=conversation.pk).update(
@@ -235,10 +245,16 @@ def _send(conversation: Conversation, rows: list[ChatMessage], prompt: str, *, l
     )
 
 
-def _give_up_late(chat: Chat, rows: list[ChatMessage], error: OrchestratorError, *, now: datetime) -> None:
+def _wait(chat: Chat, rows: list[ChatMessage], error: OrchestratorError, *, now: datetime) -> None:
+    """Give up what has waited for too long; whoever waits for less is told that nothing is forgotten."""
     late = [row for row in rows if row.status_changed_at + PATIENCE <= now]
     if late:
         _refuse(chat, late, error)
+        return
+    first = min(rows, key=lambda row: row.status_changed_at)
+    silence = now - first.status_changed_at
+    if silence >= NOTICE_AFTER:
+        _show_notice(chat, key=_waiting_key(first), silence=silence)
 
 
 @transaction.atomic
@@ -250,6 +266,7 @@ def _refuse(chat: Chat, rows: list[ChatMessage], error: OrchestratorError) -> No
         message=error.message[:500],
         retryable=True,
     )
+    _remove_notice(chat, map(_waiting_key, rows))
     for row in rows:
         ChatMessage.try_transition(
             row.pk, to=ChatMessageStatus.FAILED, finished_at=timezone.now(), failure=failure.as_json()

@@ -69,6 +69,11 @@ class Talker:
         """Let it be some time since the person heard anything."""
         Conversation.objects.update(heard_at=timezone.now() - timedelta(**ago))
 
+    def wait(self, long: timedelta) -> None:
+        """Let it be so long since the person wrote what nobody has read."""
+        unread = ChatMessage.objects.filter(status="pending")
+        unread.update(status_changed_at=timezone.now() - long)
+
 
 @pytest.fixture
 def talker(db: None) -> Talker:
@@ -212,6 +217,31 @@ def test_busy_worker_is_waited_for(talker: Talker):
 
     assert talker.statuses() == ["sent", "pending"]
     assert tidying.find_conversations() == [talker.user.pk]
+    assert not Delivery.objects.filter(kind=DeliveryKind.CARD).exists()
+
+
+@pytest.mark.parametrize("end", ["answered", "given up"])
+def test_whoever_waits_for_a_busy_worker_is_told_so_until_the_end(
+    talker: Talker, end: str, monkeypatch: pytest.MonkeyPatch
+):
+    talker.phone.writes("one")
+    talker.converse()
+    Conversation.objects.update(turn_id=None)
+    talker.phone.writes("two")
+    talker.wait(conversing.NOTICE_AFTER)
+    talker.converse()
+    talker.converse()
+    notice = Delivery.objects.get(kind=DeliveryKind.CARD)
+
+    if end == "answered":
+        talker.finish("Yes?")
+    else:
+        monkeypatch.setattr(conversing, "PATIENCE", conversing.NOTICE_AFTER)
+    talker.converse()
+
+    assert "Still working" in notice.payload["text"]
+    gone = Delivery.objects.get(kind=DeliveryKind.DELETE)
+    assert gone.payload["of"] == notice.idempotency_key
 
 
 def test_nobody_waits_for_ever(talker: Talker):
@@ -219,8 +249,7 @@ def test_nobody_waits_for_ever(talker: Talker):
     talker.converse()
     Conversation.objects.update(turn_id=None)
     talker.phone.writes("two")
-    late = timezone.now() - conversing.PATIENCE
-    ChatMessage.objects.filter(text="two").update(status_changed_at=late)
+    talker.wait(conversing.PATIENCE)
 
     talker.converse()
 
