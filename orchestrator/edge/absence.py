@@ -1,5 +1,6 @@
 """What is seen at a project's address while nothing runs there: one sentence, in a language of the reader."""
 
+import asyncio
 from contextlib import suppress
 from typing import Final
 
@@ -13,6 +14,8 @@ _SENTENCES: Final = {
 }
 _ENGLISH: Final = "en"
 _RETRY_SECONDS: Final = 5
+#: For whoever was answered and does not hang up: a port bears only so many of them.
+_LINGER_SECONDS: Final = 2.0
 _PAGE: Final = (
     '<!doctype html><html lang="{language}"><meta charset="utf-8">'
     '<meta name="viewport" content="width=device-width"><meta http-equiv="refresh" content="{seconds}">'
@@ -22,8 +25,12 @@ _PAGE: Final = (
 )
 
 
-async def say_that_nothing_runs(client: Connection) -> None:
+async def say_that_nothing_runs(client: Connection, *, linger_seconds: float = _LINGER_SECONDS) -> None:
     """Answer one request with 503; whoever does not speak HTTP gets the closed connection only.
+
+    Args:
+        client: who came.
+        linger_seconds: the deadline for taking the answer and hanging up.
 
     Raises:
         OSError: the client has gone.
@@ -34,12 +41,14 @@ async def say_that_nothing_runs(client: Connection) -> None:
         return
     if head is None:
         return
-    await client.write(page(head))
-    client.writer.write_eof()
-    # Closed with unread bytes, the connection would be reset and the answer lost.
-    with suppress(OSError):
-        while await client.read():
-            pass
+    with suppress(TimeoutError):
+        async with asyncio.timeout(linger_seconds):
+            await client.write(page(head))
+            client.writer.write_eof()
+            # Closed with unread bytes, the connection would be reset and the answer lost.
+            with suppress(OSError):
+                while await client.read():
+                    pass
 
 
 def page(head: RequestHead) -> bytes:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.edge.absence import language_of
+from orchestrator.edge.absence import language_of, say_that_nothing_runs
 from orchestrator.edge.entrance import Entrance
 from orchestrator.edge.routes import Routes, RoutesUnknown
+from orchestrator.edge.streams import Connection
 from tests.orchestrator.edge.doubles import Script, Server, echo, say, serving
 
 pytestmark = pytest.mark.unit
@@ -127,6 +128,29 @@ async def test_a_door_that_leads_nowhere_says_so_in_the_readers_language(accepte
     assert head.startswith(b"HTTP/1.1 503 ")
     assert b"Retry-After: 5" in head
     assert words in body.decode()
+
+
+@pytest.mark.parametrize("is_talking", [False, True])
+async def test_whoever_does_not_hang_up_after_the_answer_is_hung_up_on(is_talking: bool) -> None:
+    is_over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await say_that_nothing_runs(Connection(reader=reader, writer=writer), linger_seconds=0.1)
+        is_over.set()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as listener, asyncio.timeout(20):
+        reader, writer = await asyncio.open_connection(*listener.sockets[0].getsockname())
+        writer.write(GET)
+        while is_talking and not is_over.is_set():
+            writer.write(b"more")
+            await asyncio.sleep(0.01)
+
+        await is_over.wait()
+        answer = await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
 
 
 async def test_a_release_that_is_being_started_again_is_waited_for() -> None:
