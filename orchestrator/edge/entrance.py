@@ -1,7 +1,8 @@
 """``python -m orchestrator.edge.entrance``: every project's one address, whatever release runs behind it.
 
 A process of its own: it forwards bytes and knows where to, nothing else, so a release that comes or goes and
-a process of ours that dies are not felt by whoever uses a project.
+another process of ours that dies are not felt by whoever uses a project. Its own death is: connections break
+and new ones are refused until the supervisor has started it again.
 """
 
 import asyncio
