@@ -63,6 +63,7 @@ await_health() {
     deadline=$(($(date +%s) + health_seconds))
     until all_well; do
         if [ "$(date +%s)" -ge "$deadline" ] || [ -n "$(restarted_since "$1")" ]; then
+            ill=yes
             echo "not healthy:" >&2
             states | cut -d ' ' -f 2- >&2
             return 1
@@ -71,6 +72,7 @@ await_health() {
     done
     sleep "$settle_seconds"
     if ! all_well || [ -n "$(restarted_since "$1")" ]; then
+        ill=yes
         echo "did not stay healthy for $settle_seconds s:" >&2
         states | cut -d ' ' -f 2- >&2
         return 1
@@ -118,6 +120,15 @@ fi
 previous=$(readlink "$home/current" 2>/dev/null || true)
 previous=${previous##*/}
 
+# Whoever reads only the end of all this has to find why: the last line says it again.
+give_up() {
+    if [ -n "$verdict" ]; then
+        echo "not healthy: $sha" >&2
+    fi
+    exit 1
+}
+
+ill=
 if bring_up "$sha"; then
     switch
     rm -rf "$home/releases/.$sha.before"
@@ -125,6 +136,7 @@ if bring_up "$sha"; then
     echo "live: $sha"
     exit 0
 fi
+verdict=$ill
 show_logs "$sha"
 if [ "$previous" = "$sha" ] && [ -d "$home/releases/.$sha.before" ]; then
     # The same commit with another environment: the files of before are the release to go back to.
@@ -135,7 +147,7 @@ if [ -n "$previous" ] && [ -d "$home/releases/$previous" ]; then
     echo "going back to $previous" >&2
     if bring_up "$previous"; then
         echo "live again: $previous" >&2
-        exit 1
+        give_up
     fi
     echo "the release before is not healthy either" >&2
     exit 5
@@ -143,4 +155,4 @@ fi
 if [ -z "$previous" ]; then
     in_release "$sha" down --remove-orphans >&2 || true
 fi
-exit 1
+give_up
