@@ -7,76 +7,20 @@ server with Docker, and the files of one commit. A release is built there: no re
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from apps.failures import FailureKind
-from apps.infra import releases
+from apps.infra import releases, server_scripts
 from apps.infra.models import ServiceDeployment
 from apps.infra.targets.base import Job
 
 BUILD_SECONDS, ACTIVATION_SECONDS, UNDO_SECONDS = 900.0, 420.0, 420.0
+FORGET_SECONDS: Final = 60.0
 _HEALTH_WORDS: Final = re.compile(r"\bnot healthy:|did not stay healthy")
 _BOTH_WORDS: Final = "the release before is not healthy either"
 _KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _IMAGES: Final = 50
-
-_ROOT: Final = 'set -eu\nroot="${DEPLOY_ROOT:-$HOME/projects}/$1"\n'
-#: PROJECT SHA KEYS...: values are resolved first, and forgotten before anything of the project is built.
-_INSTALL: Final = (
-    _ROOT
-    + """\
-sha=$2
-shift 2
-for file in compose.yaml compose.prod.yaml deploy/environment.py deploy/build.sh deploy/activate.sh; do
-    [ -f "$file" ] || { echo "The project has no $file, so it cannot be deployed to a server."; exit 64; }
-done
-releases="$root/releases" new="$root/releases/.$sha"
-(umask 077; mkdir -p "$releases"; rm -rf "$new"; mkdir "$new")
-python3 -m deploy.environment release "$new" || exit 65
-unset PORTS "$@"
-bash deploy/build.sh "$sha" "$new/images.json" || exit 66
-cp compose.yaml compose.prod.yaml deploy/activate.sh "$new/"
-# The same commit with another environment: the files of before are the release to go back to.
-if [ -d "$releases/$sha" ] && [ ! -d "$new.before" ]; then mv "$releases/$sha" "$new.before"; fi
-rm -rf "${releases:?}/$sha"
-mv "$new" "$releases/$sha"
-"""
-)
-#: PROJECT SHA
-_ACTIVATE: Final = (
-    _ROOT + 'release="$root/releases/$2"\nsh "$release/activate.sh" "$1" "$2"\ncat "$release/images.json"\n'
-)
-#: PROJECT SHA-OF-BEFORE-OR-NOTHING: goes back, or removes all but the volumes, which are the project's data.
-_UNDO: Final = (
-    _ROOT
-    + """\
-if [ -n "$2" ]; then
-    exec sh "$root/releases/$2/activate.sh" "$1" "$2"
-fi
-own="label=com.docker.compose.project=$1"
-containers=$(docker ps --all --quiet --filter "$own")
-if [ -n "$containers" ]; then
-    docker stop $containers >/dev/null
-    docker rm --force $containers >/dev/null
-fi
-networks=$(docker network ls --quiet --filter "$own")
-[ -z "$networks" ] || docker network rm $networks >/dev/null
-# By their whole names: those of a project whose name goes on after ours are not ours.
-for file in "$root"/releases/*/images.json; do
-    [ -f "$file" ] || continue
-    sha=$(basename "$(dirname "$file")")
-    for service in $(grep -o '"[A-Za-z0-9_.-]*": "sha256:' "$file" | cut -d '"' -f 2); do
-        docker image rm --force "$1-$service:$sha" >/dev/null 2>&1 || true
-    done
-done
-rm -rf "$root/releases" "$root/current" "$root/.current" "$root/.lock"
-# What else lies there is data.
-rmdir "$root" 2>/dev/null || true
-left=$(docker ps --all --quiet --filter "$own")
-[ -z "$left" ]
-"""
-)
 
 
 def install_job(row: ServiceDeployment, *, ports: Mapping[str, int]) -> Job:
@@ -92,7 +36,7 @@ def install_job(row: ServiceDeployment, *, ports: Mapping[str, int]) -> Job:
     return Job(
         name=releases.install_name(row),
         release=releases.release_of(row),
-        command=_shell(_INSTALL, row.project_slug, row.commit_sha, *keys),
+        command=_install_command(row, keys),
         environment={**{key: str(secrets[key]) for key in keys}, **given},
         timeout_seconds=BUILD_SECONDS,
         bundle_name=row.bundle_name,
@@ -109,7 +53,7 @@ def activation_name(row: ServiceDeployment) -> str:
 
 def activation_job(row: ServiceDeployment) -> Job:
     """Return the job that makes a release the one that runs, or leaves the one before."""
-    command = _shell(_ACTIVATE, row.project_slug, row.commit_sha)
+    command = _shell(server_scripts.ACTIVATE, row.project_slug, row.commit_sha, str(row.pk))
     return _job(row, activation_name(row), command, ACTIVATION_SECONDS)
 
 
@@ -125,7 +69,20 @@ def undo_job(row: ServiceDeployment, *, before: str) -> Job:
         row: the release that goes.
         before: the commit to go back to; empty: none.
     """
-    return _job(row, undo_name(row), _shell(_UNDO, row.project_slug, before), UNDO_SECONDS)
+    words = row.project_slug, before, row.commit_sha, str(row.pk)
+    return _job(row, undo_name(row), _shell(server_scripts.UNDO, *words), UNDO_SECONDS)
+
+
+def forget_name(row: ServiceDeployment) -> str:
+    """Return the derived name of the job that removes what a release left beside those that count."""
+    return f"forget-{row.pk}"
+
+
+def forget_job(row: ServiceDeployment) -> Job:
+    """Return the job that removes what a release left beside those that count; it undoes nothing."""
+    words = row.project_slug, row.commit_sha, str(row.pk)
+    script = server_scripts.FORGET_BEFORE if row.starts else server_scripts.FORGET_BUILD
+    return _job(row, forget_name(row), _shell(script, *words), FORGET_SECONDS)
 
 
 def address_of(row: ServiceDeployment, ports: Mapping[str, int]) -> str:
@@ -183,6 +140,17 @@ def _job(row: ServiceDeployment, name: str, command: str, seconds: float) -> Job
         command=command,
         timeout_seconds=seconds,
         deployment_id=str(row.pk),
+    )
+
+
+def _install_command(row: ServiceDeployment, keys: Sequence[str]) -> str:
+    words = row.project_slug, row.commit_sha
+    # What builds takes the place of the process that was given the values: `unset` leaves them in /proc.
+    without = [word for key in ("PORTS", *keys) for word in ("-u", key)]
+    build = shlex.join(["exec", "env", *without])
+    return (
+        f"{_shell(server_scripts.PREPARE, *words)} && "
+        f"{build} {_shell(server_scripts.BUILD, *words, str(row.pk))}"
     )
 
 

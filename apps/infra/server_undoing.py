@@ -68,8 +68,32 @@ def clean_up(row: ServiceDeployment, far: Far) -> None:
         return
     if _is_gone(row):
         ServiceDeployment.objects.filter(pk=row.pk).update(removed_at=timezone.now(), environment="{}")
-    else:
+    elif _is_forgotten(row, far):
         settling.clean_up(row, far(row.server))
+
+
+def _is_forgotten(row: ServiceDeployment, far: Far) -> bool:
+    """See to it that values which nobody uses any more are removed; tells whether they are."""
+    was_built = row.installs > 0 and row.starts == 0
+    if not (was_built or _is_replaced(row)):
+        return True  # undoing it did that, too
+    target, name = far(row.server), server_releases.forget_name(row)
+    state = target.inspect(name)
+    if state is None:
+        # What still builds must not come after it.
+        _end_jobs(row, target)
+        target.begin(server_releases.forget_job(row))
+        state = target.inspect(name)
+    if state is None or state.phase is JobPhase.RUNNING:
+        return False
+    if state.phase is JobPhase.EXITED and state.exit_code == 0:
+        return True
+    logger.warning("What deployment %s left cannot be removed yet (%s)", row.pk, state.exit_code)
+    if row.finished_at is not None and timezone.now() - row.finished_at > _UNDO_TIME:
+        return True
+    if _has_rested(state):
+        target.end(name)
+    return False
 
 
 def _is_undone(row: ServiceDeployment, far: Far) -> bool:
