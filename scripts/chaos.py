@@ -1,9 +1,9 @@
 """Kill processes at every stage, workers in containers at random moments, and the bot in the middle of chats.
 
 Meanwhile Telegram misbehaves in the third part. Prints the three lists and keeps them in
-var/chaos/latest.json. ``python -m scripts.chaos processes``, ``containers`` or ``chats`` does one of them;
-CHAOS_KILLS=N kills N times instead of 200 in the second, CHAOS_RUNS=N does N runs instead of 200 in the
-third.
+var/chaos/latest.json. ``python -m scripts.chaos processes``, ``containers`` or ``chats`` does one of them and
+leaves the others there as they were. CHAOS_KILLS=N kills N times instead of 200 in the second, CHAOS_RUNS=N
+does N runs instead of 200 in the third.
 """
 
 import json
@@ -42,13 +42,19 @@ def main(names: list[str]) -> int:
             found[name] = json.loads(part.read_text())
         else:
             print(f"{name}: nothing was done; pytest says above why")
-    (place / "latest.json").write_text(json.dumps(found, indent=1))
+    keep(found, place / "latest.json", is_all=not names)
     _print_processes(found.get("processes") or [])
     if "containers" in found:
         _print_containers(found["containers"])
     if "chats" in found:
         _print_chats(found["chats"])
     return 1 if has_failed else 0
+
+
+def keep(found: dict[str, Any], target: Path, *, is_all: bool) -> None:
+    """Write what was found; some of the parts take their places among the earlier ones."""
+    before = {} if is_all or not target.exists() else json.loads(target.read_text())
+    target.write_text(json.dumps({**before, **found}, indent=1))
 
 
 def _print_processes(rows: list[dict[str, Any]]) -> None:
