@@ -136,9 +136,10 @@ def _secret(talk: Talk) -> None:
     if len(asked) == 1:
         secret_lists.show_secrets(talk, project)
     else:
-        # With more words after it, what is not written like a name is none: "a secret!" is not A.
-        key = asked[1].upper() if len(asked) == 2 else asked[1]
-        dialogs.ask_secret(talk, project=project, key=key)
+        # In small letters only a name that is known: anything else may be the value itself.
+        capitals = asked[1].upper()
+        is_known = len(asked) == 2 and capitals in secret_lists.names_of(project)
+        dialogs.ask_secret(talk, project=project, key=capitals if is_known else asked[1])
 
 
 def _stop(talk: Talk) -> None:

@@ -84,6 +84,11 @@ def remind(talk: Talk, dialog: Dialog) -> None:
     talk.say(text, part="reminder", buttons=[[_cancel_button(talk)]])
 
 
+def is_name(word: str) -> bool:
+    """Tell whether a word is written like the name of a secret."""
+    return _KEY.fullmatch(word) is not None
+
+
 def ask_secret(talk: Talk, *, project: Project, key: str, question_id: UUID | None = None) -> None:
     """Take the next message for the value of a secret.
 
@@ -94,8 +99,9 @@ def ask_secret(talk: Talk, *, project: Project, key: str, question_id: UUID | No
     if may_go_on(talk.incoming.text):
         _refuse_long(talk)  # the value came along with the command
         return
-    if not _KEY.fullmatch(key):
-        raise Invalid(_("A secret's name is written like API_KEY."), details={"name": key})
+    if not is_name(key):
+        # It may be a value that came instead of the name, so it is not repeated.
+        raise Invalid(_("A secret's name is written like API_KEY."))
     _open(talk, DialogKind.SECRET, project=project, key=key, question_id=question_id)
     names = {"key": words.code(key), "project": words.bold(project.name)}
     text = _(

@@ -6,7 +6,7 @@ causes. What Telegram has to be asked is asked before.
 
 import logging
 import traceback
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from django.db import InterfaceError, OperationalError, transaction
@@ -134,7 +134,12 @@ def _may_hold_secret(chat: Chat, incoming: Incoming) -> bool:
     """Whether a message that nobody could take must not stay in its chat."""
     if incoming.kind not in (Kind.MESSAGE, Kind.EDIT):
         return False
-    if incoming.command == "secret" and len(incoming.argument.split()) > _PROJECT_AND_NAME:
+    if incoming.command == "secret" and not _is_project_and_name(incoming.argument.split()):
         return True
     dialog = dialogs.find_open(chat)
     return looks_secret(incoming.text) or (dialog is not None and dialog.is_secret)
+
+
+def _is_project_and_name(given: Sequence[str]) -> bool:
+    """Whether no word after the command can be a value that somebody gave with it, or instead of the name."""
+    return len(given) <= _PROJECT_AND_NAME and all(map(dialogs.is_name, given[1:]))

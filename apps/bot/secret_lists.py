@@ -35,10 +35,8 @@ def project_buttons(talk: Talk) -> outbox.Buttons:
 
 def show_secrets(talk: Talk, project: Project) -> None:
     """Show which secrets a project has and lacks, with a button for each."""
-    known = set(project.secrets.values_list("key", flat=True))
-    entries = (project.manifest or {}).get("environment") or []
-    wanted = [str(one.get("key")) for one in entries if one.get("source") == "user_secret"]
-    names = [*wanted, *sorted(known - set(wanted))]
+    known = _given(project)
+    names = names_of(project)
     lines = [f"{'✓' if key in known else '○'} {words.code(key)}" for key in names]
     head = _("Secrets of %(project)s; a tap gives one a (new) value.") % {"project": words.bold(project.name)}
     hint = _("Another one: %(command)s") % {"command": words.code(f"/secret {project.slug} NAME")}
@@ -48,6 +46,17 @@ def show_secrets(talk: Talk, project: Project) -> None:
         title = _("%(key)s: a bot from the pool")
         buttons += [_secret_button(talk, project, key, Action.POOL, title % {"key": key}) for key in pooled]
     talk.say(words.lines(head, lines, hint), part="secrets", buttons=[[one] for one in buttons])
+
+
+def names_of(project: Project) -> list[str]:
+    """Return the names of the secrets that a project wants, and of those that it has besides."""
+    entries = (project.manifest or {}).get("environment") or []
+    wanted = [str(one.get("key")) for one in entries if one.get("source") == "user_secret"]
+    return [*wanted, *sorted(_given(project) - set(wanted))]
+
+
+def _given(project: Project) -> set[str]:
+    return set(project.secrets.values_list("key", flat=True))
 
 
 def _secret_button(talk: Talk, project: Project, key: str, action: Action, title: str) -> outbox.Button:

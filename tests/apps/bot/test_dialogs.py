@@ -213,6 +213,26 @@ def test_words_that_are_no_name_and_a_value_are_refused_as_a_name(stage: Stage):
     assert not Dialog.objects.exists()
 
 
+@pytest.mark.parametrize("words", ["hunter2pass", "hunter2 pass", "Some_Key"])
+def test_word_that_may_be_a_value_is_no_name(stage: Stage, words: str):
+    stage.phone.writes(f"/secret {stage.project.slug} {words}")
+
+    assert "written like API_KEY" in stage.phone.last()
+    assert words.split()[0].casefold() not in stage.phone.last().replace("API_KEY", "").casefold()
+    assert not Dialog.objects.exists()
+    assert len(stage.deleted()) == 1
+
+
+@pytest.mark.parametrize("written", ["api_key", "bot_token", "mail_key"])
+def test_known_name_may_be_written_in_small_letters(stage: Stage, written: str):
+    make_secret(project=stage.project, key="MAIL_KEY", value="earlier")
+
+    stage.phone.writes(f"/secret {stage.project.slug} {written}")
+
+    assert Dialog.objects.get().key == written.upper()
+    assert stage.deleted() == []
+
+
 @pytest.mark.parametrize("words", ["nowhere API_KEY", "{slug} bad-name"])
 def test_value_in_a_command_that_is_refused_is_deleted(stage: Stage, words: str):
     stage.phone.writes(f"/secret {words.format(slug=stage.project.slug)} hunter-2")
