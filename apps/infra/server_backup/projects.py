@@ -1,19 +1,25 @@
 """One project on this server: where its data are, its containers, its archives."""
 
+import os
 import re
+import select
 import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from apps.infra.server_backup import processes
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _ARCHIVE = re.compile(r"\d{8}T\d{6}Z\.tar\.gz")
 _DOCKER_SECONDS = 120
+#: A project stands still for no longer than this; the settings may say otherwise.
+_FREEZE_SECONDS = 300
+#: So much later the watcher lets go by itself.
+_LATER_SECONDS = 5
 ERROR_CHARACTERS = 300
 
 
@@ -45,6 +51,7 @@ class Project:
         if not is_name(name):
             raise Refused(f"{name[:70]!r} is not the name of a project.")
         self.name, self.keep = name, int(settings["keep"])
+        self._seconds = int(settings.get("freeze_seconds", _FREEZE_SECONDS))
         #: What is kept, where it is if it is there; the names are those in the archive.
         self.places = {
             "data": Path(settings["projects"]) / name / "data",
@@ -72,17 +79,18 @@ class Project:
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Hold the project's containers and processes for the length of a block."""
+        """Hold the project's containers and processes for the length of a block, and no longer than allowed.
+
+        Raises:
+            Refused: the block took too long; it was broken off, and what was held goes on.
+        """
         running = docker("ps", "--quiet", "--filter", self._label, "--filter", "status=running")
         holders = processes.holders(self.places["services"])
-        self._paused.write_text("\n".join(running + holders))
-        try:
+        with _thawing(self._paused, running + holders, self._seconds):
             for container in running:
                 docker("pause", container)
             processes.tell(holders, signal.SIGSTOP)
             yield
-        finally:
-            thaw(self._paused)
 
     @contextmanager
     def stopped(self) -> Iterator[None]:
@@ -117,6 +125,43 @@ def thaw(noted: Path) -> None:
         for container in (each for each in held if ":" not in each):
             try:
                 docker("unpause", container)
-            except Refused:
-                continue  # gone, or not paused yet
-        noted.unlink()
+            except (Refused, subprocess.SubprocessError):
+                continue  # gone, or not paused yet; one that does not answer keeps no other
+        noted.unlink(missing_ok=True)
+
+
+@contextmanager
+def _thawing(noted: Path, held: list[str], seconds: int) -> Iterator[None]:
+    """See to it that what is held is let go behind a block, in time, and also if this process is killed."""
+
+    def break_off(*_: object) -> None:
+        raise Refused(f"Not archived: it would have been held for more than {seconds} s (freeze_seconds).")
+
+    noted.write_text("\n".join(held))
+    listening, speaking = os.pipe()
+    watcher = os.fork()
+    if not watcher:
+        _watch(noted, listening, speaking, seconds + _LATER_SECONDS)
+    os.close(listening)
+    signal.signal(signal.SIGALRM, break_off)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        thaw(noted)
+        os.close(speaking)
+        os.waitpid(watcher, 0)
+
+
+def _watch(noted: Path, listening: int, speaking: int, seconds: float) -> NoReturn:
+    """Thaw when the process that began this is gone, or is late; the lock is free only behind that."""
+    try:
+        os.setsid()
+        for each in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        os.close(speaking)
+        select.select([listening], [], [], seconds)
+        thaw(noted)
+    finally:
+        os._exit(0)

@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -48,16 +49,25 @@ class Host:
     def volume(self) -> Path:
         return self.place / "volume"
 
-    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
-        environment = {
+    def environment(self) -> dict[str, str]:
+        return {
             "CODEGEN_BACKUP_SETTINGS": str(self.place / "settings.json"),
             "PYTHONPATH": str(ROOT),
             "PATH": self.path,
             "VOLUME": str(self.volume),
         }
-        command = [sys.executable, "-P", "-B", "-m", "apps.infra.server_backup", *words]
+
+    def command(self, *words: str) -> list[str]:
+        return [sys.executable, "-P", "-B", "-m", "apps.infra.server_backup", *words]
+
+    def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=60, check=False
+            self.command(*words),
+            env=self.environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
         )
 
     def tell(self, *words: str) -> Any:
@@ -274,6 +284,69 @@ def test_processes_that_a_killed_one_held_go_on(host: Host, service: Any) -> Non
     host.run("list")
 
     assert Path(f"/proc/{service.pid}/stat").read_text().split()[2] in "SR"
+
+
+def state_of(process: "subprocess.Popen[bytes]") -> str:
+    """What the kernel says of a process: T if it is held."""
+    return Path(f"/proc/{process.pid}/stat").read_text().split()[2]
+
+
+def wait_for(condition: Callable[[], object]) -> None:
+    until = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def endless(host: Host) -> None:
+    """Data that take longer to read than any test: holes are fast to make and slow to pack."""
+    with (host.data / "endless").open("wb") as file:
+        file.truncate(3 << 30)
+
+
+@pytest.mark.usefixtures("endless")
+def test_what_is_held_goes_on_when_the_program_is_killed(host: Host, service: Any) -> None:
+    told = host.have_docker()
+    host.volume.mkdir()
+    program = subprocess.Popen(host.command("run"), env=host.environment(), start_new_session=True)
+    wait_for(lambda: state_of(service) == "T")
+
+    program.kill()
+    program.wait(20)
+
+    wait_for(lambda: not (host.place / "archives" / ".paused").exists())
+    deeds = [line for line in told.read_text().splitlines() if line.endswith("c0ffee")]
+    assert (state_of(service) in "SR", deeds) == (True, ["pause c0ffee", "unpause c0ffee"])
+
+
+@pytest.mark.usefixtures("endless")
+def test_a_project_is_held_no_longer_than_allowed_and_has_no_archive_then(host: Host, service: Any) -> None:
+    (host.place / "projects" / "annals" / "data").mkdir(parents=True)
+    settings = host.place / "settings.json"
+    settings.write_text(json.dumps({**json.loads(settings.read_text()), "freeze_seconds": 1}))
+
+    done = host.run("run")
+
+    told = json.loads(done.stdout)["projects"]
+    assert (done.returncode, told["annals"]["outcome"], told["books"]["outcome"]) == (1, "archived", "failed")
+    assert "held for more than 1 s" in told["books"]["error"]
+    assert (state_of(service) in "SR", list(host.archives.iterdir())) == (True, [])
+
+
+def test_cron_tells_that_it_failed_and_how(tmp_path: Path) -> None:
+    role = ROOT / "apps" / "infra" / "playbooks" / "roles" / "backups" / "tasks" / "main.yml"
+    (line,) = [each for each in role.read_text().splitlines() if "codegen-backup run" in each]
+    programs = {"codegen-backup": "echo {}; exit 3", "logger": f'echo "$@" >>{tmp_path}/log'}
+    for name, script in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / name).chmod(0o755)
+
+    command = line.partition(" root ")[2]
+    done = subprocess.run(["bash", "-c", command], env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=False)
+
+    assert done.returncode == 3
+    assert "-t codegen-backup -p cron.err Failed with exit code 3" in (tmp_path / "log").read_text()
 
 
 def test_processes_end_when_their_data_were_replaced(host: Host, service: Any) -> None:
