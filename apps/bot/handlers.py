@@ -123,11 +123,38 @@ def _give_up(incoming: Incoming, failure: Mapping[str, str]) -> None:
     alarms.tell_troubles()
     if chat is None or not chat.is_reachable:
         return
+    _tell_given_up(chat, incoming.update_id)
     if incoming.message_id is not None and _may_hold_secret(chat, incoming):
         outbox.delete(chat, key=f"update:{incoming.update_id}:forget", message_id=incoming.message_id)
+
+
+@transaction.atomic
+def give_up_unread(update_id: int, *, chat_id: int, error: Exception) -> None:
+    """Tell whom it concerns that an update was kept and cannot be read any more.
+
+    Args:
+        update_id: Telegram's.
+        chat_id: Telegram's, of the chat it came from.
+        error: why; its words are told to nobody.
+
+    """
+    cause = type(error).__name__
+    chat = Chat.objects.filter(telegram_id=chat_id).first()
+    troubles.report(
+        key=f"held:{cause}",
+        code="held_update_unreadable",
+        message=f"An update that was kept cannot be read ({cause}); was a key taken out of ENCRYPTION_KEYS?",
+        chat=chat,
+    )
+    alarms.tell_troubles()
+    if chat is not None and chat.is_reachable:
+        _tell_given_up(chat, update_id)
+
+
+def _tell_given_up(chat: Chat, update_id: int) -> None:
     with translation.override(chat.language):
         text = _("Something went wrong with us, and your message was not handled. An operator can see it.")
-        outbox.send_text(chat, text, key=f"update:{incoming.update_id}:given_up")
+        outbox.send_text(chat, text, key=f"update:{update_id}:given_up")
 
 
 def _may_hold_secret(chat: Chat, incoming: Incoming) -> bool:

@@ -16,6 +16,7 @@ from django.db import transaction
 from apps.bot import composition, handlers, outbox, routing
 from apps.bot.incoming import Incoming, parse
 from apps.bot.models import Chat, HeldUpdate, ProcessedUpdate
+from apps.encryption import UndecryptableSecret
 from apps.enqueue import advisory_lock, enqueue
 
 #: By then a hint that was not lost has been followed.
@@ -54,9 +55,14 @@ def take_held(*, chat_id: int) -> None:
     if not composition.has_bot():
         return
     with advisory_lock("held", chat_id) as is_held:
-        while is_held and (row := HeldUpdate.objects.filter(chat_id=chat_id).order_by("update_id").first()):
-            handlers.handle(json.loads(row.body))
-            row.delete()
+        # Their ids only: a body that cannot be decrypted cannot even be fetched.
+        ids = HeldUpdate.objects.filter(chat_id=chat_id).order_by("update_id").values_list("pk", flat=True)
+        while is_held and (update_id := ids.first()) is not None:
+            try:
+                handlers.handle(json.loads(HeldUpdate.objects.get(pk=update_id).body))
+            except (UndecryptableSecret, ValueError) as error:
+                handlers.give_up_unread(update_id, chat_id=chat_id, error=error)
+            HeldUpdate.objects.filter(pk=update_id).delete()
 
 
 def _must_wait(incoming: Incoming) -> bool:

@@ -8,7 +8,8 @@ from django.db import connection
 from django.utils import timezone
 
 from apps.bot import intake, routing, tidying
-from apps.bot.models import Delivery, DeliveryKind, HeldUpdate, ProcessedUpdate
+from apps.bot.models import Delivery, DeliveryKind, HeldUpdate, ProcessedUpdate, Trouble
+from apps.encryption import cipher
 from apps.projects.models import ProjectSecret
 from tests.apps.bot.updates import Phone, somebody
 from tests.factories import MANIFEST, make_project
@@ -127,4 +128,21 @@ def test_held_update_that_nobody_can_take_is_forgotten(phone: Phone):
 
     tidying.forget_old()
 
+    assert not HeldUpdate.objects.exists()
+
+
+@pytest.mark.parametrize("body", ["of a key that was dropped", cipher().encrypt(b"{").decode()])
+def test_held_update_that_cannot_be_read_is_told_of_and_blocks_nobody(phone: Phone, body: str):
+    intake.take(phone.message(TOKEN))
+    intake.take(phone.message("/projects"))
+    with connection.cursor() as cursor:
+        first = HeldUpdate.objects.order_by("pk").values_list("pk", flat=True)[0]
+        cursor.execute("UPDATE bot_heldupdate SET body = %s WHERE update_id = %s", [body, first])
+
+    intake.take_held(chat_id=phone.id)
+
+    told = phone.texts()
+    assert any("was not handled" in text for text in told)
+    assert "Jokes" in told[-1]
+    assert Trouble.objects.get().code == "held_update_unreadable"
     assert not HeldUpdate.objects.exists()
