@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from apps.infra import server_releases, settling
+from apps.infra import incidents, server_releases, settling
 from apps.infra.models import (
     DeploymentStatus,
     DeploymentTarget,
@@ -26,6 +26,10 @@ logger = logging.getLogger(__name__)
 
 #: How long what was not made live is worth being undone, and how often that is tried.
 _UNDO_TIME, _UNDO_PAUSE = timedelta(minutes=30), timedelta(seconds=60)
+
+#: How often an undoing left a port open, in the row's evidence; people are told from the third time on.
+_IN_VAIN, _TOLD_AFTER = "undone_in_vain", 3
+_PORT_OPEN = "port_not_closed"
 
 Far = Callable[[Server], DeployTarget]
 
@@ -110,13 +114,37 @@ def _is_undone(row: ServiceDeployment, far: Far) -> bool:
     if state.phase is JobPhase.RUNNING:
         return False
     if state.phase is JobPhase.EXITED and state.exit_code == 0:
-        return _are_ports_closed(row, target) or _has_rested(state)
+        return _is_proven(row, target, state)
     log = settling.read_log(row, target, name)
     logger.warning("Deployment %s is not undone yet (%s): %s", row.pk, state.exit_code, log[-500:])
     if _is_past_undoing(row):
         return True
     if _has_rested(state):
         target.end(name)
+    return False
+
+
+def _is_proven(row: ServiceDeployment, target: DeployTarget, state: JobState) -> bool:
+    """Tell whether an undoing that says it is done left no port open; one that did is done again."""
+    subject, known = f"deployment:{row.pk}", row.evidence or {}
+    if _are_ports_closed(row, target):
+        if known.get(_IN_VAIN):
+            incidents.resolve(kind=_PORT_OPEN, subject=subject)
+        return True
+    if not _has_rested(state):
+        return False
+    count = int(known.get(_IN_VAIN, 0)) + 1
+    ServiceDeployment.objects.filter(pk=row.pk).update(evidence={**known, _IN_VAIN: count})
+    if count >= _TOLD_AFTER:
+        text = f"{row.server.name} still answers at a port of {row.project_slug}, stopped {count} times"
+        incidents.report(
+            kind=_PORT_OPEN,
+            subject=subject,
+            message=f"{text}. Find out there who listens, and end it.",
+            server_id=row.server_id,
+            project_id=row.project_id,
+        )
+    target.end(server_releases.undo_name(row))
     return False
 
 

@@ -15,6 +15,7 @@ from apps.infra import composition, reconciler, rollouts, server_releases, servi
 from apps.infra.answering import Smoke
 from apps.infra.models import (
     DeploymentStatus,
+    Incident,
     PortAllocation,
     Server,
     ServerKind,
@@ -361,6 +362,30 @@ class TestStop:
         assert found.removed_at is not None
         assert found.environment == "{}"
         assert not far.list_jobs()
+
+    def test_port_that_stays_open_is_never_taken_for_closed(self, far: FarTarget) -> None:
+        deployment_id = release(far)
+        services.stop_deployment(deployment_id=deployment_id)
+        name = undo_of(deployment_id)
+
+        told = []
+        for _ in range(3):
+            settle(deployment_id, far)
+            far.finish(name, 0)
+            far._jobs[name].state = replace_finished(far._jobs[name].state, minutes=2)
+            settle(deployment_id, far)
+            told.append(Incident.objects.filter(kind="port_not_closed", status="open").count())
+        still_there = row(deployment_id).status
+        close_ports()
+        settle(deployment_id, far)
+        far.finish(name, 0)
+        found = settle(deployment_id, far)
+
+        assert far.begun.count(name) == 4
+        assert told == [0, 0, 1]
+        assert still_there == DeploymentStatus.STOPPING
+        assert found.status == DeploymentStatus.STOPPED
+        assert not Incident.objects.filter(status="open").exists()
 
     def test_removal_that_fails_is_tried_again_after_a_while(self, far: FarTarget) -> None:
         deployment_id = release(far)
