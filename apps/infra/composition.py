@@ -1,7 +1,7 @@
 """Where settings become objects of this app."""
 
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
@@ -22,6 +22,8 @@ from apps.units import toolchain
 from apps.units.environment import base_environment
 from apps.units.supervisor import Units
 
+#: What a person has taken out still finishes, and stops, what is on it.
+_OPEN: Final = (ServerStatus.ACTIVE, ServerStatus.MAINTENANCE)
 DEFAULT_TELEGRAM_URL = "https://api.telegram.org"
 
 
@@ -43,9 +45,10 @@ def get_server_target(server: Server) -> DeployTarget:
     Raises:
         TargetUnavailable: it cannot be logged in to.
     """
-    if server.status == ServerStatus.UNREACHABLE:
+    if server.status not in _OPEN:
         # Whoever looks at servers says when it is back; nobody else waits at its door meanwhile.
-        raise TargetUnavailable(f"The server {server.name} does not answer.", code="server_unreachable")
+        text = f"The server {server.name} is away ({server.status})."
+        raise TargetUnavailable(text, code="server_unreachable")
     key = identities.find_installed(server_id=server.pk, purpose=IdentityPurpose.DEPLOY)
     if not (server.ssh_user and server.host_key and key):
         text = f"The server {server.name} lacks its user or a key."

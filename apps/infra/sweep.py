@@ -14,6 +14,8 @@ from apps.infra.targets.base import DeployTarget
 
 logger = logging.getLogger(__name__)
 
+#: Ten times what the others wait, and far less than a release may take.
+_AWAY_PAUSE = timedelta(seconds=30)
 _ENDED = [
     DeploymentStatus.STOPPED,
     DeploymentStatus.FAILED,
@@ -37,7 +39,13 @@ def list_due() -> Iterable[UUID]:
     # Its server's own Docker keeps it running.
     elsewhere |= Q(target=DeploymentTarget.SERVER, status=DeploymentStatus.LIVE)
     due = ServiceDeployment.objects.filter((moving & unseen) | rested).exclude(elsewhere)
-    return due.values_list("pk", flat=True)
+    return due.exclude(due_at__gt=now).values_list("pk", flat=True)
+
+
+def put_off(deployment_id: str | UUID) -> None:
+    """Let a release whose server could not be reached wait: each try may take as long as a connection."""
+    rows = ServiceDeployment.objects.filter(pk=deployment_id, target=DeploymentTarget.SERVER)
+    rows.update(due_at=timezone.now() + _AWAY_PAUSE)
 
 
 def remove_orphans(*, target: DeployTarget) -> int:

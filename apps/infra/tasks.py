@@ -7,6 +7,7 @@ from celery import shared_task
 from apps.enqueue import advisory_lock, enqueue
 from apps.errors import Unavailable
 from apps.infra import composition, reconciler, sweep
+from apps.infra.targets.base import TargetUnavailable
 from apps.lifecycle import IllegalTransition
 from apps.periodic.recording import Run, recorded
 
@@ -31,6 +32,8 @@ def reconcile_deployment(*, deployment_id: str) -> None:
             return
         except Unavailable as error:
             # The sweep comes back to it; the row's deadline bounds how often.
+            if isinstance(error, TargetUnavailable):
+                sweep.put_off(deployment_id)
             logger.warning("Deployment %s has to wait: %s", deployment_id, error)
             return
     if again:

@@ -112,6 +112,9 @@ class ServiceDeployment(Lifecycle):
     starts = models.PositiveIntegerField(default=0, help_text="How often the service process was started.")
     deadline_at = models.DateTimeField(null=True, blank=True, help_text="Of the way to live.")
     observed_at = models.DateTimeField(null=True, blank=True)
+    due_at = models.DateTimeField(
+        null=True, blank=True, help_text="Not looked at before: its server could not be reached."
+    )
     probed_at = models.DateTimeField(null=True, blank=True, help_text="When its address was last asked.")
     failed_probes = models.PositiveSmallIntegerField(
         default=0, help_text="Times in a row that its address did not answer well."

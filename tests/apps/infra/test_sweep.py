@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from apps.infra import releases, sweep
 from apps.infra.models import DeploymentStatus, ServiceDeployment
+from tests.factories import make_deployment, make_server
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db]
 
@@ -40,6 +41,18 @@ def test_live_release_is_looked_at_more_rarely(ask, drive, seconds_ago, is_due):
     looked_at(deployment_id, seconds_ago=seconds_ago)
 
     assert (list(sweep.list_due()) == [deployment_id]) == is_due
+
+
+def test_release_whose_server_could_not_be_reached_waits_longer(ask):
+    there, here = make_deployment(server=make_server(kind="ssh"), target="server"), ask()
+
+    sweep.put_off(there.pk)
+    sweep.put_off(here)
+    waiting = list(sweep.list_due())
+    ServiceDeployment.objects.filter(pk=there.pk).update(due_at=timezone.now())
+
+    assert waiting == [here]
+    assert set(sweep.list_due()) == {here, there.pk}
 
 
 def test_settled_release_is_due_until_it_is_cleaned_up(ask, drive):

@@ -9,6 +9,7 @@ from django.db import connection
 from apps.enqueue import advisory_lock
 from apps.infra import tasks
 from apps.infra.models import DeploymentStatus, ServiceDeployment
+from tests.factories import make_deployment, make_server
 
 pytestmark = [pytest.mark.service, pytest.mark.django_db(transaction=True)]
 
@@ -53,6 +54,15 @@ def test_bundle_that_is_not_there_ends_the_release_and_not_the_task(ask, sent):
     tasks.reconcile_deployment(deployment_id=str(deployment_id))
 
     assert status_of(deployment_id) == DeploymentStatus.CRASHED
+
+
+def test_release_whose_server_is_away_is_put_off(sent):
+    server = make_server(kind="ssh", status="unreachable")
+    release = make_deployment(server=server, target="server", status="stopping", starts=1)
+
+    tasks.reconcile_deployment(deployment_id=str(release.pk))
+
+    assert (release.reload().due_at is None, sent) == (False, [])
 
 
 def test_release_that_somebody_else_holds_is_left_to_him(ask, sent):
