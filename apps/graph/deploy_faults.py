@@ -66,7 +66,8 @@ ELSEWHERE_WORDS: Final = re.compile(
     r"could not resolve host|temporary failure in name resolution|network is unreachable|"
     r"connection (timed out|reset|refused)|tls handshake|toomanyrequests|rate limit|"
     r"no space left on device|permission denied \(publickey|host key verification failed|"
-    r"service unavailable|bad gateway|cannot connect to the docker daemon",
+    r"service unavailable|bad gateway|cannot connect to the docker daemon|"
+    r"docker: (command )?not found|disk quota exceeded|read-only file system",
     re.I,
 )
 

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.db import transaction
 
 from apps.errors import Invalid, OrchestratorError, Unavailable
-from apps.infra import identities, metrics, selectors
+from apps.infra import identities, metrics, readiness, selectors
 from apps.infra.fitting import Need, Reason, decide
 from apps.infra.models import (
     IdentityPurpose,
@@ -179,6 +179,8 @@ def _first_ssh(ports: int) -> Server:
     servers = list(active.order_by("pk"))
     if not servers:
         raise NoServer()
+    # Where all are incomplete, the first of them tells what is missing.
+    servers = readiness.by_preference(servers) or servers
     return _first_that_fits(servers, ports=ports, services=max(ports, 1))
 
 

@@ -4,15 +4,12 @@ from uuid import UUID
 
 from django.conf import settings
 
-from apps.infra import metrics
+from apps.infra import metrics, readiness
 from apps.infra.fitting import Need, refusal
 from apps.infra.models import (
     DeploymentTarget,
-    IdentityPurpose,
-    IdentityStatus,
     Server,
     ServerKind,
-    ServerMetric,
     ServerStatus,
     ServiceDeployment,
 )
@@ -39,16 +36,8 @@ def is_for_server(*, project_id: UUID) -> bool:
 
 
 def _has_measured_room() -> bool:
-    ready = Server.objects.filter(
-        kind=ServerKind.SSH,
-        status=ServerStatus.ACTIVE,
-        identities__purpose=IdentityPurpose.DEPLOY,
-        identities__status=IdentityStatus.INSTALLED,
-    ).exclude(host_key="")
+    ready = Server.objects.filter(kind=ServerKind.SSH, status=ServerStatus.ACTIVE)
     need = Need(ports=1, memory_mb=settings.SERVERS_SERVICE_MEMORY_MB, disk_mb=settings.SERVERS_FREE_DISK_MB)
     fresh = settings.SERVERS_METRICS_FRESH_SECONDS
-    rooms = [room for room in metrics.rooms_of(list(ready)) if room.age_seconds is not None]
-    fitting = [room.server_id for room in rooms if refusal(room, need, fresh_seconds=fresh) is None]
-    # Nobody counts containers where there is no Docker.
-    newest = (ServerMetric.objects.filter(server_id=pk).order_by("-measured_at").first() for pk in fitting)
-    return any(metric is not None and metric.containers_running is not None for metric in newest)
+    rooms = metrics.rooms_of(readiness.with_docker(readiness.complete(list(ready))))
+    return any(refusal(room, need, fresh_seconds=fresh) is None for room in rooms)

@@ -19,6 +19,11 @@ BUILD_SECONDS, ACTIVATION_SECONDS, UNDO_SECONDS = 900.0, 420.0, 420.0
 FORGET_SECONDS: Final = 60.0
 _HEALTH_WORDS: Final = re.compile(r"\bnot healthy:|did not stay healthy")
 _BOTH_WORDS: Final = "the release before is not healthy either"
+#: What the machine says when it is at its end; neither the code's fault nor a person's.
+_MACHINE_WORDS: Final = re.compile(
+    r"no space left on device|disk quota exceeded|read-only file system|cannot connect to the docker daemon",
+    re.I,
+)
 _KEY: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _IMAGES: Final = 50
 
@@ -113,12 +118,16 @@ def images_of(log: str) -> dict[str, str]:
 
 def install_problem(exit_code: int | None, log: str) -> tuple[str, str, FailureKind]:
     """Say why a release was not built: a stable code, a sentence, and whose failure it is."""
+    last = log.strip().rpartition("\n")[2][:200]
     match exit_code:
+        case 65 | 66 if _MACHINE_WORDS.search(log):
+            return "install_failed", f"The server could not build the release: {last}", FailureKind.PLATFORM
+        case 69:
+            return "docker_missing", "The server has no Docker that answers.", FailureKind.PLATFORM
         case 64:
-            return "compose_missing", log.strip().rpartition("\n")[2][:200], FailureKind.USER
+            return "compose_missing", last, FailureKind.USER
         case 65:
-            text = f"The environment contract cannot be met: {log.strip().rpartition(chr(10))[2][:200]}"
-            return "environment_broken", text, FailureKind.USER
+            return "environment_broken", f"The environment contract cannot be met: {last}", FailureKind.USER
         case 66:
             return "build_failed", "The release's images could not be built.", FailureKind.PRODUCT
     return "install_failed", f"The server ended the build with exit code {exit_code}.", FailureKind.PLATFORM

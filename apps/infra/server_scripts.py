@@ -8,6 +8,10 @@ PREPARE: Final = (
     _ROOT
     + """\
 sha=$2
+if ! command -v docker >/dev/null || ! docker info >/dev/null 2>&1; then
+    echo "The server's Docker does not answer."
+    exit 69
+fi
 for file in compose.yaml compose.prod.yaml deploy/environment.py deploy/build.sh deploy/activate.sh; do
     [ -f "$file" ] || { echo "The project has no $file, so it cannot be deployed to a server."; exit 64; }
 done

@@ -113,6 +113,23 @@ class TestChoice:
 
         assert choose() == well
 
+    def test_server_that_cannot_be_logged_in_to_is_passed_over(self):
+        make_server(kind="ssh")
+        well = make_host()
+
+        assert choose() == well
+
+    def test_server_with_docker_goes_before_one_that_nobody_knows(self):
+        bare, unknown, well = make_host(), make_host(), make_host()
+        measure(bare)
+        measure(well, containers_running=0)
+
+        found = choose()
+        ServerMetric.objects.filter(server=well).update(memory_available_mb=20)
+
+        assert found == well
+        assert choose() == unknown
+
     @pytest.mark.parametrize(
         ("fields", "error"),
         [

@@ -169,6 +169,15 @@ def test_unhealthy_release_is_told_as_such_after_any_amount_of_talk(machine: Mac
     assert said[2] is FailureKind.PRODUCT
 
 
+def test_server_without_docker_says_so_before_anything_is_built(machine: Machine) -> None:
+    (machine.tools / "docker").write_text("#!/bin/sh\nexit 1\n")
+
+    code = machine.install(make_row("2:new-token"))
+
+    assert code == 69
+    assert not machine.root.exists()
+
+
 def test_failed_build_leaves_no_values(machine: Machine) -> None:
     (machine.source / "deploy" / "build.sh").write_text("exit 1\n")
 

@@ -218,6 +218,7 @@ class TestFailures:
             (64, "compose_missing", "failed"),
             (65, "environment_broken", "failed"),
             (66, "build_failed", "failed"),
+            (69, "docker_missing", "crashed"),
             (-9, "install_failed", "crashed"),
         ],
     )
@@ -436,6 +437,14 @@ class TestWords:
         code, _, kind = server_releases.activation_problem(5, log)
 
         assert (code, kind) == ("activation_failed", "platform")
+
+    @pytest.mark.parametrize("code", [65, 66])
+    def test_full_disk_is_nobodys_fault_but_the_machines(self, code: int) -> None:
+        log = "Traceback:\nOSError: [Errno 28] No space left on device: '.env'\n"
+
+        name, _, kind = server_releases.install_problem(code, log)
+
+        assert (name, kind) == ("install_failed", "platform")
 
     def test_address_of_an_ipv6_server_is_bracketed(self) -> None:
         found = ServiceDeployment(server=Server(host="2001:db8::1"), contract=CONTRACT)
