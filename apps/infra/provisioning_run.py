@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import DatabaseError, transaction
 
+from apps.enqueue import advisory_lock
 from apps.errors import OrchestratorError
 from apps.infra import identities, provisioning_outcome, reinstall_run, selectors
 from apps.infra.ansible import CONFIGURATION
@@ -64,8 +65,7 @@ def _attempt(row: Provisioning, tools: ProvisioningTools) -> None:
         verdict = provisioning_outcome.verdict_of_error(error)
         settle(row, verdict, max_attempts=tools.max_attempts, now=tools.now())
         return
-    others = Provisioning.objects.filter(status__in=(_P.RUNNING, _P.CANCELING))
-    if others.count() >= tools.max_running or not _claim(row, tools):
+    if not _take_place(row, tools):
         return
     try:
         verdict = _carry_out(row, tools)
@@ -73,6 +73,15 @@ def _attempt(row: Provisioning, tools: ProvisioningTools) -> None:
         logger.warning("Set-up %s ended: %s", row.pk, error)
         verdict = provisioning_outcome.verdict_of_error(error)
     settle(row, verdict, max_attempts=tools.max_attempts, now=tools.now())
+
+
+def _take_place(row: Provisioning, tools: ProvisioningTools) -> bool:
+    """Claim an attempt if so few playbooks run; who counts is alone, or two would take the last place."""
+    with advisory_lock("provisioning", "places") as obtained:
+        if not obtained:
+            return False  # the sweep comes back to it
+        others = Provisioning.objects.filter(status__in=(_P.RUNNING, _P.CANCELING))
+        return others.count() < tools.max_running and _claim(row, tools)
 
 
 def _claim(row: Provisioning, tools: ProvisioningTools) -> bool:

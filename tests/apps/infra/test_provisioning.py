@@ -1,13 +1,15 @@
 """A set-up from its request to its end: bounded, keyed first, and never of a server that is not ours."""
 
+import threading
 from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import OperationalError
+from django.db import OperationalError, connection
 from django.utils import timezone
 
+from apps.enqueue import advisory_lock
 from apps.infra import (
     identities,
     incidents,
@@ -220,6 +222,27 @@ def test_a_fresh_database_and_a_discovered_server_start_nothing() -> None:
 
 
 # --- Attempts ----------------------------------------------------------------
+
+
+def test_nobody_begins_while_somebody_else_counts_who_is_at_work() -> None:
+    site, counting, counted = Site(), threading.Event(), threading.Event()
+
+    def count() -> None:
+        with advisory_lock("provisioning", "places"):
+            counting.set()
+            counted.wait(30)
+        connection.close()
+
+    other = threading.Thread(target=count)
+    other.start()
+    counting.wait(30)
+    asked = site.ask()
+    while_counted = site.step(asked).status
+    counted.set()
+    other.join(30)
+
+    assert while_counted == "pending"
+    assert site.step(asked).status == "succeeded"
 
 
 def test_attempts_are_bounded_and_wait_longer_each_time() -> None:
@@ -489,6 +512,15 @@ def test_a_recovery_runs_its_own_playbook_and_leaves_the_day_of_the_set_up() -> 
     assert (row.kind, row.status, site.status()) == ("recovery", "succeeded", "active")
     assert (job.playbook, job.variables["compose_projects"]) == ("recovery.yml", ["shop"])
     assert site.server.provisioned_at == ready
+
+
+@pytest.mark.parametrize("status", ["active", "maintenance"])
+def test_a_recovery_that_fails_for_good_leaves_the_server_as_it_was(status: str) -> None:
+    site = Site(failing("wrong_system"), provisioned_at=timezone.now(), status=status)
+
+    row = site.step(site.ask(kind=ProvisioningKind.RECOVERY))
+
+    assert (row.status, site.status()) == ("failed", status)
 
 
 def test_a_server_that_was_never_set_up_is_not_recovered() -> None:
