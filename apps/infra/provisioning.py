@@ -79,8 +79,9 @@ def request_provisioning(
     refuse_unless_managed(server, managed_ids=settings.INFRA_MANAGED_SERVER_IDS)
     if kind == ProvisioningKind.RECOVERY and server.provisioned_at is None:
         raise NeverSetUp()
-    unfinished = _unfinished(server)
+    unfinished, before = _unfinished(server), server.status
     if unfinished is not None:
+        before = ServerStatus(unfinished.status_before or ServerStatus.PENDING_SETUP)
         if not replace:
             raise ProvisioningUnderWay(details={"provisioning": str(unfinished.pk)})
         _refuse_while_erasing(unfinished)
@@ -95,6 +96,7 @@ def request_provisioning(
                 kind=kind,
                 requested_by_id=user_id,
                 episode=uuid4(),
+                status_before=before if kind == ProvisioningKind.RECOVERY else "",
             )
     except IntegrityError as error:
         raise ProvisioningUnderWay() from error

@@ -21,7 +21,7 @@ _PERSONS: Final = frozenset(
     }
 )
 #: The server is out of reach, whatever the reason.
-_OUT_OF_REACH: Final = frozenset({"unreachable", "login_refused", "host_key_changed"})
+OUT_OF_REACH: Final = frozenset({"unreachable", "login_refused", "host_key_changed"})
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=30), timedelta(minutes=10)
 
 
@@ -96,7 +96,7 @@ def server_after(verdict: Verdict, *, goes_on: bool, was_active: bool) -> Server
     """
     if verdict.status == ProvisioningStatus.SUCCEEDED:
         return ServerStatus.ACTIVE
-    out_of_reach = verdict.failure is not None and verdict.failure.code in _OUT_OF_REACH
+    out_of_reach = verdict.failure is not None and verdict.failure.code in OUT_OF_REACH
     if out_of_reach and was_active and not goes_on:
         return ServerStatus.UNREACHABLE
     return ServerStatus.PENDING_SETUP

@@ -16,7 +16,13 @@ from apps.infra.models import (
     ServerHealth,
     ServerStatus,
 )
-from apps.infra.provisioning_outcome import REINSTALL_UNKNOWN, Verdict, pause_before, server_after
+from apps.infra.provisioning_outcome import (
+    OUT_OF_REACH,
+    REINSTALL_UNKNOWN,
+    Verdict,
+    pause_before,
+    server_after,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -25,6 +31,7 @@ FAILED: Final = "provisioning_failed"
 HOST_KEY: Final = "host_key_changed"
 #: What is told under its own name, at once.
 _OWN_KINDS: Final = (HOST_KEY, REINSTALL_UNKNOWN)
+_WAITING: Final = (ServerStatus.PENDING_SETUP, ServerStatus.PROVISIONING)
 _SYSTEM_CHARACTERS = 60
 
 
@@ -84,6 +91,7 @@ def _add_attempt(row: Provisioning, now: datetime) -> None:
         episode=row.episode,
         attempt=number,
         requested_by_id=row.requested_by_id,
+        status_before=row.status_before,
         due_at=now + pause_before(number),
     )
 
@@ -96,8 +104,20 @@ def _move_server(
         set_up = {"provisioned_at": now} if row.kind == ProvisioningKind.SETUP else {}
         Server.objects.filter(pk=server.pk).update(**set_up, **_facts(verdict))
     # Refused before it was claimed, or taken out meanwhile: then it stays where it is.
-    if server.status == ServerStatus.PROVISIONING:
+    if not goes_on and server.status in _WAITING and _is_put_back(row, verdict):
+        Server.transition(server.pk, to=ServerStatus(row.status_before))
+    elif server.status == ServerStatus.PROVISIONING:
         Server.transition(server.pk, to=server_after(verdict, goes_on=goes_on, was_active=was_active))
+
+
+def _is_put_back(row: Provisioning, verdict: Verdict) -> bool:
+    """Tell whether a server is as good as before: it was not erased, or only not put right."""
+    if verdict.status == ProvisioningStatus.SUCCEEDED or row.status_before in ("", *_WAITING):
+        return False
+    code = verdict.failure.code if verdict.failure else ""
+    if row.force_reinstall:
+        return row.reinstall_accepted_at is None and code != REINSTALL_UNKNOWN
+    return row.kind == ProvisioningKind.RECOVERY and code not in OUT_OF_REACH
 
 
 def _facts(verdict: Verdict) -> dict[str, Any]:

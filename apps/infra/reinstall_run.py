@@ -104,7 +104,7 @@ def _claim(row: Provisioning, tools: ProvisioningTools) -> str:
             raise reinstall_permission.NotAuthorized("It was canceled.")
         _refuse_unless_authorized(present, server, tools)
         Provisioning.objects.filter(pk=row.pk).update(
-            reinstall_begun_at=now, heartbeat_at=now, started_at=now
+            reinstall_begun_at=now, heartbeat_at=now, started_at=now, status_before=server.status
         )
         if server.status != ServerStatus.PENDING_SETUP:
             Server.transition(server.pk, to=ServerStatus.PENDING_SETUP)

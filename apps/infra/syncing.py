@@ -67,8 +67,7 @@ def sync_provider(provider: Provider, *, managed_ids: Collection[str], run: Run)
             _take(provider.name, one, listed, run)
     with run.item("missing"):
         _miss(provider.name, {one.provider_id for one in listed}, managed_ids, run)
-    with run.item("details"):
-        _complete(provider, run)
+    _complete(provider, managed_ids, run)
 
 
 def _take(provider: str, listed: ListedServer, among: Sequence[ListedServer], run: Run) -> None:
@@ -156,13 +155,16 @@ def _miss(provider: str, present: Collection[str], managed_ids: Collection[str],
             )
 
 
-def _complete(provider: Provider, run: Run) -> None:
-    """Ask for the size of a few servers that it is not known of."""
+def _complete(provider: Provider, managed_ids: Collection[str], run: Run) -> None:
+    """Ask for the size of a few servers that it is not known of: those that were asked about longest ago."""
     rows = Server.objects.filter(provider=provider.name, memory_mb=None, missed_listings=0)
-    rows = rows.exclude(status__in=_GONE).order_by("pk")
-    for row in rows[:_DETAILS_PER_RUN]:
-        found = provider.get_details(row.provider_id)
-        Server.objects.filter(pk=row.pk).update(
-            cpus=found.cpus, memory_mb=found.memory_mb, disk_mb=found.disk_mb
-        )
-        run.count("measured")
+    rows = rows.exclude(status__in=_GONE).order_by(F("details_tried_at").asc(nulls_first=True), "pk")
+    named = [row for row in rows.defer("admin_password") if is_named(row, managed_ids)]
+    for row in named[:_DETAILS_PER_RUN]:
+        Server.objects.filter(pk=row.pk).update(details_tried_at=timezone.now())
+        with run.item(f"details of {provider.name}:{row.provider_id}"):
+            found = provider.get_details(row.provider_id)
+            Server.objects.filter(pk=row.pk).update(
+                cpus=found.cpus, memory_mb=found.memory_mb, disk_mb=found.disk_mb
+            )
+            run.count("measured")

@@ -85,6 +85,9 @@ class Provisioning(Lifecycle):
     reinstall_accepted_at = models.DateTimeField(null=True, blank=True)
     reinstall_task = models.CharField(max_length=60, blank=True, help_text="The provider's number of it.")
     reinstalled_at = models.DateTimeField(null=True, blank=True)
+    status_before = models.CharField(
+        max_length=20, blank=True, help_text="Of the server; it goes back there if nothing was lost."
+    )
     # What is seen of it.
     due_at = models.DateTimeField(default=timezone.now, help_text="It does not begin earlier.")
     heartbeat_at = models.DateTimeField(null=True, blank=True)

@@ -63,7 +63,11 @@ class Server(Lifecycle):
     TRANSITIONS: ClassVar = transitions(
         {
             _S.DISCOVERED: [_S.PENDING_SETUP, _S.MISSING, _S.DECOMMISSIONED],
-            _S.PENDING_SETUP: [_S.PROVISIONING, _S.DISCOVERED, _S.MAINTENANCE, _S.MISSING, _S.DECOMMISSIONED],
+            # Back to active or unreachable: nothing was done to it after all.
+            _S.PENDING_SETUP: [
+                *(_S.PROVISIONING, _S.DISCOVERED, _S.ACTIVE, _S.UNREACHABLE),
+                *(_S.MAINTENANCE, _S.MISSING, _S.DECOMMISSIONED),
+            ],
             # How a set-up ends: well; to be tried again or looked at; or its server is out of reach.
             _S.PROVISIONING: [_S.ACTIVE, _S.PENDING_SETUP, _S.UNREACHABLE, _S.MAINTENANCE, _S.MISSING],
             _S.ACTIVE: [_S.UNREACHABLE, _S.MAINTENANCE, _S.PENDING_SETUP, _S.MISSING, _S.DECOMMISSIONED],
@@ -106,6 +110,9 @@ class Server(Lifecycle):
     disk_mb = models.PositiveIntegerField(null=True, blank=True)
     missed_listings = models.PositiveSmallIntegerField(
         default=0, help_text="Successful listings in a row that did not name it."
+    )
+    details_tried_at = models.DateTimeField(
+        null=True, blank=True, help_text="When its provider was last asked for its size."
     )
     last_seen_at = models.DateTimeField(null=True, blank=True, help_text="When a listing last named it.")
     # What we saw of it.

@@ -490,13 +490,16 @@ def test_a_lost_answer_is_looked_for_and_not_asked_for_again(site: Site, error: 
     assert (row.reinstall_task, site.erased()) == ("1", 1)
 
 
-def test_a_plain_no_of_the_provider_ends_it_and_the_keys_stay(site: Site) -> None:
+@pytest.mark.parametrize("before", ["active", "unreachable", "maintenance", "discovered", "pending_setup"])
+def test_a_plain_no_of_the_provider_ends_it_and_all_stays_as_it_was(site: Site, before: str) -> None:
+    Server.objects.filter(pk=site.server.pk).update(status=before)
     pk = site.ask()
     site.provider.reinstall = _refuses
 
     row = site.step(pk)
 
     assert (row.status, row.failure["code"]) == ("failed", "reinstall_refused")
+    assert site.server.reload().status == before
     assert site.keys() == {"admin", "deploy"}
     assert site.incidents() == [("provisioning_failed", "warning")]
 

@@ -200,3 +200,39 @@ def test_throttled_details_come_with_a_later_run(provider):
     sync(provider)
 
     assert (before, run.failed, found().memory_mb) == (None, 1, 2_048)
+
+
+def test_servers_whose_size_nobody_tells_keep_it_from_no_other(provider):
+    managed = [f"time4vps:{number}" for number in range(110, 118)]
+    for number in range(111, 118):
+        provider.add(str(number), address=f"203.0.113.{number - 100}")
+    make_server(kind="ssh", host="203.0.113.99", provider="time4vps", provider_id="5")
+    wanted = provider.get_details
+
+    def get_details(provider_id):
+        if int(provider_id) < 115:
+            raise Malformed()
+        return wanted(provider_id)
+
+    provider.get_details = get_details
+    first = sync(provider, managed)
+
+    second = sync(provider, managed)
+
+    assert (first.counts.get("measured", 0), first.failed) == (0, 5)
+    assert second.counts["measured"] == 3
+    assert found("117").memory_mb
+
+
+def test_server_that_was_given_up_is_left_alone(provider):
+    given_up = make_server(
+        kind="ssh", host="203.0.113.77", provider="time4vps", provider_id="110", status="decommissioned"
+    )
+
+    sync(provider)
+
+    assert (given_up.reload().status, given_up.host, given_up.last_seen_at) == (
+        ServerStatus.DECOMMISSIONED,
+        "203.0.113.77",
+        None,
+    )
