@@ -30,10 +30,12 @@ DEPLOY_SERVER = Flow(
     start="load",
     stops={
         "load": Stop(node=on_server.load, ok="resolve_secrets"),
-        "resolve_secrets": Stop(node=question.resolve_secrets, ok="request_release", again="request_answer"),
+        "resolve_secrets": Stop(
+            node=question.resolve_secrets, ok="request_deployment", again="request_answer"
+        ),
         "request_answer": Stop(node=question.request_answer, ok="await_answer"),
         "await_answer": Stop(node=question.await_answer, ok="resolve_secrets"),
-        "request_release": Stop(node=on_server.request_release, ok="await_deployment"),
+        "request_deployment": Stop(node=on_server.request_deployment, ok="await_deployment"),
         "await_deployment": Stop(node=deployment.await_deployment, ok="smoke"),
         "smoke": Stop(node=on_server.smoke, ok="finish"),
         "finish": Stop(node=finish.finish),

@@ -17,7 +17,7 @@ def load(state: RunState) -> RunState:
     return {**deployment.load(state), "place": "server"}
 
 
-def request_release(state: RunState) -> RunState:
+def request_deployment(state: RunState) -> RunState:
     """Ask for a place and for the release on it; from here on no other release of the project begins."""
     release = release_of(state)
     try:
