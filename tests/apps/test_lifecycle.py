@@ -15,13 +15,13 @@ from apps.bot.models import Chat, Delivery
 from apps.errors import NotFound
 from apps.infra.models import Server
 from apps.lifecycle import IllegalTransition, Lifecycle
-from apps.projects.models import Project, Task, User
+from apps.projects.models import HostedRepository, Project, Task, User
 from apps.workers.models import WorkerImage
 
 #: Every one there is, so that a new one is tested without a word here.
 MODELS: list[type[Lifecycle]] = [model for model in apps.get_models() if issubclass(model, Lifecycle)]
 #: They are kept in use, whatever becomes of them: a card is edited, a failed delivery sent again.
-ENDLESS = (Chat, Delivery, Server, WorkerImage)
+ENDLESS = (Chat, Delivery, HostedRepository, Server, WorkerImage)
 
 
 @pytest.mark.unit

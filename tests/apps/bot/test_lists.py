@@ -127,11 +127,15 @@ def test_worker_is_stopped_by_an_operator_after_a_question():
 
 def test_worker_is_named_clearly_or_left_alone():
     phone, _ = somebody("operator")
-    make_worker()
+    worker = make_worker()
 
     phone.writes("/kill")
+    phone.writes("/kill no-such-worker")
 
-    assert "Name one worker" in phone.last()
+    listed, refused = phone.texts()[-2:]
+    assert str(worker.pk)[:8] in listed
+    assert "Name one worker" in refused
+    assert worker.reload().status == WorkerStatus.RUNNING
 
 
 def test_operators_see_what_waits_and_what_is_broken():
