@@ -143,10 +143,11 @@ class Person:
 _OVERFLOW = """() => {
     const root = document.documentElement;
     if (root.scrollWidth <= root.clientWidth && document.body.scrollWidth <= root.clientWidth) return [];
-    return [...document.querySelectorAll('body *')]
+    const found = [...document.querySelectorAll('body *')]
         .filter(one => one.getBoundingClientRect().right > root.clientWidth + 1)
         .slice(0, 5)
         .map(one => `${location.pathname}: ${one.outerHTML.slice(0, 120)}`);
+    return found.length ? found : [`${location.pathname}: too wide`];
 }"""
 
 
