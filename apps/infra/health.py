@@ -1,7 +1,8 @@
 """Rounds of looks at servers: measurements, incidents, and whether each is reachable."""
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -10,6 +11,7 @@ from django.conf import settings
 from django.db.models import F
 from django.utils import timezone
 
+from apps.encryption import UndecryptableSecret
 from apps.infra import incidents
 from apps.infra.health_judging import (
     OWN_NETWORK,
@@ -34,6 +36,8 @@ from apps.infra.models import (
     SshIdentity,
 )
 from apps.periodic.recording import Run
+
+logger = logging.getLogger(__name__)
 
 _LOOKED_AT: Final = (ServerStatus.ACTIVE, ServerStatus.UNREACHABLE, ServerStatus.MAINTENANCE)
 #: So many are read, looked at and written down together, however many there are.
@@ -106,9 +110,7 @@ def _check(pks: Sequence[int], found: _Round, run: Run) -> None:
 
 def subjects_of(servers: Mapping[int, Server]) -> list[Subject]:
     """Return how servers are logged in to; one that no key of ours lets us in to is left out."""
-    installed = SshIdentity.objects.filter(server_id__in=servers, status=IdentityStatus.INSTALLED)
-    keys = {(key.server_id, key.purpose): key.private_key for key in installed}
-    found = []
+    keys, found = _keys_of(servers), []
     for row in servers.values():
         ways = ((IdentityPurpose.ADMIN, row.admin_user), (IdentityPurpose.DEPLOY, row.ssh_user))
         way = next(((user, keys[row.pk, who]) for who, user in ways if user and (row.pk, who) in keys), None)
@@ -124,6 +126,21 @@ def subjects_of(servers: Mapping[int, Server]) -> list[Subject]:
                 )
             )
     return found
+
+
+def _keys_of(server_ids: Iterable[int]) -> dict[tuple[int, str], str]:
+    """Return the keys that let us in; one that cannot be decrypted is none, and spoils no other."""
+    installed = SshIdentity.objects.filter(server_id__in=server_ids, status=IdentityStatus.INSTALLED)
+    try:
+        return {(key.server_id, key.purpose): key.private_key for key in installed}
+    except UndecryptableSecret:
+        keys = {}
+    for key in installed.defer("private_key"):
+        try:
+            keys[key.server_id, key.purpose] = key.private_key
+        except UndecryptableSecret as error:
+            logger.warning("The %s key of server %s cannot be used: %s", key.purpose, key.server_id, error)
+    return keys
 
 
 def _write_down(look: Look, known: _Known, found: _Round, run: Run) -> None:

@@ -8,7 +8,7 @@ import ssl
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -17,6 +17,7 @@ from django.db.models import F
 from django.utils import timezone
 
 from apps.infra import incidents
+from apps.infra.health_judging import OWN_NETWORK
 from apps.infra.models import (
     DeploymentStatus,
     DeploymentTarget,
@@ -35,6 +36,8 @@ _PROBE_SECONDS: Final = 5.0
 _DAY_SECONDS: Final = 86_400
 #: What OpenSSL calls a certificate that is over.
 _EXPIRED: Final = 10
+#: Two rounds of looks at servers and a half; a doubt that nobody repeats is none.
+_DOUBT: Final = timedelta(minutes=5)
 _KINDS: Final = ("service_down", "certificate_ends")
 
 
@@ -62,11 +65,10 @@ def probe_deployments(run: Run) -> None:
     live = ServiceDeployment.objects.filter(status=DeploymentStatus.LIVE, kind=ServiceKind.WEB)
     rows = {row.pk: row for row in live.exclude(url="").select_related("server").defer("environment")}
     with ThreadPoolExecutor(max_workers=_AT_ONCE, thread_name_prefix="probe") as threads:
-        answers = list(threads.map(_ask, _addresses(rows.values())))
-    for asked in answers:
-        row = rows[asked.deployment_id]
-        with run.item(str(row)):
-            _write_down(row, asked, run)
+        asked = {one[0]: threads.submit(_ask, one) for one in _addresses(rows.values(), run)}
+    for deployment_id, answer in asked.items():
+        with run.item(str(rows[deployment_id])):
+            _write_down(rows[deployment_id], answer.result(), run)
 
 
 def certificate_days(
@@ -91,17 +93,20 @@ def certificate_days(
             ends = secured.getpeercert() or {}
     except ssl.SSLCertVerificationError as error:
         return -1.0 if error.verify_code == _EXPIRED else None
-    except OSError:
+    except (OSError, UnicodeError):
+        return None
+    if "notAfter" not in ends:
         return None
     return (ssl.cert_time_to_seconds(str(ends["notAfter"])) - now.timestamp()) / _DAY_SECONDS
 
 
-def _addresses(rows: Iterable[ServiceDeployment]) -> list[tuple[Any, str, str]]:
+def _addresses(rows: Iterable[ServiceDeployment], run: Run) -> list[tuple[Any, str, str]]:
     """Return what to ask; a name may lead elsewhere by now, so a stranger's word is judged anew."""
     found = []
     for row in rows:
-        problem = problem_of_address(row) if row.target == DeploymentTarget.WORKFLOW else ""
-        found.append((row.pk, row.url.rstrip("/") + row.health_path, problem))
+        with run.item(str(row)):
+            problem = problem_of_address(row) if row.target == DeploymentTarget.WORKFLOW else ""
+            found.append((row.pk, row.url.rstrip("/") + row.health_path, problem))
     return found
 
 
@@ -124,7 +129,7 @@ def _write_down(row: ServiceDeployment, asked: Asked, run: Run) -> None:
     if is_well:
         run.count("well")
         incidents.resolve(kind="service_down", subject=f"deployment:{row.pk}")
-    elif row.failed_probes + 1 >= settings.SERVERS_PROBE_FAILURES:
+    elif row.failed_probes + 1 >= settings.SERVERS_PROBE_FAILURES and not _is_our_own():
         last = asked.problem or (asked.answer and (asked.answer.status or asked.answer.error))
         _report(row, "service_down", f"does not answer well; last: {last}.", IncidentSeverity.CRITICAL)
     days = asked.certificate_days
@@ -135,6 +140,12 @@ def _write_down(row: ServiceDeployment, asked: Asked, run: Run) -> None:
         _report(row, "certificate_ends", f"has a certificate for {max(days, 0):.0f} more days.", severity)
     else:
         incidents.resolve(kind="certificate_ends", subject=f"deployment:{row.pk}")
+
+
+def _is_our_own() -> bool:
+    """Tell whether our own network is in doubt: then one incident says so, not one for each service."""
+    doubts = Incident.objects.filter(kind=OWN_NETWORK.kind, status=IncidentStatus.OPEN)
+    return doubts.filter(last_seen_at__gt=timezone.now() - _DOUBT).exists()
 
 
 def _report(row: ServiceDeployment, kind: str, what: str, severity: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from apps.infra import health
 from apps.infra.health_looking import Outcome, Subject, look_at, look_at_all
@@ -188,6 +189,19 @@ def test_server_that_does_not_let_us_in_is_told_at_once(row):
     check()
 
     assert incidents_of(row) == [("login_refused", "open", 1)]
+
+
+def test_a_key_that_cannot_be_decrypted_keeps_nobody_else_from_being_looked_at(row, machine):
+    locked = make_row(machine)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE infra_sshidentity SET private_key = 'nonsense' WHERE server_id = %s", [locked.pk]
+        )
+
+    run = check()
+
+    assert (row.reload().health, locked.reload().health) == ("healthy", "unknown")
+    assert (run.counts["seen"], run.counts["without_key"]) == (1, 1)
 
 
 def test_one_bad_row_does_not_stop_the_rest(row, machine):

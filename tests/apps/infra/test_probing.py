@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from apps.infra import probing
+from apps.infra import incidents, probing
 from apps.infra.models import Incident, ServiceDeployment
 from apps.infra.probing import certificate_days
 from apps.periodic.recording import Run
@@ -98,6 +98,29 @@ def test_failure_between_answers_is_no_incident(service):
         ask()
 
     assert (Incident.objects.count(), row.reload().failed_probes) == (0, 2)
+
+
+def test_while_our_own_network_is_in_doubt_no_service_is_called_down(service):
+    incidents.report(kind="own_network", subject="platform", message="Most servers fell silent.")
+    row = release(service)
+    service.status = 500
+
+    ask(times=3)
+    doubted = set(Incident.objects.values_list("kind", flat=True))
+    incidents.resolve(kind="own_network", subject="platform")
+    ask()
+
+    assert (doubted, row.reload().failed_probes) == ({"own_network"}, 4)
+    assert Incident.objects.filter(kind="service_down", status="open").exists()
+
+
+def test_an_address_that_breaks_its_question_breaks_no_other(service):
+    release(service, url=f"https://{'a' * 70}.example/")
+    well = release(service)
+
+    ask()
+
+    assert well.reload().probed_at is not None
 
 
 def test_one_that_is_down_does_not_stop_the_others(service):
