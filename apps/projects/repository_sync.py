@@ -120,6 +120,9 @@ def _miss(row: HostedRepository, run: Run) -> None:
         row.delete()
         return
     if row.project.status == ProjectStatus.ARCHIVED:
+        if row.missing_since is not None:
+            _tell(row, is_missing=False)
+            HostedRepository.objects.filter(pk=row.pk).update(missing_since=None)
         return
     since = row.missing_since or timezone.now()
     HostedRepository.try_transition(row.pk, to=_R.MISSING, expect=_R.LISTED, missing_since=since)

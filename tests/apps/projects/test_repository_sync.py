@@ -158,6 +158,18 @@ def test_listing_that_names_it_between_misses_begins_anew() -> None:
     assert states() == [("books", "listed", True)]
 
 
+def test_archiving_the_project_of_a_vanished_repository_ends_what_was_told() -> None:
+    project, host = make_books(), Listing()
+    sync(host, times=3)
+    told = incidents()
+
+    Project.transition(project.pk, to="archived")
+    sync(host, times=2)
+
+    assert (told, incidents()) == ([("repository_missing", "open")], [("repository_missing", "resolved")])
+    assert HostedRepository.objects.get().missing_since is None
+
+
 def test_archived_project_is_not_missed() -> None:
     project, host = make_books(), Listing(listed())
     sync(host)
