@@ -169,6 +169,8 @@ def _again(row: ServiceDeployment, target: DeployTarget, job: str, counter: str,
         text = f"The server lost the work {MAX_TRIES} times without an exit code."
         return _end(row, "install_lost", text, FailureKind.PLATFORM, log=log)
     target.end(job)
+    if counter == "installs":
+        target.discard(releases.release_of(row))
     rows = ServiceDeployment.objects.filter(pk=row.pk, status=row.status)
     rows.update(**{counter: F(counter) + 1}, log_tail=log)
     return True

@@ -11,7 +11,7 @@ from datetime import timedelta
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from apps.infra import incidents, server_releases, settling
+from apps.infra import incidents, server_releases, settling, sweep
 from apps.infra.models import (
     DeploymentStatus,
     DeploymentTarget,
@@ -73,7 +73,9 @@ def clean_up(row: ServiceDeployment, far: Far) -> None:
     if _is_gone(row):
         ServiceDeployment.objects.filter(pk=row.pk).update(removed_at=timezone.now(), environment="{}")
     elif _is_forgotten(row, far):
-        settling.clean_up(row, far(row.server))
+        target = far(row.server)
+        settling.clean_up(row, target)
+        sweep.remove_late_jobs(server_id=row.server_id, target=target)
 
 
 def _is_forgotten(row: ServiceDeployment, far: Far) -> bool:

@@ -1,8 +1,10 @@
 """What nobody looked at lately, and what nobody owns any more."""
 
 import logging
+import re
 from collections.abc import Iterable
 from datetime import timedelta
+from typing import Final
 from uuid import UUID
 
 from django.db.models import Q
@@ -10,12 +12,16 @@ from django.utils import timezone
 
 from apps.errors import Unavailable
 from apps.infra.models import DeploymentStatus, DeploymentTarget, ServiceDeployment
-from apps.infra.targets.base import DeployTarget
+from apps.infra.targets.base import DeployTarget, Release
 
 logger = logging.getLogger(__name__)
 
 #: Ten times what the others wait, and far less than a release may take.
 _AWAY_PAUSE = timedelta(seconds=30)
+_SERVER_JOB: Final = re.compile(
+    r"(?P<verb>install|activate|undo|forget)-"
+    r"(?P<owner>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})(?:-(?P<number>[0-9]{1,9}))?"
+)
 _ENDED = [
     DeploymentStatus.STOPPED,
     DeploymentStatus.FAILED,
@@ -59,6 +65,35 @@ def remove_orphans(*, target: DeployTarget) -> int:
     owned = {str(pk) for pk in rows.values_list("pk", flat=True)}
     orphans = [name for name, deployment_id in jobs.items() if deployment_id not in owned]
     return sum(_end(name, target) for name in orphans)
+
+
+def remove_late_jobs(*, server_id: int, target: DeployTarget) -> int:
+    """Stop jobs on a server that began after their release there was cleaned up, with their files.
+
+    What the server names differently, or for a release that is unknown here, may be another installation's.
+
+    Returns:
+        How many were stopped.
+
+    Raises:
+        TargetUnavailable: the server does not answer.
+    """
+    jobs = {name: found for name, owner in target.list_jobs().items() if (found := _of_server(name, owner))}
+    rows = ServiceDeployment.objects.filter(
+        pk__in={found["owner"] for found in jobs.values()}, server_id=server_id
+    )
+    settled = {str(row.pk): row for row in rows.exclude(removed_at=None)}
+    late = {name: found for name, found in jobs.items() if found["owner"] in settled}
+    for name, found in late.items():
+        if _end(name, target) and found["verb"] == "install":
+            slug = settled[found["owner"]].project_slug
+            target.discard(Release(name=f"{found['owner']}-{found['number']}", project=slug, service=""))
+    return len(late)
+
+
+def _of_server(name: str, owner: str) -> re.Match[str] | None:
+    found = _SERVER_JOB.fullmatch(name)
+    return found if found and found["owner"] == owner else None
 
 
 def _end(name: str, target: DeployTarget) -> bool:

@@ -276,6 +276,23 @@ class TestFailures:
 
         assert (row(deployment_id).failure or {})["code"] == "install_lost"
         assert len([name for name in far.begun if name.startswith("install-")]) == 3
+        assert not far.files
+
+    def test_job_that_begins_after_its_release_is_gone_goes_with_the_next(self, far: FarTarget) -> None:
+        first = ask()
+        settle(first, far)
+        late = far.job(f"install-{first}-1")
+        services.cancel_deployment(deployment_id=first)
+        settle(first, far)
+        stranger = f"install-{uuid4()}-1"
+        far.begin(late)
+        far.begin(replace(late, name=stranger, deployment_id=stranger[8:-2]))
+        far.begin(replace(late, name="somebody-elses"))
+
+        second = ask("run-2")
+        build(second, far, 66)
+
+        assert set(far.list_jobs()) == {stranger, "somebody-elses"}
 
     def test_step_that_never_comes_to_its_end_is_bounded_too(self, far: FarTarget) -> None:
         far.dies_at = 0
