@@ -96,8 +96,9 @@ def try_hard(
     try:
         send()
     except Unsatisfiable:
-        # Nothing about this operation can be wrong.
-        return []
+        if mode is GenerationMode.NEGATIVE:
+            return []  # nothing about this operation can be wrong
+        return [f"{operation.label}: nothing that the schema allows could be made"]
     except (Failure, FailureGroup) as error:
         return [f"{operation.label}: {''.join(traceback.format_exception(error))[-TOLD_CHARACTERS:]}"]
     assert count
