@@ -14,7 +14,8 @@ from uuid import uuid4
 
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import ngettext
 
 from apps.bot import tasks
 from apps.bot.models import Chat, Delivery, DeliveryKind, DeliveryStatus
@@ -98,16 +99,23 @@ def show_card(chat: Chat, text: str, *, key: str, buttons: Buttons = (), is_quie
 
 
 def owe_again(chat: Chat) -> int:
-    """Owe a chat what was dropped lately because it could not be reached; returns how much that is."""
+    """Owe a chat what was dropped lately because it could not be reached; returns how much that is.
+
+    What is too old or too much to be read stays dropped; the chat is told how much that is.
+    """
     lost = Delivery.objects.filter(
         chat=chat,
         status=DeliveryStatus.DROPPED,
         kind__in=[DeliveryKind.TEXT, DeliveryKind.CARD],
         failure__code__in=_UNREACHED,
-        created_at__gt=timezone.now() - _NEWS_FOR,
     )
-    # The latest ones, if there are too many to be read.
-    rows = sorted(lost.order_by("-pk")[:_MOST_NEWS], key=lambda row: row.pk)
+    told = Delivery.objects.filter(chat=chat, idempotency_key__startswith=_left_out_key(chat))
+    if (last := told.order_by("-pk").first()) is not None:
+        # What had been dropped by then was owed again, or counted.
+        lost = lost.filter(status_changed_at__gt=last.created_at)
+    latest = lost.filter(created_at__gt=timezone.now() - _NEWS_FOR).order_by("-pk")[:_MOST_NEWS]
+    rows = sorted(latest, key=lambda row: row.pk)
+    _tell_left_out(chat, list(lost.exclude(pk__in=[row.pk for row in rows]).values_list("pk", flat=True)))
     deadline = _after(settings.BOT_DELIVERY_DEADLINE_SECONDS)
     for row in rows:
         Delivery.try_transition(
@@ -116,6 +124,22 @@ def owe_again(chat: Chat) -> int:
     if rows:
         enqueue(tasks.deliver, chat_id=chat.pk)
     return len(rows)
+
+
+def _tell_left_out(chat: Chat, lost: Sequence[int]) -> None:
+    if not lost:
+        return
+    with translation.override(chat.language):
+        text = ngettext(
+            "%(count)s older message that you missed does not come again. /projects and /tasks show what is.",
+            "%(count)s older messages that you missed do not come again. /projects and /tasks show what is.",
+            len(lost),
+        )
+        send_text(chat, text % {"count": len(lost)}, key=f"{_left_out_key(chat)}{uuid4().hex}")
+
+
+def _left_out_key(chat: Chat) -> str:
+    return f"left-out:{chat.pk}:"
 
 
 def delete(chat: Chat, *, key: str, message_id: int | None = None, of: str = "") -> Delivery:

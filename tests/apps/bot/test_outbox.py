@@ -80,3 +80,19 @@ def test_typing_that_still_waits_is_not_owed_twice(chat: Chat):
 
     assert second == first
     assert first.kind == DeliveryKind.ACTION
+
+
+def test_what_is_too_much_to_be_owed_again_is_counted_once(chat: Chat):
+    for number in range(outbox._MOST_NEWS + 3):
+        outbox.send_text(chat, f"news {number}", key=f"news:{number}")
+    Delivery.objects.update(status=DeliveryStatus.DROPPED, failure={"code": "chat_blocked"})
+
+    first = outbox.owe_again(chat)
+    owed = Delivery.objects.filter(status=DeliveryStatus.PENDING).order_by("pk")
+    again = [row.payload["text"] for row in owed]
+    second = outbox.owe_again(chat)
+
+    assert (first, second) == (outbox._MOST_NEWS, 0)
+    assert again[0] == "news 3"
+    assert "3 older messages that you missed do not come again" in again[-1]
+    assert Delivery.objects.filter(idempotency_key__startswith="left-out:").count() == 1
