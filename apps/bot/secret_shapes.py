@@ -3,10 +3,13 @@
 import json
 import re
 
+from apps.bot.incoming import Incoming, may_go_on
 from apps.projects.bundle_secrets import find_secrets
 
 _TOKEN = re.compile(r"(?<![0-9A-Za-z])[0-9]{5,20}:[A-Za-z0-9_-]{30,100}(?![A-Za-z0-9_-])")
 
+#: Words that come after a command, before a value.
+_PROJECT_AND_NAME = 2
 _PRIVATE_KEY = re.compile(r"\s*-----BEGIN ([A-Z ]*PRIVATE KEY)-----[^-]+-----END \1-----\s*")
 
 
@@ -28,3 +31,9 @@ def is_complete(text: str) -> bool:
         return isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):
         return False
+
+
+def is_cut(incoming: Incoming) -> bool:
+    """Tell whether a message may be the first part of a text, neither it nor the value in it being whole."""
+    given = incoming.argument.split(maxsplit=_PROJECT_AND_NAME) if incoming.command else []
+    return may_go_on(incoming.text) and not any(map(is_complete, [incoming.text, *given[_PROJECT_AND_NAME:]]))

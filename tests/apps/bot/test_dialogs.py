@@ -30,6 +30,12 @@ ENVIRONMENT = [
     {"key": "API_KEY", "source": "user_secret"},
 ]
 
+#: Long values to which nothing can belong any more.
+WHOLE = [
+    "-----BEGIN RSA PRIVATE KEY-----\n" + "MIIEowIBAAKCAQEA/+==\n" * 190 + "-----END RSA PRIVATE KEY-----",
+    json.dumps({"type": "service_account", "private_key": "k" * 3_900}),
+]
+
 
 class Stage:
     """A person with one project that wants secrets, and Telegram's opinion of bots."""
@@ -275,15 +281,7 @@ def test_value_that_telegram_cuts_is_refused_and_its_rest_is_read_by_nobody(stag
     assert "part-" not in dump_of_the_bot()
 
 
-@pytest.mark.parametrize(
-    "value",
-    [
-        "-----BEGIN RSA PRIVATE KEY-----\n"
-        + "MIIEowIBAAKCAQEA/+==\n" * 190
-        + "-----END RSA PRIVATE KEY-----",
-        json.dumps({"type": "service_account", "private_key": "k" * 3_900}),
-    ],
-)
+@pytest.mark.parametrize("value", WHOLE)
 def test_long_value_to_which_nothing_can_belong_any_more_is_kept(stage: Stage, value: str):
     stage.ask("API_KEY")
     stage.phone.taps("Give the value")
@@ -294,6 +292,22 @@ def test_long_value_to_which_nothing_can_belong_any_more_is_kept(stage: Stage, v
     assert 3_500 < len(value) < 4_096
     assert stage.values() == {"API_KEY": value}
     assert "is stored" in stage.phone.texts()[-1]
+    assert ChatMessage.objects.get().text == "good morning"
+    assert value[:40] not in dump_of_the_bot()
+
+
+@pytest.mark.parametrize(
+    ("head", "value"),
+    [("", WHOLE[0]), ("/secret {slug} API_KEY ", WHOLE[0]), ("/secret {slug} API_KEY ", WHOLE[1])],
+)
+def test_nothing_comes_behind_a_whole_value_that_nobody_asked_for(stage: Stage, head: str, value: str):
+    stage.phone.writes(head.format(slug=stage.project.slug) + value)
+    told = stage.phone.last()
+    Dialog.objects.filter(kind="secret").delete()
+    stage.phone.writes("good morning")
+
+    assert "too long" not in told
+    assert len(stage.deleted()) == 1
     assert ChatMessage.objects.get().text == "good morning"
     assert value[:40] not in dump_of_the_bot()
 
