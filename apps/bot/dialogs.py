@@ -17,7 +17,7 @@ from apps.bot import auditing, callbacks, outbox, pool, questions, reach, secret
 from apps.bot import presenters as words
 from apps.bot.incoming import may_go_on
 from apps.bot.models import Action, Chat, Dialog, DialogKind
-from apps.bot.secret_shapes import is_complete, is_cut, looks_secret
+from apps.bot.secret_shapes import is_complete, is_whole, looks_secret
 from apps.bot.talk import Talk
 from apps.errors import Conflict, Invalid, OrchestratorError
 from apps.graph import services as graph
@@ -96,7 +96,7 @@ def ask_secret(talk: Talk, *, project: Project, key: str, question_id: UUID | No
         Invalid: there cannot be a secret of that name.
 
     """
-    if is_cut(talk.incoming):
+    if may_go_on(talk.incoming.text) and not is_whole(talk.incoming.text, talk.incoming.argument):
         _refuse_long(talk)  # the value came along with the command
         return
     if not is_name(key):
@@ -230,7 +230,7 @@ def catch_stray(talk: Talk) -> None:
         "Your message looked like it holds a secret, so I deleted it and showed it to nobody."
         " Choose where it belongs, then send it again."
     )
-    if is_cut(talk.incoming):
+    if may_go_on(talk.incoming.text) and not is_whole(talk.incoming.text, talk.incoming.argument):
         _open(talk, DialogKind.REST, lasts=_REST)
     talk.say(told, buttons=secret_lists.project_buttons(talk))
 

@@ -3,7 +3,6 @@
 import json
 import re
 
-from apps.bot.incoming import Incoming, may_go_on
 from apps.projects.bundle_secrets import find_secrets
 
 _TOKEN = re.compile(r"(?<![0-9A-Za-z])[0-9]{5,20}:[A-Za-z0-9_-]{30,100}(?![A-Za-z0-9_-])")
@@ -33,7 +32,7 @@ def is_complete(text: str) -> bool:
         return False
 
 
-def is_cut(incoming: Incoming) -> bool:
-    """Tell whether a message may be the first part of a text, neither it nor the value in it being whole."""
-    given = incoming.argument.split(maxsplit=_PROJECT_AND_NAME) if incoming.command else []
-    return may_go_on(incoming.text) and not any(map(is_complete, [incoming.text, *given[_PROJECT_AND_NAME:]]))
+def is_whole(text: str, argument: str) -> bool:
+    """Tell whether nothing can follow by the form of a message, or of the value in a command's argument."""
+    given = argument.split(maxsplit=_PROJECT_AND_NAME)[_PROJECT_AND_NAME:]
+    return any(map(is_complete, [text, *given]))
