@@ -229,10 +229,12 @@ class DockerRuntime:
         """
         with asking():
             client = self.connection.client()
-            for summary in summaries(client, self.installation):
-                destroy(client, summary["Id"])
+            self._bridge.remove(client, clear=lambda: self._destroy_all(client))
             docker_leftovers.remove_volumes(client, self.installation, keep_homes=keep_homes)
-            self._bridge.remove(client)
+
+    def _destroy_all(self, client: docker.DockerClient) -> None:
+        for summary in summaries(client, self.installation):
+            destroy(client, summary["Id"])
 
     def _place(self, gateway: str | None = None, spec: base.ContainerSpec | None = None) -> Place:
         has_proxy = gateway is not None and self._proxy_port is not None

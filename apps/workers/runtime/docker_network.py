@@ -1,6 +1,9 @@
 """The bridge on which the containers of one installation sit, each alone with the gateway."""
 
 import threading
+import time
+from collections.abc import Callable
+from typing import Final
 
 import docker
 from docker.errors import APIError, NotFound
@@ -10,7 +13,12 @@ from apps.workers.runtime import base
 from apps.workers.runtime.docker_client import code_of
 from apps.workers.runtime.docker_convert import INSTALLATION, Place
 
-_CONFLICT = 409
+_FORBIDDEN: Final = 403
+_CONFLICT: Final = 409
+_PASSING: Final = frozenset({_FORBIDDEN, 404, _CONFLICT, 500})
+#: How long whatever is still on the network is let go of.
+_REMOVAL_SECONDS: Final = 20.0
+_POLL_SECONDS: Final = 0.2
 _OPTIONS = {"com.docker.network.bridge.enable_icc": "false"}
 
 
@@ -41,14 +49,29 @@ class Bridge:
         with self._lock:
             self._gateway = None
 
-    def remove(self, client: docker.DockerClient) -> None:
-        """Delete it; absent is success."""
+    def remove(self, client: docker.DockerClient, *, clear: Callable[[], None]) -> None:
+        """Delete it with all that is on it; absent is success.
+
+        Args:
+            client: asks the daemon.
+            clear: ends every container of ours; it is called again as long as something is on the network.
+
+        """
         self.forget()
-        for network in self._existing(client):
+        deadline = time.monotonic() + _REMOVAL_SECONDS
+        while True:
+            clear()
             try:
-                network.remove()
-            except NotFound:
-                continue
+                for network in self._existing(client):
+                    _remove(network)
+                return
+            except APIError as error:
+                # Somebody died while a container of his was started, or the daemon has not yet cleaned up.
+                if code_of(error) != _FORBIDDEN or time.monotonic() >= deadline:
+                    raise
+            for network in self._existing(client):
+                _empty(network)
+            time.sleep(_POLL_SECONDS)
 
     def _ensure(self, client: docker.DockerClient) -> Network:
         existing = self._existing(client)
@@ -85,6 +108,25 @@ class Bridge:
                     f"A stranger's network is called {self._place.network}.", code="network_name_taken"
                 )
         return sorted(named, key=lambda network: str(network.attrs["Created"]))
+
+
+def _remove(network: Network) -> None:
+    try:
+        network.remove()
+    except NotFound:
+        return
+
+
+def _empty(network: Network) -> None:
+    """Let go of what is on a network; ending it is another's task."""
+    try:
+        network.reload()
+        for container_id in network.attrs.get("Containers") or {}:
+            network.disconnect(container_id, force=True)
+    except APIError as error:
+        # It went by itself meanwhile, or just came: the next round sees.
+        if code_of(error) not in _PASSING:
+            raise
 
 
 def _gateway(network: Network) -> str:

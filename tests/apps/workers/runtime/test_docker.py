@@ -174,6 +174,30 @@ def test_dissolved_installation_leaves_nothing(name: str) -> None:
         client.close()
 
 
+def test_network_goes_with_whatever_is_still_on_it(name: str) -> None:
+    with docker_engine.installation() as runtime:
+        runtime.start(spec(name))
+        client = docker_engine.client()
+        network = client.networks.get(f"codegen-{runtime.installation}")
+        image = client.containers.get(docker_name_of(client, runtime)).image
+        guest = client.containers.run(
+            image, ["sleep", "60"], entrypoint="", detach=True, network=network.name, labels={}
+        )
+        try:
+            runtime.dissolve(keep_homes=False)
+
+            with pytest.raises(NotFound):
+                client.networks.get(network.id)
+        finally:
+            guest.remove(force=True, v=True)
+            client.close()
+
+
+def docker_name_of(client: docker.DockerClient, runtime: DockerRuntime) -> str:
+    network = client.networks.get(f"codegen-{runtime.installation}")
+    return next(iter(network.attrs["Containers"]))
+
+
 def test_image_that_does_not_exist_is_missing(runtime: DockerRuntime, name: str) -> None:
     with pytest.raises(base.ImageMissing):
         runtime.start(spec(name, image="codegen-no-such-image:1"))
