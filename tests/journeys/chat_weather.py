@@ -104,6 +104,9 @@ class Weather:
         for name, fault in self._faults:
             self.happened[name] += bool(fault.happened_to)
         self._faults.clear()
+        # In updates and in answers with several: once planned, the turning round lasts.
+        self.happened["updates doubled"] = len(self.telegram.faults.doubled)
+        self.happened["updates reversed"] = self.telegram.faults.reversals
         assert self.error is None, f"the weather broke off: {self.error!r}"
 
     def _run(self) -> None:
@@ -127,7 +130,6 @@ class Weather:
             faults = self.telegram.faults
             faults.are_updates_doubled = is_doubled or faults.are_updates_doubled
             faults.are_updates_reversed = faults.are_updates_reversed is is_doubled
-            self.happened[name] += 1
         else:
             self._faults.append((name, self.telegram.faults.add(self._fault(name))))
 

@@ -2,7 +2,7 @@
 
 import threading
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from tests.telegram_server.wire import Call
 
@@ -43,6 +43,9 @@ class Faults:
     #: The next updates come twice; or always the newest first. So do pushes.
     are_updates_doubled: bool = False
     are_updates_reversed: bool = False
+    #: The updates that did come twice, and how often a newer one did come before an older; never cleared.
+    doubled: list[dict[str, Any]] = field(default_factory=list)
+    reversals: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def add(self, fault: Fault) -> Fault:

@@ -49,11 +49,14 @@ class Pusher(threading.Thread):
     def _push_next(self, bot: Bot) -> bool:
         with bot.lock:
             update = bot.updates[-1 if self._faults.are_updates_reversed else 0]
+            is_early = update is not bot.updates[0]
         if not self._push(bot, update):
             return False
+        self._faults.reversals += is_early
         if self._faults.are_updates_doubled:
             self._faults.are_updates_doubled = False
-            self._push(bot, update)
+            if self._push(bot, update):
+                self._faults.doubled.append(update)
         with bot.lock:
             if update in bot.updates:
                 bot.updates.remove(update)

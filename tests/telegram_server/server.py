@@ -141,8 +141,12 @@ class TelegramServer:
             return result
         if self.faults.are_updates_doubled:
             self.faults.are_updates_doubled = False
+            self.faults.doubled += result
             result = [*result, *result]
-        return result[::-1] if self.faults.are_updates_reversed else result
+        if self.faults.are_updates_reversed:
+            self.faults.reversals += result[0] != result[-1]
+            result = result[::-1]
+        return result
 
 
 class _Server(DoubleServer):

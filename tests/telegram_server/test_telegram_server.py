@@ -49,6 +49,23 @@ def test_updates_are_confirmed_by_asking_for_later_ones(telegram: TelegramServer
     assert later == []
 
 
+def test_what_came_twice_or_turned_round_is_counted_only_when_it_does(telegram: TelegramServer):
+    faults, person = telegram.faults, telegram.person()
+    faults.are_updates_doubled = faults.are_updates_reversed = True
+    ask(telegram, "getUpdates")
+    before = (len(faults.doubled), faults.reversals)
+    first = person.says("one")
+
+    told = [update["update_id"] for update in ask(telegram, "getUpdates")["result"]]
+    alone = (len(faults.doubled), faults.reversals)
+    person.says("two")
+    ask(telegram, "getUpdates")
+
+    assert told == [first, first]
+    assert (before, alone) == ((0, 0), (1, 0))
+    assert (len(faults.doubled), faults.reversals) == (1, 1)
+
+
 def test_second_poller_ends_the_first(telegram: TelegramServer):
     answers: list[dict[str, Any]] = []
     first = threading.Thread(target=lambda: answers.append(ask(telegram, "getUpdates", timeout=5)))
