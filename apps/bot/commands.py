@@ -137,9 +137,10 @@ def _secret(talk: Talk) -> None:
         secret_lists.show_secrets(talk, project)
     else:
         # In small letters only a name that is known: anything else may be the value itself.
-        capitals = asked[1].upper()
-        is_known = len(asked) == 2 and capitals in secret_lists.names_of(project)
-        dialogs.ask_secret(talk, project=project, key=capitals if is_known else asked[1])
+        name, capitals = asked[1], asked[1].upper()
+        if len(asked) == 2 and not dialogs.is_name(name) and capitals in secret_lists.names_of(project):
+            name = capitals
+        dialogs.ask_secret(talk, project=project, key=name)
 
 
 def _stop(talk: Talk) -> None:
